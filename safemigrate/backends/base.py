@@ -1,0 +1,231 @@
+"""What every server must be able to say; how it says it is the server's own floor."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safemigrate.facts import settings
+from safemigrate.facts.locks import TableLock
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Field, Model
+
+T = TypeVar("T")
+Take = Callable[[], None]
+
+
+class IndexState(enum.Enum):
+    ABSENT = "absent"
+    INVALID = "INVALID"
+    VALID = "valid"
+
+
+@dataclass(frozen=True)
+class Session:
+    """Another connection to the same database."""
+
+    pid: int
+    application_name: str
+    user: str
+    started: datetime | None
+
+
+class Backend(abc.ABC):
+    """
+    One server behind one connection.
+
+    Every method that changes something looks first and sends nothing if all is done, except
+    while ``sqlmigrate`` collects: then it asks the database nothing.
+    """
+
+    vendor: str
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.connection.in_atomic_block
+
+    # Locks ---------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def retrying(self, locks: Sequence[TableLock], attempt: Callable[[Take], T]) -> T:
+        """
+        Run ``attempt(take)`` until the locks are had; ``take()`` is called inside its transaction.
+
+        Raises: LockNotObtained at the deadline, naming who holds the tables.
+        """
+
+    def patiently(self, locks: Sequence[TableLock], work: Callable[[], T]) -> T:
+        """Run ``work`` in one transaction that holds ``locks``; in a migration's own, just run."""
+        from django.db import transaction
+
+        if self.in_transaction:
+            return work()
+
+        def attempt(take: Take) -> T:
+            with transaction.atomic(using=self.connection.alias):
+                take()
+                return work()
+
+        return self.retrying(locks, attempt)
+
+    @abc.abstractmethod
+    def bounded(self, wait: timedelta) -> AbstractContextManager[None]:
+        """Inside, no statement waits longer than ``wait`` for a lock; restored afterwards."""
+
+    @abc.abstractmethod
+    def bound_transaction(self, wait: timedelta) -> None:
+        """From here to the end of the transaction no statement waits longer for a lock."""
+
+    @abc.abstractmethod
+    def lock_was_refused(self, error: BaseException) -> bool:
+        """Whether ``error`` says that a lock was not to be had, and nothing else is wrong."""
+
+    # One runner, many sessions -------------------------------------------------------------
+
+    @abc.abstractmethod
+    def one_runner(self, wait: timedelta) -> AbstractContextManager[None]:
+        """Hold the right to migrate; a second runner waits, then raises AnotherRunner."""
+
+    @abc.abstractmethod
+    def sessions(self) -> list[Session]:
+        """The other client sessions on this database."""
+
+    @abc.abstractmethod
+    def carry_release(self, release: str) -> None:
+        """Make this connection tell its release to whoever lists the sessions."""
+
+    # Looking -------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def has_table(self, table: str) -> bool: ...
+
+    @abc.abstractmethod
+    def has_column(self, table: str, column: str) -> bool: ...
+
+    @abc.abstractmethod
+    def index_state(self, table: str, name: str) -> IndexState: ...
+
+    # Indexes -------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def create_index(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        name: str,
+        build: Callable[[], object],
+    ) -> None:
+        """Build the index ``name`` by sending what ``build()`` returns, while writes go on."""
+
+    @abc.abstractmethod
+    def index_sql(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Any
+    ) -> object: ...
+
+    @abc.abstractmethod
+    def field_indexes(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> dict[str, object]:
+        """The indexes that ``db_index=True`` means for ``field``: name -> statement."""
+
+    @abc.abstractmethod
+    def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
+        """Drop an index while reads and writes go on."""
+
+    # Columns and tables --------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def add_column(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        database_default: Any,
+    ) -> None:
+        """
+        Add the column of ``field`` so that code which does not know it can go on inserting.
+
+        ``database_default``: NOT_PROVIDED: the column is nullable. A constant: it is the column's
+        default and ``field.null`` is obeyed. An expression: nullable, with that as its default.
+        """
+
+    @abc.abstractmethod
+    def drop_column(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None: ...
+
+    @abc.abstractmethod
+    def set_not_null(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """Make the column NOT NULL without scanning it under a lock; end keeping it filled."""
+
+    @abc.abstractmethod
+    def drop_not_null(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None: ...
+
+    @abc.abstractmethod
+    def set_default(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        value: Any,
+    ) -> None:
+        """Give the column the database default ``value``, a constant or an expression."""
+
+    @abc.abstractmethod
+    def drop_default(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None: ...
+
+    @abc.abstractmethod
+    def drop_foreign_keys(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any] | None = None,
+    ) -> None:
+        """Drop the FKs of the column, or with no field those from and to the whole table."""
+
+    @abc.abstractmethod
+    def add_foreign_key(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """Add the FK of ``field`` without checking the rows under a lock, then check them."""
+
+    @abc.abstractmethod
+    def drop_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None: ...
+
+    @abc.abstractmethod
+    def keep_filled(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], values: Mapping[str, Any]
+    ) -> None:
+        """From now on fill these fields in every row that is inserted with NULL there."""
+
+    @abc.abstractmethod
+    def stop_filling(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], fields: Sequence[str]
+    ) -> None: ...
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    """What a server without such a thing does."""
+    yield
+
+
+def project_settings() -> settings.Settings:
+    return settings.current()

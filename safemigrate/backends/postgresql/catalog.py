@@ -1,0 +1,102 @@
+"""What is there: questions to the system catalogues, always by table, never by bare name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from safemigrate.backends.base import Backend, IndexState
+
+
+class Catalog(Backend):
+    """
+    Read-only look-ups.
+
+    A table is found as the server itself finds it (``to_regclass`` on the quoted name), so a
+    schema in ``db_table`` or in ``search_path`` is obeyed.
+    """
+
+    def _ask(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(query, params)
+            return list(cursor.fetchall())
+
+    def _quote(self, name: str) -> str:
+        return self.connection.ops.quote_name(name)
+
+    def has_table(self, table: str) -> bool:
+        return bool(self._ask("SELECT to_regclass(%s) IS NOT NULL", [self._quote(table)])[0][0])
+
+    def has_column(self, table: str, column: str) -> bool:
+        return self._column(table, column) is not None
+
+    def _column(self, table: str, column: str) -> tuple[bool, str | None] | None:
+        """``(is NOT NULL, default as SQL or None)`` of a column, or None where there is none."""
+        rows = self._ask(
+            """
+            SELECT a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
+            FROM pg_attribute a
+            LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            WHERE a.attrelid = to_regclass(%s) AND a.attname = %s
+              AND a.attnum > 0 AND NOT a.attisdropped
+            """,
+            [self._quote(table), column],
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def index_state(self, table: str, name: str) -> IndexState:
+        rows = self._ask(
+            """
+            SELECT i.indisvalid AND i.indisready
+            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
+            """,
+            [self._quote(table), name],
+        )
+        if not rows:
+            return IndexState.ABSENT
+        return IndexState.VALID if rows[0][0] else IndexState.INVALID
+
+    def _constraint_is_validated(self, table: str, name: str) -> bool | None:
+        """Whether the constraint is validated; None where there is none."""
+        rows = self._ask(
+            "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(%s) "
+            "AND conname = %s",
+            [self._quote(table), name],
+        )
+        return rows[0][0] if rows else None
+
+    def _foreign_keys(self, table: str, column: str | None) -> list[tuple[str, str, str]]:
+        """
+        ``[(table, constraint, other table)]``, unquoted, as in ``db_table``.
+
+        With a column: the FKs on it. Without: all FKs from and to the table.
+        """
+        return self._ask(
+            """
+            SELECT own.name, c.conname, parent.name
+            FROM pg_constraint c
+            JOIN LATERAL (
+                SELECT CASE WHEN pg_table_is_visible(r.oid) THEN r.relname::text
+                            ELSE n.nspname || '"."' || r.relname END AS name
+                FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+                WHERE r.oid = c.conrelid) own ON true
+            JOIN LATERAL (
+                SELECT CASE WHEN pg_table_is_visible(r.oid) THEN r.relname::text
+                            ELSE n.nspname || '"."' || r.relname END AS name
+                FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+                WHERE r.oid = c.confrelid) parent ON true
+            WHERE c.contype = 'f' AND c.conparentid = 0
+              AND CASE WHEN %(column)s::text IS NULL
+                    THEN to_regclass(%(table)s) IN (c.conrelid, c.confrelid)
+                    ELSE c.conrelid = to_regclass(%(table)s) AND EXISTS (
+                        SELECT FROM pg_attribute a
+                        WHERE a.attrelid = c.conrelid AND a.attname = %(column)s
+                          AND a.attnum = ANY (c.conkey))
+                  END
+            ORDER BY 1, 2
+            """,
+            {"table": self._quote(table), "column": column},
+        )

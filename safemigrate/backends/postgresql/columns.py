@@ -1,0 +1,223 @@
+"""Columns: every change is one short statement, or several that each lock for an instant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models.expressions import BaseExpression
+from django.db.models.fields import NOT_PROVIDED
+
+from safemigrate.backends.base import project_settings
+from safemigrate.backends.fields import bare
+from safemigrate.backends.names import own_name
+from safemigrate.backends.postgresql.filling import Filling
+from safemigrate.backends.postgresql.locking import QUERY_CANCELED, milliseconds, sqlstate
+from safemigrate.backends.postgresql.tables import Tables
+from safemigrate.facts.errors import DataInTheWay, DeadlinePassed, WrongOperation
+from safemigrate.facts.locks import LockMode, TableLock
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Field, Model
+
+CHECK_VIOLATION = "23514"
+
+
+class Columns(Filling, Tables):
+    """
+    Locks: ACCESS EXCLUSIVE, had without queueing, for statements that touch the catalogue alone.
+
+    Source: https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+    """
+
+    def add_column(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        database_default: Any,
+    ) -> None:
+        table, column = model._meta.db_table, field.column
+        if not editor.collect_sql and self.has_column(table, column):
+            return
+        expression = isinstance(database_default, BaseExpression)
+        null = field.null or expression or database_default is NOT_PROVIDED
+        # ADD COLUMN with a constant touches no row; with a volatile expression it rewrites the
+        # table, so that one is set in a statement of its own, for the rows to come.
+        at_once = NOT_PROVIDED if expression else database_default
+
+        def add() -> None:
+            editor.add_field(model, bare(field, null=null, database_default=at_once))
+            if expression:
+                self._send_default(editor, model, field, database_default)
+
+        locks = [TableLock(table)]
+        if field.remote_field and field.db_constraint:  # type: ignore[attr-defined]
+            parent = field.remote_field.model._meta.db_table
+            locks.append(TableLock(parent, LockMode.SHARE_ROW_EXCLUSIVE))
+        self.patiently(locks, add)
+
+    def drop_column(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        table = model._meta.db_table
+        if not editor.collect_sql and not self.has_column(table, field.column):
+            return
+
+        def drop() -> None:
+            # No CASCADE: what hangs on the column is not ours to drop.
+            self._alter(editor, table, f"DROP COLUMN {self._quote(field.column)}")
+            # Statements about the column that Django put off to the end would now fail.
+            editor.deferred_sql = [
+                sql
+                for sql in editor.deferred_sql
+                if not (
+                    hasattr(sql, "references_column") and sql.references_column(table, field.column)
+                )
+            ]
+
+        with self._dependents_named(f"column {table}.{field.column}"):
+            self.patiently([TableLock(table)], drop)
+
+    def set_not_null(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        table, column = model._meta.db_table, field.column
+        name = not_null_name(table, column)
+        locks = [TableLock(table)]
+        if editor.collect_sql:
+            self._add_check(editor, table, column, name)
+            self._validate(editor, table, name)
+            self._finish_not_null(editor, model, field, name)
+            return
+        is_not_null, _ = self._found(table, column)
+        if not is_not_null:
+            validated = self._constraint_is_validated(table, name)
+            if validated is None:
+                self.patiently(locks, lambda: self._add_check(editor, table, column, name))
+            if not validated:
+                try:
+                    self._validate(editor, table, name)
+                except Exception as error:
+                    raise self._not_valid(error, table, column) or error from error
+        if (
+            not is_not_null
+            or self._constraint_is_validated(table, name) is not None
+            or self._fill_trigger(table, column)
+        ):
+            self.patiently(locks, lambda: self._finish_not_null(editor, model, field, name))
+
+    def _found(self, table: str, column: str) -> tuple[bool, str | None]:
+        found = self._column(table, column)
+        if found is None:
+            raise WrongOperation(
+                f"{table} has no column {column}.",
+                do="Apply the migration that adds it first, or correct the operation.",
+            )
+        return found
+
+    def _add_check(
+        self, editor: BaseDatabaseSchemaEditor, table: str, column: str, name: str
+    ) -> None:
+        condition = f"CHECK ({self._quote(column)} IS NOT NULL) NOT VALID"
+        self._alter(editor, table, f"ADD CONSTRAINT {self._quote(name)} {condition}")
+
+    def _validate(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> None:
+        """Scan under SHARE UPDATE EXCLUSIVE: reads and writes go on."""
+        validate = f"VALIDATE CONSTRAINT {self._quote(name)}"
+        if editor.collect_sql:
+            self._alter(editor, table, validate)
+            return
+        deadline = milliseconds(project_settings().build_deadline)
+        with self._session_settings(lock_timeout=0, statement_timeout=deadline):
+            self._alter(editor, table, validate)
+
+    def _not_valid(self, error: Exception, table: str, column: str) -> Exception | None:
+        if sqlstate(error) == QUERY_CANCELED:
+            return DeadlinePassed(
+                f"Checking {table}.{column} for NULLs was stopped at its deadline or by an "
+                "administrator.",
+                changed="A CHECK constraint NOT VALID is left; it is used again.",
+                do='Run migrate again; raise SAFEMIGRATE["BUILD_DEADLINE"] if the table is large.',
+            )
+        if sqlstate(error) != CHECK_VIOLATION:
+            return None
+        where = f"FROM {self._quote(table)} WHERE {self._quote(column)} IS NULL"
+        count = self._ask(f"SELECT count(*) FROM (SELECT 1 {where} LIMIT 100001) AS n", [])[0][0]
+        many = f"{count:,}" if count <= 100_000 else "More than 100,000"
+        return DataInTheWay(
+            f"{many} rows of {table} have NULL in {column}, so it cannot be NOT NULL.",
+            changed="The column still allows NULL; a CHECK constraint NOT VALID keeps new ones out.",
+            do=f"Fill them (SELECT * {where}), then run migrate again.",
+        )
+
+    def _finish_not_null(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        name: str,
+    ) -> None:
+        """A valid CHECK lets SET NOT NULL skip its scan; after that the CHECK has served."""
+        table = model._meta.db_table
+        self._alter(editor, table, f"ALTER COLUMN {self._quote(field.column)} SET NOT NULL")
+        self._alter(editor, table, f"DROP CONSTRAINT IF EXISTS {self._quote(name)}")
+        self.stop_filling(editor, model, [field.name])
+
+    def drop_not_null(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        table, column = model._meta.db_table, field.column
+        name = not_null_name(table, column)
+        if not editor.collect_sql:
+            is_not_null, _ = self._found(table, column)
+            if not is_not_null and self._constraint_is_validated(table, name) is None:
+                return
+
+        def drop() -> None:
+            self._alter(editor, table, f"ALTER COLUMN {self._quote(column)} DROP NOT NULL")
+            self._alter(editor, table, f"DROP CONSTRAINT IF EXISTS {self._quote(name)}")
+
+        self.patiently([TableLock(table)], drop)
+
+    def set_default(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        value: Any,
+    ) -> None:
+        table = model._meta.db_table
+        if not editor.collect_sql:
+            self._found(table, field.column)
+        self.patiently(
+            [TableLock(table)], lambda: self._send_default(editor, model, field, value)
+        )
+
+    def _send_default(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        value: Any,
+    ) -> None:
+        sql, params = editor.db_default_sql(bare(field, null=field.null, database_default=value))
+        statement = (
+            f"ALTER TABLE {self._quote(model._meta.db_table)} "
+            f"ALTER COLUMN {self._quote(field.column)} SET DEFAULT {sql}"
+        )
+        editor.execute(statement, params or None)
+
+    def drop_default(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        table = model._meta.db_table
+        if not editor.collect_sql and self._found(table, field.column)[1] is None:
+            return
+        drop = f"ALTER COLUMN {self._quote(field.column)} DROP DEFAULT"
+        self.patiently([TableLock(table)], lambda: self._alter(editor, table, drop))
+
+
+def not_null_name(table: str, column: str) -> str:
+    """The CHECK that stands in while a column is made NOT NULL; the same in every run."""
+    return own_name("notnull", table, column)

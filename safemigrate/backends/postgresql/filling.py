@@ -1,0 +1,120 @@
+"""
+A trigger that fills a new column in rows inserted by code that does not know it.
+
+The expression is Django's own SQL for the values, evaluated over the new row, so that it says
+the same as the backfill does. Source: https://www.postgresql.org/docs/current/plpgsql-trigger.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldError
+from django.db.models import Q, Value
+from django.db.models.expressions import Combinable, ExpressionWrapper
+from django.db.models.sql import Query
+
+from safemigrate.backends.names import own_name
+from safemigrate.backends.postgresql.locking import Locking
+from safemigrate.facts.errors import WrongOperation
+from safemigrate.facts.locks import LockMode, TableLock
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Model
+
+
+class Filling(Locking):
+    """
+    One BEFORE INSERT trigger and function for each column, fired only where it is NULL.
+
+    Locks: SHARE ROW EXCLUSIVE for an instant.
+    """
+
+    def keep_filled(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], values: Mapping[str, Any]
+    ) -> None:
+        for name, value in values.items():
+            self._keep_column_filled(editor, model, name, value)
+
+    def _keep_column_filled(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str, value: Any
+    ) -> None:
+        table, column = model._meta.db_table, model._meta.get_field(name).column  # type: ignore[union-attr]
+        trigger = own_name("fill", table, column)
+        if not editor.collect_sql and self._fill_trigger(table, column):
+            return
+        sql, params = self._expression_sql(model, name, value)
+        body = (
+            f"BEGIN SELECT {sql} INTO NEW.{self._quote(column)} "
+            f"FROM (SELECT NEW.*) AS {self._quote(table)}; RETURN NEW; END"
+        )
+        function = self._quote(trigger)
+        # The body is a string constant of CREATE FUNCTION, quoted by the driver like any value.
+        source = editor.quote_value(self.connection.ops.compose_sql(body, params))  # type: ignore[attr-defined]
+        create_function = (
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger "
+            f"LANGUAGE plpgsql AS {source}"
+        )
+        create_trigger = (
+            f"CREATE TRIGGER {self._quote(trigger)} BEFORE INSERT ON {self._quote(table)} "
+            f"FOR EACH ROW WHEN (NEW.{self._quote(column)} IS NULL) "
+            f"EXECUTE FUNCTION {function}()"
+        )
+
+        def create() -> None:
+            editor.execute(create_function, params=None)
+            editor.execute(create_trigger, params=None)
+
+        self.patiently([TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE)], create)
+
+    def _expression_sql(
+        self, model: type[Model], name: str, value: Any
+    ) -> tuple[str, Sequence[Any]]:
+        field = model._meta.get_field(name)
+        if isinstance(value, Q):
+            value = ExpressionWrapper(value, output_field=field)  # type: ignore[arg-type]
+        elif not isinstance(value, Combinable) and not hasattr(value, "resolve_expression"):
+            if callable(value):
+                raise WrongOperation(
+                    f"{model._meta.label}.{name} cannot be kept filled: its value is the Python "
+                    f"function {getattr(value, '__name__', value)!r}, which a trigger cannot call.",
+                    do="Give the value as a database expression, or leave out keep_filled=True.",
+                )
+            value = Value(value, output_field=field)  # type: ignore[arg-type]
+        query = Query(model)
+        try:
+            expression = value.resolve_expression(query, allow_joins=False)
+            query.get_initial_alias()
+            compiled = query.get_compiler(connection=self.connection).compile(expression)
+        except FieldError as error:
+            raise WrongOperation(
+                f"{model._meta.label}.{name} cannot be kept filled: {error}.",
+                do="Use the columns of the same row only, or leave out keep_filled=True.",
+            ) from error
+        return compiled[0], list(compiled[1])
+
+    def stop_filling(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], fields: Sequence[str]
+    ) -> None:
+        table = model._meta.db_table
+        for name in fields:
+            column = model._meta.get_field(name).column  # type: ignore[union-attr]
+            if editor.collect_sql or not self._fill_trigger(table, column):
+                continue
+            trigger = self._quote(own_name("fill", table, column))
+
+            def drop(trigger: str = trigger) -> None:
+                editor.execute(f"DROP TRIGGER {trigger} ON {self._quote(table)}", params=None)
+                editor.execute(f"DROP FUNCTION IF EXISTS {trigger}()", params=None)
+
+            self.patiently([TableLock(table)], drop)
+
+    def _fill_trigger(self, table: str, column: str) -> bool:
+        return bool(
+            self._ask(
+                "SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = %s",
+                [self._quote(table), own_name("fill", table, column)],
+            )
+        )

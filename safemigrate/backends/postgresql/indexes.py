@@ -1,0 +1,201 @@
+"""Indexes, built and dropped CONCURRENTLY; what a killed build left is repaired."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError
+
+from safemigrate.backends.base import IndexState, project_settings
+from safemigrate.backends.postgresql.locking import QUERY_CANCELED, Locking, milliseconds, sqlstate
+from safemigrate.facts.errors import DataInTheWay, DeadlinePassed
+from safemigrate.facts.progress import current_listener, say
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Field, Model
+
+UNIQUE_VIOLATION = "23505"
+
+
+class Indexes(Locking):
+    """
+    Locks: SHARE UPDATE EXCLUSIVE on the table, which lets reads and writes through.
+
+    ``lock_timeout`` is lifted: a timeout inside the build would leave the index INVALID.
+    Source: https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+    """
+
+    def index_sql(self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Any) -> object:
+        return index.create_sql(model, editor, concurrently=True)
+
+    def field_indexes(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> dict[str, object]:
+        if not field.db_index or field.unique:
+            return {}
+        statements = [editor._create_index_sql(model, fields=[field], concurrently=True)]  # type: ignore[call-arg]
+        like = editor._create_like_index_sql(model, field)  # type: ignore[attr-defined]
+        if like is not None:
+            # Django offers no concurrent form of this one; only the template differs.
+            like.template = editor.sql_create_index_concurrently  # type: ignore[attr-defined]
+            statements.append(like)
+        return {_unquoted(statement): statement for statement in statements}
+
+    def create_index(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        name: str,
+        build: Callable[[], object],
+    ) -> None:
+        table = model._meta.db_table
+        if editor.collect_sql:
+            editor.execute(build(), params=None)  # type: ignore[arg-type]
+            return
+        self._wait_for_builder(table, name)
+        state = self.index_state(table, name)
+        if state is IndexState.VALID:
+            return
+        if state is IndexState.INVALID:
+            say(f"{name} was left INVALID by a build that did not end; it is built anew")
+            self.drop_index(editor, model, name)
+        try:
+            with self._long_statement(), self._progress_shown(table, name):
+                editor.execute(build(), params=None)  # type: ignore[arg-type]
+        except DatabaseError as error:
+            if not self.connection.is_usable():
+                raise
+            # An INVALID unique index still refuses rows, and a retry would stumble over it.
+            self.drop_index(editor, model, name)
+            raise self._build_failed(error, table, name) or error from error
+
+    def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
+        table = model._meta.db_table
+        if not editor.collect_sql and self.index_state(table, name) is IndexState.ABSENT:
+            return
+        where = self._index_name(table, name) if not editor.collect_sql else self._quote(name)
+        with self._long_statement() if not editor.collect_sql else _as_is():
+            editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {where}", params=None)
+
+    def _index_name(self, table: str, name: str) -> str:
+        """Qualified by the schema the table is really in."""
+        rows = self._ask(
+            "SELECT quote_ident(n.nspname) || '.' || quote_ident(%s) FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
+            [name, self._quote(table)],
+        )
+        return str(rows[0][0])
+
+    def _build_failed(self, error: DatabaseError, table: str, name: str) -> Exception | None:
+        if sqlstate(error) == QUERY_CANCELED:
+            return DeadlinePassed(
+                f"Building {name} on {table} was stopped after "
+                f"{project_settings().build_deadline} or by an administrator.",
+                changed="The unfinished index was dropped.",
+                do='Run migrate again; raise SAFEMIGRATE["BUILD_DEADLINE"] if the table is large.',
+            )
+        if sqlstate(error) == UNIQUE_VIOLATION:
+            detail = getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") or name
+            return DataInTheWay(
+                f"The unique index {detail} on {table} cannot be built: there are duplicates.",
+                changed="The unfinished index was dropped.",
+                do="Remove the duplicates (GROUP BY the index's columns HAVING count(*) > 1), "
+                "then run migrate again.",
+            )
+        return None
+
+    @contextmanager
+    def _long_statement(self) -> Iterator[None]:
+        """No lock_timeout, and a deadline of its own."""
+        deadline = milliseconds(project_settings().build_deadline)
+        with self._session_settings(lock_timeout=0, statement_timeout=deadline):
+            yield
+
+    def _wait_for_builder(self, table: str, name: str) -> None:
+        """A killed client's server process builds on; its index may yet become valid."""
+        started = time.monotonic()
+        deadline = project_settings().build_deadline.total_seconds()
+        while time.monotonic() - started < deadline:
+            rows = self._ask(
+                """
+                SELECT p.pid FROM pg_stat_progress_create_index p
+                JOIN pg_class c ON c.oid = p.index_relid
+                WHERE p.relid = to_regclass(%s) AND c.relname = %s
+                  AND p.pid <> pg_backend_pid()
+                """,
+                [self._quote(table), name],
+            )
+            if not rows:
+                return
+            say(f"{name} is being built by process {rows[0][0]}; waiting for it", passing=True)
+            time.sleep(0.2)
+        raise DeadlinePassed(
+            f"Another process is still building {name} on {table}.",
+            do="Wait until it is done, or end that process, then run migrate again.",
+        )
+
+    @contextmanager
+    def _progress_shown(self, table: str, name: str) -> Iterator[None]:
+        """While the build blocks this connection, another one watches it."""
+        done = threading.Event()
+        listener = current_listener()
+        pid = self._ask("SELECT pg_backend_pid()", [])[0][0]
+        watcher = threading.Thread(
+            target=_watch,
+            args=(self.connection.copy(), pid, name, listener, done),
+            name=f"progress of {name}",
+            daemon=True,
+        )
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join(timeout=5)
+
+
+WATCH_EVERY_S = 1.0
+
+
+def _watch(
+    connection: Any, pid: int, name: str, listener: Callable[[str, bool], None], done: Any
+) -> None:
+    """Until ``done``, say which phase the build is in and how much of it is done."""
+    try:
+        while not done.wait(WATCH_EVERY_S):
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT phase, blocks_total, blocks_done, tuples_total, tuples_done "
+                    "FROM pg_stat_progress_create_index WHERE pid = %s",
+                    [pid],
+                )
+                row = cursor.fetchone()
+            if row:
+                listener(f"building {name}: {build_progress(*row)}", True)
+    except DatabaseError:
+        # Progress is a courtesy: a build must not fail because nobody could watch it.
+        return
+    finally:
+        connection.close()
+
+
+def build_progress(
+    phase: str, blocks: int, blocks_done: int, tuples: int, tuples_done: int
+) -> str:
+    """``building index: scanning table, 41 %`` from a row of pg_stat_progress_create_index."""
+    total, part = (blocks, blocks_done) if blocks else (tuples, tuples_done)
+    return f"{phase}, {100 * part // total} %" if total else phase
+
+
+def _unquoted(statement: Any) -> str:
+    return str(statement.parts["name"]).strip('"').replace('""', '"')
+
+
+@contextmanager
+def _as_is() -> Iterator[None]:
+    yield

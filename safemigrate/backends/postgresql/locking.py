@@ -1,0 +1,169 @@
+"""
+Locks that are taken when they are free, and never queued for.
+
+A request that waits for ACCESS EXCLUSIVE stands in front of every later query on the table, so
+it is not made: ``LOCK TABLE ... NOWAIT`` in the transaction that needs it, again and again.
+Source: https://www.postgresql.org/docs/current/sql-lock.html
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+from django.db import DatabaseError
+
+from safemigrate.backends.base import Take, project_settings
+from safemigrate.backends.postgresql.catalog import Catalog
+from safemigrate.facts.errors import LockNotObtained
+from safemigrate.facts.locks import TableLock, canonical
+from safemigrate.facts.patience import Patience
+from safemigrate.facts.progress import say
+
+T = TypeVar("T")
+
+LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK_DETECTED = "40P01"
+QUERY_CANCELED = "57014"
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """The five characters that tell what went wrong in every language; ``""`` if there are none."""
+    while error is not None:
+        if state := getattr(error, "sqlstate", None):
+            return str(state)
+        error = error.__cause__
+    return ""
+
+
+def milliseconds(duration: timedelta) -> int:
+    """For a timeout setting, where zero would mean for ever."""
+    return max(1, round(duration.total_seconds() * 1000))
+
+
+class Locking(Catalog):
+    def lock_was_refused(self, error: BaseException) -> bool:
+        return sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
+
+    def retrying(self, locks: Sequence[TableLock], attempt: Callable[[Take], T]) -> T:
+        wanted = canonical(locks)
+        patience = Patience(deadline=project_settings().lock_deadline)
+        started = time.monotonic()
+        tries = 0
+        said_at = 0.0
+        while True:
+            elapsed = timedelta(seconds=time.monotonic() - started)
+            tries += 1
+            try:
+                return attempt(partial(self._take, wanted, patience.wait_at(elapsed)))
+            except DatabaseError as error:
+                if not self.lock_was_refused(error):
+                    raise
+                refusal = error
+            elapsed = timedelta(seconds=time.monotonic() - started)
+            if patience.is_over(elapsed):
+                raise self._not_obtained(wanted, elapsed, tries) from refusal
+            if elapsed.total_seconds() - said_at >= 1:
+                said_at = elapsed.total_seconds()
+                say(self._waiting(wanted, elapsed), passing=True)
+            # The pauses are spread so that two runners do not probe in step; no secret hangs on it.
+            time.sleep(patience.pause_after(elapsed, random.random()).total_seconds())  # noqa: S311
+
+    def _take(self, locks: Sequence[TableLock], wait: timedelta) -> None:
+        """
+        Take ``locks`` now or fail; later statements of the transaction wait only a moment.
+
+        A statement may need a lock that nobody foresaw (a FK's parent); it is then refused,
+        rolled back and tried again like the others.
+        """
+        statements = [self._lock_timeout(wait or Patience.short_wait)]
+        nowait = "" if wait else " NOWAIT"
+        statements += [
+            f"LOCK TABLE {self._quote(lock.table)} IN {lock.mode.value} MODE{nowait}"
+            for lock in locks
+        ]
+        with self.connection.cursor() as cursor:
+            cursor.execute("; ".join(statements))
+
+    def _lock_timeout(self, wait: timedelta) -> str:
+        return f"SET LOCAL lock_timeout = {milliseconds(wait)}"
+
+    def bound_transaction(self, wait: timedelta) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(self._lock_timeout(wait))
+
+    @contextmanager
+    def bounded(self, wait: timedelta) -> Iterator[None]:
+        with self._session_settings(lock_timeout=milliseconds(wait)):
+            yield
+
+    @contextmanager
+    def _session_settings(self, **wanted: int) -> Iterator[None]:
+        """Set timeouts (milliseconds, 0 for none) for the session, and put the old ones back."""
+        before = {
+            name: self._ask("SELECT current_setting(%s)", [name])[0][0] for name in sorted(wanted)
+        }
+        self._set_session({name: str(value) for name, value in wanted.items()})
+        try:
+            yield
+        finally:
+            # A connection that was lost takes its settings with it, and a transaction that is
+            # still broken here is rolled back by whoever opened it, to settings made before it.
+            if self.connection.connection is not None and not self.connection.needs_rollback:
+                self._set_session(before)
+
+    def _set_session(self, values: dict[str, str]) -> None:
+        for name, value in values.items():
+            self._ask("SELECT set_config(%s, %s, false)", [name, value])
+
+    def _waiting(self, locks: Sequence[TableLock], elapsed: timedelta) -> str:
+        who = self._blockers(locks)
+        held = f", held by {who[0]}" if who else ""
+        return f"waiting for {_names(locks)} for {elapsed.total_seconds():.0f} s{held}"
+
+    def _not_obtained(
+        self, locks: Sequence[TableLock], elapsed: timedelta, tries: int
+    ) -> LockNotObtained:
+        who = self._blockers(locks)
+        held = " ".join(f"{blocker} holds it." for blocker in who) or (
+            "Nobody holds it at this moment; it is busy without a pause."
+        )
+        return LockNotObtained(
+            f"Could not lock {_names(locks)} within {elapsed.total_seconds():.0f} s "
+            f"({tries} tries). {held}",
+            changed="Nothing of this step was changed, and no query was kept waiting.",
+            do="Run migrate again, or end that session first.",
+        )
+
+    def _blockers(self, locks: Sequence[TableLock]) -> list[str]:
+        """Who holds what stands in the way, oldest transaction first, five at most."""
+        found: list[str] = []
+        for lock in locks:
+            modes = [mode.pg_locks_name for mode in lock.mode.conflicts()]
+            rows = self._ask(
+                """
+                SELECT DISTINCT a.pid, a.application_name, a.state, left(a.query, 120),
+                       a.xact_start, date_trunc('second', clock_timestamp() - a.xact_start)::text
+                FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+                WHERE l.relation = to_regclass(%s) AND l.granted AND l.mode = ANY (%s)
+                  AND l.pid <> pg_backend_pid()
+                ORDER BY a.xact_start NULLS LAST LIMIT 5
+                """,
+                [self._quote(lock.table), modes],
+            )
+            for pid, name, state, query, _, age in rows:
+                found.append(
+                    f"Process {pid} ({name or 'no application_name'}, {state or 'state unknown'}, "
+                    f"transaction open for {age or 'an unknown time'}, "
+                    f"last query: {' '.join((query or 'not shown to this role').split())})"
+                )
+        return found[:5]
+
+
+def _names(locks: Sequence[TableLock]) -> str:
+    return ", ".join(lock.table for lock in locks) or "the tables of this step"

@@ -1,0 +1,113 @@
+"""Tables and the foreign keys between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError
+
+from safemigrate.backends.base import project_settings
+from safemigrate.backends.postgresql.locking import Locking, milliseconds, sqlstate
+from safemigrate.facts.errors import DataInTheWay, PlanRefused
+from safemigrate.facts.locks import LockMode, TableLock
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Field, Model
+
+DEPENDENT_OBJECTS = "2BP01"
+FOREIGN_KEY_VIOLATION = "23503"
+
+
+class Tables(Locking):
+    """Locks: ACCESS EXCLUSIVE to drop, SHARE ROW EXCLUSIVE on both ends of a new foreign key."""
+
+    def drop_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
+        table = model._meta.db_table
+        if not editor.collect_sql and not self.has_table(table):
+            return
+
+        def drop() -> None:
+            # No CASCADE: views and foreign keys of others are not ours to drop.
+            editor.execute(f"DROP TABLE {self._quote(table)}", params=None)
+            editor.deferred_sql = [
+                sql
+                for sql in editor.deferred_sql
+                if not (hasattr(sql, "references_table") and sql.references_table(table))
+            ]
+
+        with self._dependents_named(f"table {table}"):
+            self.patiently([TableLock(table)], drop)
+
+    @contextmanager
+    def _dependents_named(self, thing: str) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            if sqlstate(error) != DEPENDENT_OBJECTS:
+                raise
+            detail = getattr(getattr(error.__cause__, "diag", None), "message_detail", None)
+            raise PlanRefused(
+                f"The {thing} cannot be dropped, other objects depend on it: {detail}",
+                do="Drop or change those objects first, then run migrate again.",
+            ) from error
+
+    def drop_foreign_keys(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any] | None = None,
+    ) -> None:
+        table = model._meta.db_table
+        if editor.collect_sql:
+            # Their names are in the catalogue alone, which sqlmigrate must not ask.
+            of = f"{table}.{field.column}" if field else f"{table}, from it and to it"
+            editor.execute(f"-- drop the foreign keys of {of}", params=None)
+            return
+        for child, constraint, parent in self._foreign_keys(table, field and field.column):
+            drop = f"ALTER TABLE {self._quote(child)} DROP CONSTRAINT {self._quote(constraint)}"
+            self.patiently(
+                [TableLock(child), TableLock(parent)],
+                lambda drop=drop: editor.execute(drop, params=None),  # type: ignore[misc]
+            )
+
+    def add_foreign_key(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        table, parent = model._meta.db_table, field.remote_field.model._meta.db_table
+        statement: Any = editor._create_fk_sql(model, field, "_fk_%(to_table)s_%(to_column)s")
+        name = str(statement.parts["name"]).strip('"').replace('""', '"')
+        validate = (
+            f"ALTER TABLE {self._quote(table)} VALIDATE CONSTRAINT {self._quote(name)}"
+        )
+        add = f"{statement} NOT VALID"
+        if editor.collect_sql:
+            editor.execute(add, params=None)
+            editor.execute(validate, params=None)
+            return
+        validated = self._constraint_is_validated(table, name)
+        if validated is None:
+            self.patiently(
+                [
+                    TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE),
+                    TableLock(parent, LockMode.SHARE_ROW_EXCLUSIVE),
+                ],
+                lambda: editor.execute(add, params=None),
+            )
+        if validated:
+            return
+        deadline = milliseconds(project_settings().build_deadline)
+        try:
+            with self._session_settings(lock_timeout=0, statement_timeout=deadline):
+                editor.execute(validate, params=None)
+        except DatabaseError as error:
+            if sqlstate(error) != FOREIGN_KEY_VIOLATION:
+                raise
+            raise DataInTheWay(
+                f"Rows of {table} point at rows of {parent} that are not there "
+                f"(constraint {name}).",
+                changed="The foreign key is left NOT VALID: it keeps new such rows out.",
+                do="Remove or correct those rows, then run migrate again.",
+            ) from error

@@ -1,0 +1,117 @@
+"""The ``SAFEMIGRATE`` setting: one dict, every key known, every value of its type."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from safemigrate.facts.errors import WrongSettings
+from safemigrate.facts.release import release_from
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``SAFEMIGRATE`` after reading; the names are the keys in lower case."""
+
+    release: str = ""
+    """The running release (image tag, commit); empty: read from the hosting platform."""
+    hold_contract: bool = True
+    """False runs contracts straight away, as on a database that has no old code."""
+    held_too_long: timedelta = timedelta(days=14)
+    """``check --deploy`` warns about a contract that is held longer."""
+    lock_deadline: timedelta = timedelta(minutes=5)
+    """How long one operation tries to get its lock before it gives up."""
+    build_deadline: timedelta = timedelta(hours=12)
+    """How long one index build or one validation may take."""
+    runner_wait: timedelta = timedelta(minutes=10)
+    """How long a second ``migrate`` waits for the first."""
+    batch_duration: timedelta = timedelta(milliseconds=100)
+    """What each batch of a backfill aims at; a row is locked no longer than that."""
+    ignore_sessions: tuple[str, ...] = field(
+        default=("psql", "pg_dump", "pg_restore", "pgAdmin", "DBeaver", "pgbouncer"),
+    )
+    """Sessions without a release whose application_name starts so are not old code."""
+    baseline: str = "safemigrate-baseline.json"
+    """The file that exempts what was there before; relative to ``BASE_DIR``, else to the cwd."""
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if getattr(self, name) <= timedelta(0):
+                raise WrongSettings(
+                    f'SAFEMIGRATE["{name.upper()}"] is {getattr(self, name)!r}.',
+                    do="Give a duration longer than zero.",
+                )
+
+
+_POSITIVE = ("lock_deadline", "build_deadline", "runner_wait", "batch_duration")
+_TYPES = typing.get_type_hints(Settings)
+_NAMES = tuple(f.name.upper() for f in dataclasses.fields(Settings))
+
+
+def parse(raw: object, environ: Mapping[str, str] | None = None) -> Settings:
+    """
+    Read the setting.
+
+    Raises: WrongSettings naming the key, what was found and the nearest right key.
+    """
+    if isinstance(raw, str):
+        raise WrongSettings(
+            f"SAFEMIGRATE is a string ({raw!r}); that is the setting of another package, "
+            "django-safemigrate.",
+            do='Make it a dict such as SAFEMIGRATE = {"RELEASE": "..."}, '
+            "or uninstall one of the two packages.",
+        )
+    if not isinstance(raw, Mapping):
+        raise WrongSettings(
+            f"SAFEMIGRATE is of type {type(raw).__name__}.",
+            do='Make it a dict such as SAFEMIGRATE = {"RELEASE": "..."}.',
+        )
+    values = {_known(key).lower(): _typed(key, value) for key, value in raw.items()}
+    settings = Settings(**values)
+    release = release_from(settings.release, os.environ if environ is None else environ)
+    return dataclasses.replace(settings, release=release)
+
+
+def _known(key: object) -> str:
+    if isinstance(key, str) and key in _NAMES:
+        return key
+    near = difflib.get_close_matches(str(key).upper(), _NAMES, n=1, cutoff=0.4)
+    hint = f'Did you mean "{near[0]}"? ' if near else ""
+    raise WrongSettings(
+        f"SAFEMIGRATE has an unknown key {key!r}.",
+        do=f"{hint}The keys are {', '.join(_NAMES)}.",
+    )
+
+
+def _typed(key: str, value: Any) -> Any:
+    wanted = _TYPES[key.lower()]
+    if wanted is timedelta:
+        fits, means = isinstance(value, timedelta), "a datetime.timedelta"
+    elif wanted is bool:
+        fits, means = isinstance(value, bool), "True or False"
+    elif wanted is str:
+        fits, means = isinstance(value, (str, Path)), "a string"
+        value = str(value) if fits else value
+    else:
+        fits = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        means, value = "a list of strings", tuple(value) if fits else value
+    if not fits:
+        raise WrongSettings(
+            f'SAFEMIGRATE["{key}"] is {value!r}, of type {type(value).__name__}.',
+            do=f"Give {means}.",
+        )
+    return value
+
+
+def current() -> Settings:
+    """The project's settings, read anew so that ``override_settings`` works."""
+    from django.conf import settings
+
+    return parse(getattr(settings, "SAFEMIGRATE", {}))
