@@ -1,0 +1,102 @@
+"""The processes of one release, as the parent sees them: prepared, sending, stopped."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testproject.rollout.manage import REPOSITORY
+from testproject.rollout.windows import Request
+
+READY_SECONDS = 120
+STOP_SECONDS = 90
+
+THREADS = 8  # per process: as many requests may hang at once before others queue behind them
+
+
+@dataclass
+class Traffic:
+    """
+    A release's web processes.
+
+    They are imported before the measuring begins and connect only on ``go``: in production they
+    start on machines of their own, here they would take the CPU from those that are measured.
+    """
+
+    release: str
+    environment: dict[str, str]
+    folder: Path
+    orders: int
+    rate: float
+    processes: int = 2
+    first_slot: int = 0
+    _running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number in range(self.processes):
+            words = [sys.executable, "-m", "testproject.rollout.worker"]
+            words += ["--record", str(self._record(number)), "--orders", str(self.orders)]
+            words += ["--rate", str(self.rate / self.processes), "--threads", str(THREADS)]
+            words += ["--slot", str(self.first_slot + number * THREADS)]
+            self._running.append(
+                subprocess.Popen(
+                    words,
+                    cwd=REPOSITORY,
+                    env=os.environ | self.environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        self._expect("imported")
+
+    def go(self) -> None:
+        """Let them connect, warm up and send; return when all do."""
+        for process in self._running:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        self._expect("ready")
+
+    def stop(self) -> None:
+        """Let each request under way end, then the processes."""
+        for process in self._running:
+            process.stdin.close()
+        for process in self._running:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+        self._running.clear()
+
+    def requests(self) -> list[Request]:
+        """Return what was recorded, in the order it was due."""
+        found: list[Request] = []
+        for number in range(self.processes):
+            record = self._record(number)
+            if record.exists():
+                lines = record.read_text().splitlines()
+                found += [Request.read(self.release, line) for line in lines]
+        return sorted(found, key=lambda request: request.due)
+
+    def _record(self, number: int) -> Path:
+        return self.folder / f"{self.release}-{number}.tsv"
+
+    def _expect(self, word: str) -> None:
+        for process in self._running:
+            with selectors.DefaultSelector() as selector:
+                selector.register(process.stdout, selectors.EVENT_READ)
+                answered = selector.select(READY_SECONDS)
+            said = process.stdout.readline().strip() if answered else "nothing"
+            if said != word:
+                self.stop()
+                raise RuntimeError(
+                    f"A process of {self.release} should have said {word!r} within "
+                    f"{READY_SECONDS} s and said {said!r}. Its error output is above."
+                )
