@@ -47,6 +47,8 @@ class Backend(abc.ABC):
     """
 
     vendor: str
+    commits_by_itself = True
+    """Whether an operation may need several transactions; False where nobody else is waiting."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -134,10 +136,15 @@ class Backend(abc.ABC):
     ) -> object: ...
 
     @abc.abstractmethod
-    def field_indexes(
+    def add_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> dict[str, object]:
-        """The indexes that ``db_index=True`` means for ``field``: name -> statement."""
+    ) -> None:
+        """Build what ``db_index`` and ``unique`` of ``field`` mean, while writes go on."""
+
+    @abc.abstractmethod
+    def drop_field_indexes(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None: ...
 
     @abc.abstractmethod
     def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:

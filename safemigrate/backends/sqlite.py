@@ -24,6 +24,7 @@ class SQLiteBackend(Backend):
     """The end of each step is the same as on a server; the way there is the short one."""
 
     vendor = "sqlite"
+    commits_by_itself = False
 
     def retrying(self, locks: Sequence[TableLock], attempt: Callable[[Take], T]) -> T:
         return attempt(lambda: None)
@@ -72,11 +73,29 @@ class SQLiteBackend(Backend):
     def index_sql(self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Any) -> object:
         return index.create_sql(model, editor)
 
-    def field_indexes(
+    def add_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> dict[str, object]:
-        if not field.db_index or field.unique:
-            return {}
+    ) -> None:
+        if field.primary_key or not (field.db_index or field.unique):
+            return
+        if field.unique:
+            editor.alter_field(model, variant(field, unique=False, db_index=False), field)
+            return
+        for name, statement in self._index_of(editor, model, field).items():
+            self.create_index(editor, model, name, lambda statement=statement: statement)  # type: ignore[misc]
+
+    def drop_field_indexes(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        if field.unique and not field.primary_key:
+            editor.alter_field(model, field, variant(field, unique=False, db_index=False))
+            return
+        for name in self._index_of(editor, model, field):
+            self.drop_index(editor, model, name)
+
+    def _index_of(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> dict[str, Any]:
         statement = editor._create_index_sql(model, fields=[field])
         return {str(statement.parts["name"]).strip('"'): statement}
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import models
 from django.db.models import functions
 from django.db.models.expressions import BaseExpression, Combinable
+from django.db.models.fields import NOT_PROVIDED
 from django.utils import timezone
 
 
@@ -112,3 +113,15 @@ def _is_constant(expression: Any) -> bool:
     )
 
 
+def standing_default(field: models.Field[Any, Any]) -> Any:
+    """
+    The database default that lets inserts leave ``field`` out, or NOT_PROVIDED for NULL.
+
+    A unique field has none but a fresh value for each row: a constant would serve one row.
+    """
+    default = default_of(field)
+    if default.kind in (DefaultKind.CONSTANT, DefaultKind.DATABASE_CONSTANT):
+        return NOT_PROVIDED if field.unique or default.value is None else default.value
+    if default.kind in (DefaultKind.EXPRESSION, DefaultKind.DATABASE_VOLATILE):
+        return default.value
+    return NOT_PROVIDED

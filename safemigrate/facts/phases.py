@@ -25,7 +25,7 @@ _ORDER = {phase: number for number, phase in enumerate(Phase)}
 
 
 @dataclass(frozen=True)
-class IRREVERSIBLE:  # noqa: N801  (reads as the word it is: back = IRREVERSIBLE(because=...))
+class IRREVERSIBLE:
     """An operation's way back when there is none, with the reason a user is shown."""
 
     because: str

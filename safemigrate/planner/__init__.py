@@ -1,0 +1,1 @@
+"""Floor 5: plans, without a cursor and without a clock."""

@@ -16,9 +16,7 @@ class Catalog(Backend):
     schema in ``db_table`` or in ``search_path`` is obeyed.
     """
 
-    def _ask(
-        self, query: str, params: Sequence[Any] | Mapping[str, Any]
-    ) -> list[tuple[Any, ...]]:
+    def _ask(self, query: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(query, params)
             return list(cursor.fetchall())

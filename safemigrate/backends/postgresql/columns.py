@@ -147,7 +147,7 @@ class Columns(Filling, Tables):
         many = f"{count:,}" if count <= 100_000 else "More than 100,000"
         return DataInTheWay(
             f"{many} rows of {table} have NULL in {column}, so it cannot be NOT NULL.",
-            changed="The column still allows NULL; a CHECK constraint NOT VALID keeps new ones out.",
+            changed="The column allows NULL as before; a CHECK NOT VALID keeps new ones out.",
             do=f"Fill them (SELECT * {where}), then run migrate again.",
         )
 
@@ -190,9 +190,7 @@ class Columns(Filling, Tables):
         table = model._meta.db_table
         if not editor.collect_sql:
             self._found(table, field.column)
-        self.patiently(
-            [TableLock(table)], lambda: self._send_default(editor, model, field, value)
-        )
+        self.patiently([TableLock(table)], lambda: self._send_default(editor, model, field, value))
 
     def _send_default(
         self,

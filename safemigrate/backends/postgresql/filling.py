@@ -54,8 +54,7 @@ class Filling(Locking):
         # The body is a string constant of CREATE FUNCTION, quoted by the driver like any value.
         source = editor.quote_value(self.connection.ops.compose_sql(body, params))  # type: ignore[attr-defined]
         create_function = (
-            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger "
-            f"LANGUAGE plpgsql AS {source}"
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {source}"
         )
         create_trigger = (
             f"CREATE TRIGGER {self._quote(trigger)} BEFORE INSERT ON {self._quote(table)} "

@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from safemigrate.backends.base import IndexState, project_settings
 from safemigrate.backends.postgresql.locking import QUERY_CANCELED, Locking, milliseconds, sqlstate
 from safemigrate.facts.errors import DataInTheWay, DeadlinePassed
+from safemigrate.facts.locks import TableLock
 from safemigrate.facts.progress import current_listener, say
 
 if TYPE_CHECKING:
@@ -33,18 +34,60 @@ class Indexes(Locking):
     def index_sql(self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Any) -> object:
         return index.create_sql(model, editor, concurrently=True)
 
-    def field_indexes(
+    def add_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> dict[str, object]:
-        if not field.db_index or field.unique:
-            return {}
-        statements = [editor._create_index_sql(model, fields=[field], concurrently=True)]  # type: ignore[call-arg]
+    ) -> None:
+        if field.primary_key:
+            return
+        if field.unique:
+            self._add_unique(editor, model, field)
+        for name, statement in self._field_indexes(editor, model, field).items():
+            self.create_index(editor, model, name, lambda statement=statement: statement)  # type: ignore[misc]
+
+    def drop_field_indexes(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        for name in self._field_indexes(editor, model, field):
+            self.drop_index(editor, model, name)
+        if field.unique and not field.primary_key:
+            table, name = model._meta.db_table, _unique_name(editor, model, field)
+            if editor.collect_sql or self._constraint_is_validated(table, name) is not None:
+                drop = f"ALTER TABLE {self._quote(table)} DROP CONSTRAINT {self._quote(name)}"
+                self.patiently([TableLock(table)], lambda: editor.execute(drop, params=None))
+            else:
+                self.drop_index(editor, model, name)
+
+    def _field_indexes(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> dict[str, Any]:
+        """``{name: statement}`` of the plain index and of its ``_like`` twin."""
+        statements: list[Any] = []
+        if field.db_index and not field.unique:
+            statements.append(editor._create_index_sql(model, fields=[field], concurrently=True))  # type: ignore[call-arg]
         like = editor._create_like_index_sql(model, field)  # type: ignore[attr-defined]
         if like is not None:
             # Django offers no concurrent form of this one; only the template differs.
             like.template = editor.sql_create_index_concurrently  # type: ignore[attr-defined]
             statements.append(like)
-        return {_unquoted(statement): statement for statement in statements}
+        return {unquoted(statement): statement for statement in statements}
+
+    def _add_unique(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """A unique index that is ready becomes the constraint without a scan."""
+        table, name = model._meta.db_table, _unique_name(editor, model, field)
+        if not editor.collect_sql and self._constraint_is_validated(table, name) is not None:
+            return
+        build = (
+            f"CREATE UNIQUE INDEX CONCURRENTLY {self._quote(name)} "
+            f"ON {self._quote(table)} ({self._quote(field.column)})"
+        )
+        self.create_index(editor, model, name, lambda: build)
+        use = (
+            f"ALTER TABLE {self._quote(table)} ADD CONSTRAINT {self._quote(name)} "
+            f"UNIQUE USING INDEX {self._quote(name)}"
+        )
+        self.patiently([TableLock(table)], lambda: editor.execute(use, params=None))
 
     def create_index(
         self,
@@ -184,16 +227,21 @@ def _watch(
         connection.close()
 
 
-def build_progress(
-    phase: str, blocks: int, blocks_done: int, tuples: int, tuples_done: int
-) -> str:
+def build_progress(phase: str, blocks: int, blocks_done: int, tuples: int, tuples_done: int) -> str:
     """``building index: scanning table, 41 %`` from a row of pg_stat_progress_create_index."""
     total, part = (blocks, blocks_done) if blocks else (tuples, tuples_done)
     return f"{phase}, {100 * part // total} %" if total else phase
 
 
-def _unquoted(statement: Any) -> str:
+def unquoted(statement: Any) -> str:
+    """The name that a statement of Django's gives to what it makes."""
     return str(statement.parts["name"]).strip('"').replace('""', '"')
+
+
+def _unique_name(
+    editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+) -> str:
+    return unquoted(editor._create_unique_sql(model, [field]))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-
 from safemigrate.backends.base import Session
 from safemigrate.backends.postgresql.catalog import Catalog
 from safemigrate.facts.errors import AnotherRunner
@@ -115,5 +114,3 @@ def transaction_on(connection: object) -> Iterator[None]:
         if connection.connection is not None:  # type: ignore[attr-defined]
             connection.rollback()  # type: ignore[attr-defined]
             connection.set_autocommit(True)  # type: ignore[attr-defined]
-
-

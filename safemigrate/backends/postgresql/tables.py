@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError
 
 from safemigrate.backends.base import project_settings
+from safemigrate.backends.postgresql.indexes import unquoted
 from safemigrate.backends.postgresql.locking import Locking, milliseconds, sqlstate
 from safemigrate.facts.errors import DataInTheWay, PlanRefused
 from safemigrate.facts.locks import LockMode, TableLock
@@ -78,10 +79,8 @@ class Tables(Locking):
     ) -> None:
         table, parent = model._meta.db_table, field.remote_field.model._meta.db_table
         statement: Any = editor._create_fk_sql(model, field, "_fk_%(to_table)s_%(to_column)s")
-        name = str(statement.parts["name"]).strip('"').replace('""', '"')
-        validate = (
-            f"ALTER TABLE {self._quote(table)} VALIDATE CONSTRAINT {self._quote(name)}"
-        )
+        name = unquoted(statement)
+        validate = f"ALTER TABLE {self._quote(table)} VALIDATE CONSTRAINT {self._quote(name)}"
         add = f"{statement} NOT VALID"
         if editor.collect_sql:
             editor.execute(add, params=None)

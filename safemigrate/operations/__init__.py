@@ -1,0 +1,44 @@
+"""Floor 3: what people put into migration files."""
+
+from safemigrate.facts.defaults import RandomUUID
+from safemigrate.facts.phases import IRREVERSIBLE, Phase
+from safemigrate.operations.assured import Assured
+from safemigrate.operations.backfill import BatchedBackfill, StopFilling
+from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.contract import ContractDrop, MakeModelIgnorable
+from safemigrate.operations.fields import (
+    AddForeignKey,
+    DropDatabaseDefault,
+    ExpandField,
+    MakeFieldIgnorable,
+    SetNotNull,
+)
+from safemigrate.operations.indexes import (
+    AddFieldIndexConcurrently,
+    AddIndexConcurrently,
+    RemoveIndexConcurrently,
+)
+
+__all__ = [
+    "IRREVERSIBLE",
+    "AddFieldIndexConcurrently",
+    "AddForeignKey",
+    "AddIndexConcurrently",
+    "Assured",
+    "BatchedBackfill",
+    "ContractDrop",
+    "DropDatabaseDefault",
+    "ExpandField",
+    "MakeFieldIgnorable",
+    "MakeModelIgnorable",
+    "Phase",
+    "RandomUUID",
+    "RemoveIndexConcurrently",
+    "SafeOperation",
+    "SetNotNull",
+    "StopFilling",
+]
+
+# The path that ends up in other people's migration files; where a class lives may change.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

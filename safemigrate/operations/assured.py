@@ -1,0 +1,68 @@
+"""The way past a rule: an operation that somebody vouches for, with the reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.migrations.operations.base import Operation
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+
+
+class Assured(Operation):
+    """
+    Run ``operation`` as it is; no rule judges it. ``because`` says why it is safe here.
+
+    Locks, re-run and way back are those of the operation.
+    """
+
+    def __init__(self, operation: Operation, because: str) -> None:
+        if not because.strip():
+            raise ValueError("Assured needs a reason: because='...'.")
+        self.operation = operation
+        self.because = because
+        self.reversible = operation.reversible
+        self.atomic = operation.atomic
+        self.reduces_to_sql = operation.reduces_to_sql
+        self.category = operation.category
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        self.operation.state_forwards(app_label, state)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self.operation.database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self.operation.database_backwards(app_label, schema_editor, from_state, to_state)
+
+    def references_model(self, name: str, app_label: str) -> bool:
+        return self.operation.references_model(name, app_label)
+
+    def references_field(self, model_name: str, name: str, app_label: str) -> bool:
+        return self.operation.references_field(model_name, name, app_label)
+
+    def describe(self) -> str:
+        return f"{self.operation.describe()} (assured: {self.because})"
+
+    @property
+    def migration_name_fragment(self) -> Any:
+        return self.operation.migration_name_fragment
+
+
+def inner(operation: Operation) -> Operation:
+    """The operation itself, without who vouches for it."""
+    return inner(operation.operation) if isinstance(operation, Assured) else operation

@@ -1,0 +1,187 @@
+"""Filling a column of a table that is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.db.migrations.operations.base import OperationCategory
+from django.db.models import Q
+
+from safemigrate import backfill
+from safemigrate.backends.base import project_settings
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import SafeOperation
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+
+
+class BatchedBackfill(SafeOperation):
+    """
+    Fill fields of all rows in short transactions, resumable, while the table is in use.
+
+    ``values``: field name -> expression, constant, or a Python callable called once per row.
+    ``function``, instead: dotted path of ``f(rows) -> list``: for each row, in order, a mapping
+    of field name -> value, or None to leave it. ``where``: rows still to be filled; with it the
+    end is proved by a query. ``keep_filled``: rows that are inserted with NULL from now on are
+    filled by a trigger, until SetNotNull or StopFilling. ``after_rollout``: relies on new code
+    writing the field, so ``migrate`` runs it at the next release, or ``--phase backfill`` now.
+
+    Locks:   row locks for one batch, about ``SAFEMIGRATE["BATCH_DURATION"]``.
+    Re-run:  goes on after the last batch that was committed.
+    Back:    ends keeping it filled; what was filled stays.
+    Raises:  NeedsAutocommit; BackfillFailed saying what is done and where it stopped.
+    """
+
+    phase = Phase.BACKFILL
+    category = OperationCategory.PYTHON
+    reduces_to_sql = False
+
+    def __init__(
+        self,
+        model_name: str,
+        values: Mapping[str, Any] | None = None,
+        where: Q | None = None,
+        function: str | None = None,
+        batch_rows: int | None = None,
+        keep_filled: bool = False,
+        after_rollout: bool = False,
+    ) -> None:
+        self.model_name = model_name
+        self.values = values
+        self.where = where
+        self.function = function
+        self.batch_rows = batch_rows
+        self.keep_filled = keep_filled
+        self.after_rollout = after_rollout
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        given = {
+            "values": self.values,
+            "where": self.where,
+            "function": self.function,
+            "batch_rows": self.batch_rows,
+            "keep_filled": self.keep_filled or None,
+            "after_rollout": self.after_rollout or None,
+        }
+        kwargs = {name: value for name, value in given.items() if value is not None}
+        return type(self).__name__, [], {"model_name": self.model_name, **kwargs}
+
+    @property
+    def model_name_lower(self) -> str:
+        return self.model_name.lower()
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name):
+            state.models[app_label, self.model_name_lower]
+
+    def work(self, app_label: str, state: ProjectState) -> backfill.Backfill:
+        """What is to be done, checked without a database."""
+        task = backfill.Backfill(
+            model=self._model(app_label, state, self.model_name),
+            values=self.values,
+            function=self.function,
+            where=self.where,
+            batch_rows=self.batch_rows,
+            batch_target=project_settings().batch_duration,
+        )
+        backfill.check(task)
+        return task
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        task = self.work(app_label, to_state)
+        backend = self._backend(schema_editor, task.model)
+        if backend is None:
+            return
+        if self.keep_filled:
+            backend.keep_filled(schema_editor, task.model, self.values or {})
+        backfill.run(
+            schema_editor.connection,
+            task,
+            key=self._key(app_label, task),
+            allow_atomic=not backend.commits_by_itself,
+        )
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        task = self.work(app_label, to_state)
+        backend = self._backend(schema_editor, task.model)
+        if backend is None:
+            return
+        if self.keep_filled:
+            backend.stop_filling(schema_editor, task.model, list(self.values or {}))
+        backfill.forget(schema_editor.connection, self._key(app_label, task))
+
+    def _key(self, app_label: str, task: backfill.Backfill) -> str:
+        return backfill.key_for(app_label, self.model_name_lower, backfill.fingerprint(task))
+
+    def describe(self) -> str:
+        what = ", ".join(self.values) if self.values else f"by {self.function}"
+        return f"Fill {self.model_name} ({what}) in batches"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        fields = "_".join(self.values) if self.values else str(self.function).rpartition(".")[2]
+        return f"{self.model_name_lower}_{fields}_backfill".lower()
+
+
+class StopFilling(SafeOperation):
+    """
+    End what ``BatchedBackfill(keep_filled=True)`` began, for a column that may stay NULL.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if the trigger is gone.
+    Back:    nothing: only code that knows the field is running.
+    """
+
+    phase = Phase.CONTRACT
+    category = OperationCategory.REMOVAL
+    needs_autocommit = False
+
+    def __init__(self, model_name: str, name: str) -> None:
+        self.model_name = model_name
+        self.name = name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.name):
+            state.models[app_label, self.model_name.lower()].get_field(self.name)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, from_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.stop_filling(schema_editor, model, [self.name])
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """The rows are filled and newer code writes the field itself."""
+
+    def describe(self) -> str:
+        return f"Stop filling {self.model_name}.{self.name} for older code"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.model_name.lower()}_{self.name.lower()}_stop_filling"

@@ -1,0 +1,75 @@
+"""What all our operations share: the phase, the look before the act, and clear refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db.migrations.operations.base import Operation
+
+from safemigrate.backends import Backend, backend_for
+from safemigrate.facts.errors import NeedsAutocommit, WrongOperation
+from safemigrate.facts.phases import IRREVERSIBLE, Phase
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+    from django.db.models import Field, Model
+
+
+class SafeOperation(Operation):
+    """
+    An operation that says its phase, can be run again, and holds no lock for long.
+
+    ``needs_autocommit``: it commits by itself, so its migration needs ``atomic = False``.
+    ``back``: None if ``database_backwards`` undoes it, else why that cannot be.
+    """
+
+    phase: ClassVar[Phase]
+    needs_autocommit: ClassVar[bool] = True
+    back: ClassVar[IRREVERSIBLE | None] = None
+
+    def _backend(
+        self, schema_editor: BaseDatabaseSchemaEditor, model: type[Model]
+    ) -> Backend | None:
+        """The backend to work with, or None where a router keeps this model out."""
+        connection = schema_editor.connection
+        if not self.allow_migrate_model(connection.alias, model):
+            return None
+        backend = backend_for(connection)
+        if (
+            self.needs_autocommit
+            and backend.in_transaction
+            and backend.commits_by_itself
+            and not schema_editor.collect_sql
+        ):
+            raise NeedsAutocommit(
+                f"{type(self).__name__} on {model._meta.label} commits step by step, "
+                "but its migration is one transaction.",
+                do="Set atomic = False on the Migration class, and keep RunPython and other "
+                "operations of one transaction in a migration of their own.",
+            )
+        return backend
+
+    def _model(self, app_label: str, state: ProjectState, model_name: str) -> type[Model]:
+        with self._found(app_label, model_name):
+            return state.apps.get_model(app_label, model_name)
+
+    def _field(self, model: type[Model], name: str) -> Field[Any, Any]:
+        with self._found(model._meta.app_label, model.__name__, name):
+            return model._meta.get_field(name)  # type: ignore[return-value]
+
+    @contextmanager
+    def _found(self, app_label: str, model_name: str, name: str = "") -> Iterator[None]:
+        """Turn a look-up that fails into an error that says which operation asked for what."""
+        try:
+            yield
+        except (LookupError, FieldDoesNotExist) as error:
+            what = f"{app_label}.{model_name}" + (f".{name}" if name else "")
+            raise WrongOperation(
+                f"{type(self).__name__} names {what}, which is not there at this point of the "
+                "migrations.",
+                do="Correct the name, or add the missing migration to its dependencies.",
+            ) from error

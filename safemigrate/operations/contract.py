@@ -1,0 +1,192 @@
+"""The end of a field or a model: removed in a later deploy, once nothing uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.migrations.operations.base import OperationCategory
+
+from safemigrate.facts.defaults import standing_default
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.fields import add_foreign_keys
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+    from django.db.models import Model
+
+    from safemigrate.backends import Backend
+
+
+class ContractDrop(SafeOperation):
+    """
+    Drop a field's column, or with no ``name`` a model's table, that no running code uses.
+
+    ``migrate`` holds it back until a later release is deployed and no session of an older one
+    is alive. Nothing that depends on the column is dropped with it (no CASCADE).
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if it is gone.
+    Back:    adds the column or table again, empty, in a form that newer code can ignore.
+    Raises:  PlanRefused naming what depends on it.
+    Source:  https://www.postgresql.org/docs/current/ddl-depend.html
+    """
+
+    phase = Phase.CONTRACT
+    category = OperationCategory.REMOVAL
+
+    def __init__(self, model_name: str, name: str | None = None) -> None:
+        self.model_name = model_name
+        self.name = name
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        kwargs = {"model_name": self.model_name}
+        if self.name is not None:
+            kwargs["name"] = self.name
+        return type(self).__name__, [], kwargs
+
+    @property
+    def model_name_lower(self) -> str:
+        return self.model_name.lower()
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.name or ""):
+            model = state.models[app_label, self.model_name_lower]
+            if self.name is not None:
+                model.get_field(self.name)
+        if self.name is None:
+            state.remove_model(app_label, self.model_name_lower)
+        else:
+            state.remove_field(app_label, self.model_name_lower, self.name)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, from_state, self.model_name)
+        backend = self._backend(schema_editor, model)
+        if backend is None:
+            return
+        if self.name is None:
+            for through in _own_tables(model):
+                backend.drop_table(schema_editor, through)
+            backend.drop_table(schema_editor, model)
+            return
+        field = self._field(model, self.name)
+        if field.many_to_many:
+            through = field.remote_field.through  # type: ignore[attr-defined]
+            if through._meta.auto_created:
+                backend.drop_table(schema_editor, through)
+        elif field.column is not None:
+            backend.drop_column(schema_editor, model, field)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        backend = self._backend(schema_editor, model)
+        if backend is None:
+            return
+        if self.name is None:
+            for table in (model, *_own_tables(model)):
+                _create_again(backend, schema_editor, table)
+            return
+        field = self._field(model, self.name)
+        if field.many_to_many:
+            through = field.remote_field.through  # type: ignore[attr-defined]
+            if through._meta.auto_created:
+                _create_again(backend, schema_editor, through)
+        elif field.column is not None:
+            backend.add_column(schema_editor, model, field, standing_default(field))
+            backend.add_field_indexes(schema_editor, model, field)
+
+    def references_model(self, name: str, app_label: str) -> bool:
+        # A field may refer to any model; a barrier is right for all of them.
+        return True
+
+    def describe(self) -> str:
+        thing = "table of" if self.name is None else f"column {self.name} of"
+        return f"Drop the {thing} {self.model_name}, which no running code uses"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return "drop_" + "_".join(
+            part.lower() for part in (self.model_name, self.name) if part is not None
+        )
+
+
+class MakeModelIgnorable(SafeOperation):
+    """
+    Let code that no longer knows a model delete what its rows refer to, and the other way.
+
+    The foreign keys from and to its table are dropped. Older code goes on using it.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE on both ends of each foreign key, for an instant.
+    Re-run:  drops what is left.
+    Back:    adds the foreign keys that the model declares.
+    """
+
+    phase = Phase.EXPAND
+    category = OperationCategory.ALTERATION
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.name):
+            state.models[app_label, self.name.lower()]
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, from_state, self.name)
+        if backend := self._backend(schema_editor, model):
+            for table in (*_own_tables(model), model):
+                backend.drop_foreign_keys(schema_editor, table)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.name)
+        if backend := self._backend(schema_editor, model):
+            for table in (model, *_own_tables(model)):
+                add_foreign_keys(backend, schema_editor, table)
+
+    def describe(self) -> str:
+        return f"Let new code ignore the table of {self.name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"ignore_{self.name.lower()}"
+
+
+def _own_tables(model: type[Model]) -> list[type[Model]]:
+    """The through tables that Django made for this model's many-to-many fields."""
+    return [
+        field.remote_field.through
+        for field in model._meta.local_many_to_many
+        if field.remote_field.through._meta.auto_created
+    ]
+
+
+def _create_again(
+    backend: Backend, schema_editor: BaseDatabaseSchemaEditor, model: type[Model]
+) -> None:
+    if not backend.has_table(model._meta.db_table):
+        backend.patiently([], lambda: schema_editor.create_model(model))

@@ -1,0 +1,333 @@
+"""Fields that come and go in steps, each of which the running code can live with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import OperationCategory
+from django.db.migrations.operations.fields import FieldOperation
+from django.db.models.fields import NOT_PROVIDED
+
+from safemigrate.facts.defaults import standing_default
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import SafeOperation
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+    from django.db.models import Field
+
+
+class ExpandField(SafeOperation, migrations.AddField):
+    """
+    Add a field's column so that code which does not know it can go on inserting.
+
+    ``database_default``: left out, the column is nullable for now. A constant: it stays the
+    column's default and existing rows have it at once. An expression: nullable, and the default
+    of rows to come. Indexes, uniqueness and foreign keys are left to operations of their own;
+    a many-to-many field gets its table.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if the column is there.
+    Back:    drops the column.
+    Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+    """
+
+    phase = Phase.EXPAND
+    needs_autocommit = False
+
+    def __init__(
+        self,
+        model_name: str,
+        name: str,
+        field: Field[Any, Any],
+        preserve_default: bool = True,
+        database_default: Any = NOT_PROVIDED,
+    ) -> None:
+        self.database_default = database_default
+        super().__init__(model_name, name, field, preserve_default)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        name, args, kwargs = super().deconstruct()
+        if self.database_default is not NOT_PROVIDED:
+            kwargs["database_default"] = self.database_default
+        return name, list(args), kwargs
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name):
+            state.models[app_label, self.model_name_lower]
+        super().state_forwards(app_label, state)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            before = self._model(app_label, from_state, self.model_name)
+            backend.add_column(
+                schema_editor, before, self._field(model, self.name), self.database_default
+            )
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, from_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.drop_column(schema_editor, model, self._field(model, self.name))
+
+    def describe(self) -> str:
+        return f"Add column {self.name} to {self.model_name} for both releases"
+
+    def reduce(self, operation: Any, app_label: str) -> Any:
+        if isinstance(operation, migrations.RemoveField) and self.is_same_field_operation(
+            operation
+        ):
+            return []
+        # The stock reduce would swallow a following AlterField or RenameField and, until 6.0,
+        # answer with a plain AddField.
+        return super(migrations.AddField, self).reduce(operation, app_label)
+
+
+class _ColumnOperation(SafeOperation, FieldOperation):
+    """An operation on one column; the state knows its field before and after."""
+
+    category = OperationCategory.ALTERATION
+    needs_autocommit = False
+
+    def __init__(self, model_name: str, name: str) -> None:
+        super().__init__(model_name, name)
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """The field's final form is in the state already; this is the database's turn."""
+        with self._found(app_label, self.model_name, self.name):
+            state.models[app_label, self.model_name_lower].get_field(self.name)
+
+
+class SetNotNull(_ColumnOperation):
+    """
+    Make a column NOT NULL, and end keeping it filled.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant to add a CHECK ... NOT VALID, SHARE
+             UPDATE EXCLUSIVE while it is validated, ACCESS EXCLUSIVE for an instant at the end.
+    Re-run:  goes on where it stopped.
+    Back:    lets the column be NULL again.
+    Raises:  NeedsAutocommit; DataInTheWay with the count of NULLs and the query to find them.
+    Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
+    """
+
+    phase = Phase.CONTRACT
+    needs_autocommit = True
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.set_not_null(schema_editor, model, self._field(model, self.name))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.drop_not_null(schema_editor, model, self._field(model, self.name))
+
+    def describe(self) -> str:
+        return f"Make column {self.name} of {self.model_name} NOT NULL"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.model_name_lower}_{self.name_lower}_not_null"
+
+
+class DropDatabaseDefault(_ColumnOperation):
+    """
+    Drop the database default that an expand left for older code.
+
+    ``database_default``: what it was, for the way back.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if there is no default.
+    Back:    sets the default again.
+    """
+
+    phase = Phase.CONTRACT
+
+    def __init__(self, model_name: str, name: str, database_default: Any) -> None:
+        self.database_default = database_default
+        super().__init__(model_name, name)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        name, args, kwargs = super().deconstruct()
+        return name, list(args), {**kwargs, "database_default": self.database_default}
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.drop_default(schema_editor, model, self._field(model, self.name))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            field = self._field(model, self.name)
+            backend.set_default(schema_editor, model, field, self.database_default)
+
+    def describe(self) -> str:
+        return f"Drop the database default of {self.model_name}.{self.name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.model_name_lower}_{self.name_lower}_drop_default"
+
+
+class AddForeignKey(_ColumnOperation):
+    """
+    Add the foreign key of a column that is there already.
+
+    Locks:   PostgreSQL SHARE ROW EXCLUSIVE on both tables for an instant to add it NOT VALID;
+             SHARE UPDATE EXCLUSIVE on the child and ROW SHARE on the parent to validate it.
+    Re-run:  validates what was left NOT VALID; does nothing if it is valid.
+    Back:    drops the foreign key.
+    Raises:  NeedsAutocommit; DataInTheWay for rows that point nowhere.
+    Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT
+    """
+
+    phase = Phase.EXPAND
+    needs_autocommit = True
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.add_foreign_key(schema_editor, model, self._field(model, self.name))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.drop_foreign_keys(schema_editor, model, self._field(model, self.name))
+
+    def describe(self) -> str:
+        return f"Add the foreign key of {self.model_name}.{self.name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.model_name_lower}_{self.name_lower}_fk"
+
+
+class MakeFieldIgnorable(_ColumnOperation):
+    """
+    Let code that no longer knows a field insert, and delete what the field refers to.
+
+    The column gets a database default, or loses NOT NULL where there is no value to give; its
+    foreign key is dropped. Older code goes on using it.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does what is missing.
+    Back:    requires the column again; DataInTheWay if newer code has left NULLs.
+    """
+
+    phase = Phase.EXPAND
+    needs_autocommit = True
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        backend = self._backend(schema_editor, model)
+        if backend is None:
+            return
+        field = self._field(model, self.name)
+        if field.many_to_many:
+            through = field.remote_field.through  # type: ignore[attr-defined]
+            if through._meta.auto_created:
+                backend.drop_foreign_keys(schema_editor, through)
+            return
+        if field.remote_field:
+            backend.drop_foreign_keys(schema_editor, model, field)
+        default = standing_default(field)
+        if default is not NOT_PROVIDED:
+            backend.set_default(schema_editor, model, field, default)
+        elif not field.null:
+            backend.drop_not_null(schema_editor, model, field)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        backend = self._backend(schema_editor, model)
+        if backend is None:
+            return
+        field = self._field(model, self.name)
+        if field.many_to_many:
+            through = field.remote_field.through  # type: ignore[attr-defined]
+            if through._meta.auto_created:
+                add_foreign_keys(backend, schema_editor, through)
+            return
+        if standing_default(field) is NOT_PROVIDED and not field.null:
+            backend.set_not_null(schema_editor, model, field)
+        elif not field.has_db_default():
+            backend.drop_default(schema_editor, model, field)
+        if field.remote_field and field.db_constraint:  # type: ignore[attr-defined]
+            backend.add_foreign_key(schema_editor, model, field)
+
+    def describe(self) -> str:
+        return f"Let new code ignore {self.model_name}.{self.name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"ignore_{self.model_name_lower}_{self.name_lower}"
+
+
+def add_foreign_keys(backend: Any, schema_editor: Any, model: Any) -> None:
+    """All foreign keys that ``model`` declares."""
+    for field in model._meta.local_concrete_fields:
+        if field.remote_field and field.db_constraint:
+            backend.add_foreign_key(schema_editor, model, field)

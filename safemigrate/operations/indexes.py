@@ -1,0 +1,188 @@
+"""Indexes of existing tables: built and dropped while reads and writes go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import OperationCategory
+from django.db.migrations.operations.fields import FieldOperation
+
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import SafeOperation
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+    from django.db.models import Field, Index
+
+
+class AddIndexConcurrently(SafeOperation, migrations.AddIndex):
+    """
+    Build an index while reads and writes go on.
+
+    Locks:   PostgreSQL SHARE UPDATE EXCLUSIVE for the whole build.
+    Re-run:  does nothing if the index is valid; drops and rebuilds one left INVALID.
+    Back:    drops the index concurrently.
+    Raises:  NeedsAutocommit in a migration without ``atomic = False``; DataInTheWay for
+             duplicates under a unique index; DeadlinePassed.
+    Source:  https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+    """
+
+    phase = Phase.EXPAND
+
+    def __init__(self, model_name: str, index: Index) -> None:
+        super().__init__(model_name, index)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._build(app_label, schema_editor, to_state)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, from_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.drop_index(schema_editor, model, self.index.name)
+
+    def _build(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState
+    ) -> None:
+        model = self._model(app_label, state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.create_index(
+                schema_editor,
+                model,
+                self.index.name,
+                lambda: backend.index_sql(schema_editor, model, self.index),
+            )
+
+    def describe(self) -> str:
+        return f"Build index {self.index.name} on {self.model_name}, concurrently"
+
+    def reduce(self, operation: Any, app_label: str) -> Any:
+        if isinstance(operation, migrations.RemoveIndex) and self.index.name == operation.name:
+            return []
+        # Renamed before it is built, it is still an index to be built concurrently; the stock
+        # reduce of Django 5.1 answered with a plain AddIndex here.
+        if isinstance(operation, migrations.RenameIndex) and self.index.name == operation.old_name:
+            index = self.index.clone()
+            index.name = operation.new_name
+            return [type(self)(self.model_name, index)]
+        return super(migrations.AddIndex, self).reduce(operation, app_label)
+
+
+class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
+    """
+    Drop an index while reads and writes go on.
+
+    Locks:   PostgreSQL SHARE UPDATE EXCLUSIVE while it waits for transactions that use it.
+    Re-run:  does nothing if the index is gone.
+    Back:    builds the index concurrently.
+    Raises:  NeedsAutocommit in a migration without ``atomic = False``.
+    Source:  https://www.postgresql.org/docs/current/sql-dropindex.html
+    """
+
+    phase = Phase.EXPAND
+
+    def __init__(self, model_name: str, name: str) -> None:
+        super().__init__(model_name, name)
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.name):
+            state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        super().state_forwards(app_label, state)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, from_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.drop_index(schema_editor, model, self.name)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        index = to_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        AddIndexConcurrently(self.model_name, index)._build(app_label, schema_editor, to_state)
+
+    def describe(self) -> str:
+        return f"Drop index {self.name} of {self.model_name}, concurrently"
+
+
+class AddFieldIndexConcurrently(SafeOperation, FieldOperation):
+    """
+    Build what ``db_index=True`` or ``unique=True`` of a field mean, while writes go on.
+
+    That is the index, for text its ``_like`` twin, and for a unique field the constraint, made
+    of a unique index that is ready. With ``field`` the state's field is replaced by it; without,
+    the state knows the field already in its final form.
+
+    Locks:   PostgreSQL SHARE UPDATE EXCLUSIVE for each build; ACCESS EXCLUSIVE for an instant
+             to make a unique index the constraint.
+    Re-run:  builds only what is missing or INVALID.
+    Back:    drops constraint and indexes.
+    Raises:  NeedsAutocommit in a migration without ``atomic = False``; DataInTheWay for
+             duplicates; DeadlinePassed.
+    Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX
+    """
+
+    phase = Phase.EXPAND
+    category = OperationCategory.ADDITION
+
+    def __init__(self, model_name: str, name: str, field: Field[Any, Any] | None = None) -> None:
+        super().__init__(model_name, name, field)
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.name):
+            state.models[app_label, self.model_name_lower].get_field(self.name)
+        if self.field is not None:
+            state.alter_field(
+                app_label, self.model_name_lower, self.name, self.field, preserve_default=True
+            )
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.add_field_indexes(schema_editor, model, self._field(model, self.name))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, from_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.drop_field_indexes(schema_editor, model, self._field(model, self.name))
+
+    def describe(self) -> str:
+        return f"Build the indexes of {self.model_name}.{self.name}, concurrently"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.model_name_lower}_{self.name_lower}_index"

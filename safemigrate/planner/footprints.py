@@ -1,0 +1,237 @@
+"""What an operation touches, so that two migrations can be told to be strangers."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import singledispatch
+from typing import Any
+
+from django.db import migrations
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.operations.fields import FieldOperation
+from django.db.migrations.operations.models import IndexOperation
+from django.db.migrations.utils import resolve_relation
+
+from safemigrate.operations import (
+    AddIndexConcurrently,
+    Assured,
+    BatchedBackfill,
+    ContractDrop,
+    MakeModelIgnorable,
+    StopFilling,
+)
+
+WHOLE = "*"
+"""The table itself: it meets everything of its model."""
+REFERENCE = "->"
+"""A foreign key to the table: it meets only what is about the whole table."""
+
+
+@dataclass(frozen=True)
+class Touch:
+    """A column, index or constraint (``member``, lower case) of a model, or its whole table."""
+
+    app_label: str
+    model: str
+    member: str = WHOLE
+
+    def meets(self, other: Touch) -> bool:
+        return (self.app_label, self.model) == (other.app_label, other.model) and (
+            WHOLE in (self.member, other.member) or self.member == other.member
+        )
+
+    def __str__(self) -> str:
+        name = f"{self.app_label}.{self.model}"
+        return name if self.member in (WHOLE, REFERENCE) else f"{name}.{self.member}"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """
+    Everything a migration touches.
+
+    ``texts``: code and SQL that nobody has parsed; they meet whatever they mention by name.
+    ``unknown``: nothing is known, so it meets everything.
+    """
+
+    touches: frozenset[Touch] = frozenset()
+    texts: tuple[str, ...] = field(default=())
+    unknown: bool = False
+
+    def meets(self, other: Footprint) -> bool:
+        if self.unknown or other.unknown:
+            return True
+        if any(mine.meets(theirs) for mine in self.touches for theirs in other.touches):
+            return True
+        return _mentions(self.texts, other.touches) or _mentions(other.texts, self.touches)
+
+    def models(self) -> frozenset[tuple[str, str]]:
+        return frozenset((t.app_label, t.model) for t in self.touches if t.member != REFERENCE)
+
+
+def footprint(migration: Migration) -> Footprint:
+    return union(footprint_of(o, migration.app_label) for o in migration.operations)
+
+
+def union(parts: Iterable[Footprint]) -> Footprint:
+    touches: set[Touch] = set()
+    texts: list[str] = []
+    unknown = False
+    for part in parts:
+        touches |= part.touches
+        texts += part.texts
+        unknown = unknown or part.unknown
+    return Footprint(frozenset(touches), tuple(texts), unknown)
+
+
+def footprint_of(operation: Operation, app_label: str) -> Footprint:
+    """The footprint of one operation; a class that nobody knows touches everything."""
+    return _of(operation, app_label)
+
+
+@singledispatch
+def _of(operation: Operation, app_label: str) -> Footprint:
+    return Footprint(unknown=True)
+
+
+def _touching(*touches: Touch) -> Footprint:
+    return Footprint(frozenset(touches))
+
+
+@_of.register
+def _(operation: Assured, app_label: str) -> Footprint:
+    return footprint_of(operation.operation, app_label)
+
+
+@_of.register
+def _(operation: migrations.SeparateDatabaseAndState, app_label: str) -> Footprint:
+    both = [*operation.database_operations, *operation.state_operations]
+    return union(footprint_of(o, app_label) for o in both)
+
+
+@_of.register(migrations.AlterModelOptions)
+@_of.register(migrations.AlterModelManagers)
+def _(operation: Operation, app_label: str) -> Footprint:
+    return Footprint()
+
+
+@_of.register
+def _(operation: migrations.CreateModel, app_label: str) -> Footprint:
+    own = Touch(app_label, operation.name_lower)
+    related = [t for _, f in operation.fields for t in _references(f, app_label, own.model)]
+    return _touching(own, *related)
+
+
+@_of.register(migrations.DeleteModel)
+@_of.register(MakeModelIgnorable)
+@_of.register(migrations.AlterModelTable)
+@_of.register(migrations.AlterModelTableComment)
+@_of.register(migrations.AlterUniqueTogether)
+@_of.register(migrations.AlterIndexTogether)
+@_of.register(migrations.AlterOrderWithRespectTo)
+def _(operation: Any, app_label: str) -> Footprint:
+    return _touching(Touch(app_label, operation.name.lower()))
+
+
+@_of.register
+def _(operation: migrations.RenameModel, app_label: str) -> Footprint:
+    names = (operation.old_name, operation.new_name)
+    return _touching(*(Touch(app_label, name.lower()) for name in names))
+
+
+@_of.register
+def _(operation: migrations.RenameField, app_label: str) -> Footprint:
+    model = operation.model_name.lower()
+    names = (operation.old_name, operation.new_name)
+    return _touching(*(Touch(app_label, model, name.lower()) for name in names))
+
+
+@_of.register
+def _(operation: FieldOperation, app_label: str) -> Footprint:
+    model = operation.model_name.lower()
+    own = Touch(app_label, model, operation.name.lower())
+    return _touching(own, *_references(operation.field, app_label, model))
+
+
+@_of.register
+def _(operation: ContractDrop, app_label: str) -> Footprint:
+    member = operation.name.lower() if operation.name else WHOLE
+    return _touching(Touch(app_label, operation.model_name_lower, member))
+
+
+@_of.register
+def _(operation: StopFilling, app_label: str) -> Footprint:
+    return _touching(Touch(app_label, operation.model_name.lower(), operation.name.lower()))
+
+
+@_of.register
+def _(operation: BatchedBackfill, app_label: str) -> Footprint:
+    names = [name.lower() for name in operation.values or ()] or [WHOLE]
+    return _touching(*(Touch(app_label, operation.model_name_lower, name) for name in names))
+
+
+@_of.register(migrations.AddIndex)
+@_of.register(AddIndexConcurrently)
+def _(operation: migrations.AddIndex, app_label: str) -> Footprint:
+    return _of_members(operation, app_label, operation.index)
+
+
+@_of.register
+def _(operation: migrations.AddConstraint, app_label: str) -> Footprint:
+    return _of_members(operation, app_label, operation.constraint)
+
+
+@_of.register
+def _(operation: IndexOperation, app_label: str) -> Footprint:
+    # RemoveIndex, RenameIndex, RemoveConstraint: their columns are in the state alone.
+    return _touching(Touch(app_label, operation.model_name.lower()))
+
+
+def _of_members(operation: Any, app_label: str, thing: Any) -> Footprint:
+    """An index or a constraint: its columns if they are plainly listed, else the table."""
+    model = operation.model_name.lower()
+    columns = [str(name).lstrip("-").lower() for name in getattr(thing, "fields", ()) or ()]
+    plain = columns and not getattr(thing, "condition", None)
+    members = [*columns, thing.name.lower()] if plain else [WHOLE]
+    return _touching(*(Touch(app_label, model, member) for member in members))
+
+
+@_of.register
+def _(operation: migrations.RunSQL, app_label: str) -> Footprint:
+    statements = operation.sql if isinstance(operation.sql, list | tuple) else [operation.sql]
+    return Footprint(
+        texts=tuple(str(s[0] if isinstance(s, list | tuple) else s) for s in statements)
+    )
+
+
+@_of.register
+def _(operation: migrations.RunPython, app_label: str) -> Footprint:
+    try:
+        return Footprint(texts=(inspect.getsource(operation.code),))
+    except (OSError, TypeError):
+        return Footprint(unknown=True)
+
+
+def _references(value: Any, app_label: str, model: str) -> Iterator[Touch]:
+    remote = getattr(value, "remote_field", None)
+    if remote is None or not getattr(remote, "model", None):
+        return
+    app, name = resolve_relation(remote.model, app_label, model)
+    yield Touch(app, name, REFERENCE)
+    if getattr(remote, "through", None):
+        app, name = resolve_relation(remote.through, app_label, model)
+        yield Touch(app, name, REFERENCE)
+
+
+def _mentions(texts: Iterable[str], touches: Iterable[Touch]) -> bool:
+    words = {word.lower() for text in texts for word in re.findall(r"\w+", text)}
+    return any(
+        touch.member in words
+        if touch.member not in (WHOLE, REFERENCE)
+        else bool(words & {touch.model, f"{touch.app_label}_{touch.model}".lower()})
+        for touch in touches
+    )
