@@ -148,7 +148,8 @@ def run(command: list[str], failure: str) -> None:
         command, cwd=REPOSITORY, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
+        said = (done.stdout + done.stderr).strip().splitlines()
+        last = "\n".join(f"  {line[:300]}" for line in said[-8:])
         raise SystemExit(
             f"{failure}. Its last words:\n{last}\n"
             "Nothing outside .venv was changed; the same command tries again."

@@ -15,8 +15,8 @@ from rich.console import Console
 from testproject import database
 from testproject.rollout import final, picture, report
 from testproject.rollout.deploy import FLAVOURS, Plan, Rollout
+from testproject.rollout.manage import RolloutError
 from testproject.rollout.seed import Host, seeded
-from testproject.rollout.trees import UnexpectedMigrationError
 from testproject.rollout.windows import Point, Run, verdict
 
 DATA = Path(__file__).resolve().parents[1] / ".data" / "rollout"
@@ -83,7 +83,7 @@ def main(words: Sequence[str]) -> int:
             title = _title(host, options)
         finally:
             host.close()
-    except (database.DatabaseError, UnexpectedMigrationError) as error:
+    except (database.DatabaseError, RolloutError) as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 2
     verdicts = [verdict(run, plain=runs[0] if run is not runs[0] else None) for run in runs]

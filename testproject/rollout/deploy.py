@@ -12,7 +12,7 @@ from pathlib import Path
 
 from testproject import releases
 from testproject.rollout import final, trees
-from testproject.rollout.manage import environment, manage
+from testproject.rollout.manage import RolloutError, environment, manage
 from testproject.rollout.seed import Host
 from testproject.rollout.traffic import THREADS, Traffic
 from testproject.rollout.windows import Command, Fill, Run, Window
@@ -155,7 +155,7 @@ class Rollout:
 
     def _need(self, command: Command) -> None:
         if command.exit_code:
-            raise trees.UnexpectedMigrationError(f"{command.name} failed:\n{command.output}")
+            raise RolloutError(f"{command.name} failed:\n{command.output}")
 
 
 def fill_of(output: str) -> Fill | None:
@@ -166,5 +166,7 @@ def fill_of(output: str) -> Fill | None:
         rows, seconds, batches, median_ms = (
             word and word.replace(",", "") for word in found.groups()
         )
-        return Fill(int(rows), float(seconds), int(batches or 1), float(median_ms or "nan"))
+        return Fill(
+            int(rows), float(seconds), int(batches or 1), float(median_ms) if median_ms else None
+        )
     return None

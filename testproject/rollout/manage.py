@@ -15,6 +15,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_SECONDS = 900
 
 
+class RolloutError(RuntimeError):
+    """The rollout itself cannot go on; its measurements mean nothing. The message says why."""
+
+
 def environment(release: str, source: Path, url: str, *, safemigrate: bool) -> dict[str, str]:
     """Return what the shop's settings read, for one release on one database."""
     return {

@@ -18,7 +18,7 @@ from testproject.rollout.windows import Run
 
 COLOURS = {"r1": "#4878a8", "r2": "#e08a2e", "r3": "#4f9a5d"}
 FAILED = "#c8102e"
-BAND = "#d8d8d8"
+BAND = "#e2e2e2"
 INK = "#333333"
 
 

@@ -50,7 +50,7 @@ def fill_line(run: Run) -> str:
         return "No rows were filled."
     fill = run.fill
     line = f"{fill.rows:,} rows filled in {fill.seconds:.1f} s: {fill.rows_per_second:,.0f} rows/s"
-    if fill.batches > 1:
+    if fill.median_ms is not None:
         line += f", {fill.batches:,} batches, median {fill.median_ms:.0f} ms"
     return f"{line}."
 

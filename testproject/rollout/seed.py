@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from testproject import database, releases
-from testproject.rollout.manage import environment, manage
+from testproject.rollout.manage import RolloutError, environment, manage
 
 # What a server for a shop of this size has; without it, checkpoints in the middle of a window would
 # be measured instead of migrations. fsync stays on.
@@ -112,7 +112,7 @@ def seeded(host: Host, orders: int, folder: Path) -> str:
     settings = environment("r1", source, host.url(unfinished), safemigrate=False)
     command = manage(("migrate",), settings, source.with_suffix(".log"))
     if command.exit_code:
-        raise database.DatabaseError(f"The schema of r1 could not be made:\n{command.output}")
+        raise RolloutError(f"The schema of r1 could not be made:\n{command.output}")
     with host.connect(unfinished) as connection:
         for statement in SEED.strip().rstrip(";").split(";"):
             connection.execute(statement.replace("%(orders)s", str(orders)))

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testproject.rollout.manage import REPOSITORY
+from testproject.rollout.manage import REPOSITORY, RolloutError
 from testproject.rollout.windows import Request
 
 READY_SECONDS = 120
@@ -53,14 +53,15 @@ class Traffic:
                     text=True,
                 )
             )
-        self._expect("imported")
+        for process in self._running:
+            self._expect("imported", process)
 
     def go(self) -> None:
         """Let them connect, warm up and send; return when all do."""
         for process in self._running:
             process.stdin.write("go\n")
             process.stdin.flush()
-        self._expect("ready")
+            self._expect("ready", process)
 
     def stop(self) -> None:
         """Let each request under way end, then the processes."""
@@ -88,15 +89,14 @@ class Traffic:
     def _record(self, number: int) -> Path:
         return self.folder / f"{self.release}-{number}.tsv"
 
-    def _expect(self, word: str) -> None:
-        for process in self._running:
-            with selectors.DefaultSelector() as selector:
-                selector.register(process.stdout, selectors.EVENT_READ)
-                answered = selector.select(READY_SECONDS)
-            said = process.stdout.readline().strip() if answered else "nothing"
-            if said != word:
-                self.stop()
-                raise RuntimeError(
-                    f"A process of {self.release} should have said {word!r} within "
-                    f"{READY_SECONDS} s and said {said!r}. Its error output is above."
-                )
+    def _expect(self, word: str, process: subprocess.Popen[str]) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            answered = selector.select(READY_SECONDS)
+        said = process.stdout.readline().strip() if answered else "nothing"
+        if said != word:
+            self.stop()
+            raise RolloutError(
+                f"A process of {self.release} should have said {word!r} within "
+                f"{READY_SECONDS} s and said {said!r}. Its error output is above."
+            )

@@ -11,6 +11,8 @@ import re
 import shutil
 from pathlib import Path
 
+from testproject.rollout.manage import RolloutError
+
 PLAIN_FILL = '''"""Written by hand: an order's address is verified if the order was confirmed."""
 
 import time
@@ -39,10 +41,6 @@ EDITED = (
 )
 
 
-class UnexpectedMigrationError(RuntimeError):
-    """What makemigrations wrote is not what the developer's edit expects."""
-
-
 def migrations_of(tree: Path) -> list[Path]:
     """Return the migrations of a tree in the order of their numbers."""
     return sorted((tree / "shop" / "migrations").glob("[0-9]*.py"))
@@ -68,12 +66,10 @@ def edit_safemigrate(tree: Path) -> str:
     found = [path for path in migrations_of(tree) if path.stem.endswith("_backfill")]
     if len(found) != 1:
         names = ", ".join(path.name for path in migrations_of(tree))
-        raise UnexpectedMigrationError(
-            f"Expected one …_backfill.py among {names}; found {len(found)}."
-        )
+        raise RolloutError(f"Expected one …_backfill.py among {names}; found {len(found)}.")
     source, times = GENERATED.subn(EDITED, found[0].read_text())
     if times != 1:
-        raise UnexpectedMigrationError(
+        raise RolloutError(
             f"Expected values={{'email_verified': shop.models.verified_by_default}} once in "
             f"{found[0].name}; found it {times} times in:\n{found[0].read_text()}"
         )

@@ -43,7 +43,7 @@ class Fill:
     rows: int
     seconds: float
     batches: int = 1
-    median_ms: float = math.nan
+    median_ms: float | None = None
 
     @property
     def rows_per_second(self) -> float:
@@ -193,7 +193,7 @@ def verdict(run: Run, plain: Run | None = None) -> list[Point]:
             f"{plain.fill.rows_per_second:,.0f} rows/s)"
         )
         points.append(Point(f"fill at {FILL:g} x one big UPDATE", measured, share >= FILL))
-    if run.fill and not math.isnan(run.fill.median_ms):
+    if run.fill and run.fill.median_ms is not None:
         measured = f"{run.fill.median_ms:.0f} ms ({run.fill.batches} batches)"
         points.append(
             Point(f"median batch within {BATCH_MS:g} ms", measured, run.fill.median_ms <= BATCH_MS)

@@ -26,6 +26,7 @@ from testproject import database
 from testproject.rollout.schedule import Arrival, arrivals, own_key
 
 STATEMENT_SECONDS = 60  # no request waits for ever, so neither does the end of the rollout
+WARM_UP_PAUSE = 0.02  # seconds; in a hurry, it would be felt by the release that is running
 
 
 class Visitor:
@@ -103,6 +104,7 @@ class Worker:
         threads = [threading.Thread(target=self._serve, args=[slot]) for slot in slots]
         for thread in threads:
             thread.start()
+            time.sleep(WARM_UP_PAUSE)
         self.warm.wait(STATEMENT_SECONDS)
         gc.collect()
         gc.freeze()  # what was imported is never collected: fewer and shorter pauses
@@ -121,8 +123,9 @@ class Worker:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
-            for kind in ["read_order", "place_order", "correct_email", "sum_of_customer"] * 2:
+            for kind in ("read_order", "place_order", "correct_email", "sum_of_customer") * 2:
                 self._outcome(visitor, kind)
+                time.sleep(WARM_UP_PAUSE)
             self.warm.wait(STATEMENT_SECONDS)
             self.warm.wait(STATEMENT_SECONDS)
             while (arrival := self._next()) is not None:
