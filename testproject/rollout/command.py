@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import django
+import psycopg
 from rich.console import Console
 
 from testproject import database
@@ -83,7 +84,7 @@ def main(words: Sequence[str]) -> int:
             title = _title(host, options)
         finally:
             host.close()
-    except (database.DatabaseError, RolloutError) as error:
+    except (database.DatabaseError, RolloutError, psycopg.OperationalError) as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 2
     verdicts = [verdict(run, plain=runs[0] if run is not runs[0] else None) for run in runs]

@@ -141,8 +141,12 @@ class Run:
         return [command for command in self.commands if command.exit_code != 0]
 
     def errors(self) -> list[tuple[str, int]]:
-        """Return each different error of a request and how often it came, most often first."""
-        seen = Counter((r.release, r.outcome) for r in self.requests if r.failed)
+        """Return what was not right about requests and how often, most often first."""
+        seen = Counter(
+            (r.release, f"wrong value in {r.kind}" if r.wrong else r.outcome)
+            for r in self.requests
+            if r.failed or r.wrong
+        )
         return [(f"{release}: {error}", times) for (release, error), times in seen.most_common()]
 
     def worst_ms(self, *, migrating: bool) -> float:

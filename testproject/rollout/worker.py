@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import django
+from django.db.backends.signals import connection_created
 
 from testproject import database
 from testproject.rollout.schedule import Arrival, arrivals, own_key
@@ -121,8 +122,6 @@ class Worker:
 
         visitor = Visitor(slot, self.options.orders)
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
             for kind in ("read_order", "place_order", "correct_email", "sum_of_customer") * 2:
                 self._outcome(visitor, kind)
                 time.sleep(WARM_UP_PAUSE)
@@ -162,6 +161,11 @@ class Worker:
             return f"{type(error).__name__} {state} {said}"
 
 
+def limit_statements(connection: Any, **_: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--record", type=Path, required=True)
@@ -173,6 +177,7 @@ def main() -> None:
     database.end_with_parent()
     sys.setswitchinterval(0.001)
     django.setup()
+    connection_created.connect(limit_statements)
     print("imported", flush=True)
     if not sys.stdin.readline():
         return
