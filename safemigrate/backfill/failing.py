@@ -1,0 +1,113 @@
+"""The texts of a backfill that stopped: what, what stays, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from safemigrate.facts.errors import (
+    NOTHING_CHANGED,
+    BackfillFailed,
+    NeedsAutocommit,
+)
+
+RESUMES = "it goes on where this run stopped"
+
+
+def needs_autocommit(table: str) -> NeedsAutocommit:
+    return NeedsAutocommit(
+        f"A backfill of {table} was started inside a transaction, but each of its batches is one.",
+        do="Set atomic = False on the migration.",
+    )
+
+
+def stays(rows: int, batch: str | None, *, own: bool = True) -> str:
+    """
+    Say what is left of a run that stopped in ``batch``.
+
+    Units:   rows: changed and committed by the whole run so far.
+    """
+    if not own:
+        return "Everything is rolled back with the transaction that it ran in."
+    rolled_back = f"the batch of keys {batch} was rolled back" if batch else ""
+    if not rows:
+        return f"Nothing was changed: {rolled_back}." if batch else NOTHING_CHANGED
+    kept = f"{rows:,} rows were filled and stay"
+    return f"{kept}; {rolled_back}." if batch else f"{kept}."
+
+
+def refused(table: str, why: str, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"The backfill of {table} stopped: {why}",
+        changed=changed,
+        do=f"Correct it and run migrate again: {RESUMES}.",
+    )
+
+
+def broken(table: str, kind: str, sqlstate: str, said: str, changed: str) -> BackfillFailed:
+    state = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+    return BackfillFailed(
+        f"The backfill of {table} stopped with {kind}{state}: {said.rstrip('.')}.",
+        changed=changed,
+        do=f"Correct the rows or the values and run migrate again: {RESUMES}.",
+    )
+
+
+def lost(table: str, said: str, rows: int) -> BackfillFailed:
+    return BackfillFailed(
+        f"The connection to the database was lost during the backfill of {table}: "
+        f"{said.rstrip('.')}.",
+        changed=f"At least {rows:,} rows were filled and stay; at most one batch was rolled back.",
+        do=f"Run migrate again when the database answers: {RESUMES}.",
+    )
+
+
+def blocked(
+    table: str, tries: int, seconds: float, why: str, blockers: Sequence[str], changed: str
+) -> BackfillFailed:
+    who = (
+        f"Who has locks there now: {'; '.join(blockers)}."
+        if blockers
+        else "Nobody holds a lock there now."
+    )
+    return BackfillFailed(
+        f"The same batch of the backfill of {table} did not get through in {tries} tries "
+        f"({seconds:.0f} s): {why}. {who}",
+        changed=changed,
+        do=f"End what blocks it or wait for it, then run migrate again: {RESUMES}.",
+    )
+
+
+def forgotten(table: str, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"The state of the backfill of {table} was deleted while it ran.",
+        changed=changed,
+        do="See who unapplied the migration, then run migrate again: it starts over.",
+    )
+
+
+def where_stays(table: str, matched: int, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"The backfill of {table} filled {matched:,} rows, and all of them still match its where: "
+        "it never gets smaller.",
+        changed=changed,
+        do="Write a where that filling a row makes false, such as Q(<field>__isnull=True).",
+    )
+
+
+def where_left(table: str, left: str, query: str, passes: int, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"A full pass over {table} (number {passes}) changed nothing, and {left} rows still match "
+        "the where of its backfill: it never gets smaller.",
+        changed=changed,
+        do=f"Find them with: {query}; then correct the values or the where, and run migrate again.",
+    )
+
+
+def where_refills(table: str, left: str, query: str, passes: int, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"After {passes} passes over {table}, {left} rows match the where of its backfill: "
+        "something writes such rows as fast as they are filled.",
+        changed=changed,
+        do=f"Find them with: {query}; stop what writes them (an old release, or a column without "
+        "a default or trigger), and run migrate again.",
+    )

@@ -1,0 +1,229 @@
+"""How the rows of one batch get their values: by the server alone, or through Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from django.core.exceptions import ValidationError
+from django.db import Error
+from django.db.models import BooleanField, ExpressionWrapper, Q
+
+from safemigrate.backfill.checking import fillable, rows_function
+from safemigrate.backfill.ranges import narrowed
+from safemigrate.backfill.work import is_called_per_row, is_expression
+from safemigrate.backfill.writing import Writing, prepared_keys
+from safemigrate.facts.errors import WrongOperation
+
+if TYPE_CHECKING:
+    from django.db.models import Field, Model, QuerySet
+
+    from safemigrate.backfill.ranges import Key, Keys
+    from safemigrate.backfill.server import PlainServer
+    from safemigrate.backfill.work import Backfill
+
+
+class RowsRefused(Exception):
+    """The project's own code gave something that cannot be written; the text says what."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """How many rows of the batch matched ``where``, and how many of them were changed."""
+
+    matched: int
+    changed: int
+
+
+class Filler(Protocol):
+    def fill(self, span: QuerySet[Model]) -> Filled:
+        """
+        Fill the rows of one range, inside the batch's transaction.
+
+        Raises:  RowsRefused, and what the database raises.
+        """
+        ...
+
+
+def filler_for(backfill: Backfill, keys: Keys, server: PlainServer) -> Filler:
+    if backfill.function is not None:
+        return ByFunction(backfill, keys, server)
+    values = {name: _wrapped(value) for name, value in (backfill.values or {}).items()}
+    if any(is_called_per_row(value) for value in values.values()):
+        return ByCallables(backfill, values, keys, server)
+    return ByServer(backfill, values)
+
+
+class ByServer:
+    """One UPDATE of the range; no row travels."""
+
+    def __init__(self, backfill: Backfill, values: Mapping[str, Any]) -> None:
+        self.where, self.values = backfill.where, values
+
+    def fill(self, span: QuerySet[Model]) -> Filled:
+        changed = narrowed(span, self.where).update(**self.values)
+        return Filled(changed, changed)
+
+
+class ByCallables:
+    """
+    Only the keys travel here; each row's values go back with its key.
+
+    Nothing is computed from the row, so it need not be locked in between: the statement that
+    writes asks ``where`` again.
+    """
+
+    def __init__(
+        self, backfill: Backfill, values: Mapping[str, Any], keys: Keys, server: PlainServer
+    ) -> None:
+        self.where, self.keys, self.server = backfill.where, keys, server
+        self.called: list[tuple[Field[Any, Any], Callable[[], Any]]] = []
+        self.expressions: list[tuple[Field[Any, Any], Any]] = []
+        self.constants: list[tuple[Field[Any, Any], Any]] = []
+        for name, value in values.items():
+            field = fillable(backfill.model, name)
+            if is_called_per_row(value):
+                self.called.append((field, value))
+            elif is_expression(value):
+                self.expressions.append((field, value))
+            else:
+                self.constants.append((field, prepared(field, value, keys)))
+
+    def fill(self, span: QuerySet[Model]) -> Filled:
+        target = narrowed(span, self.where)
+        found = list(target.order_by("pk").values_list(*self.keys.names))
+        if not found:
+            return Filled(0, 0)
+        changed = self.server.write(
+            Writing(
+                target,
+                prepared_keys(self.keys, found),
+                self.keys.fields,
+                [(field, self._values(field, call, found)) for field, call in self.called],
+                self.constants,
+                self.expressions,
+            )
+        )
+        # A row that somebody else filled in between is not ours and no longer matches.
+        return Filled(changed, changed)
+
+    def _values(
+        self, field: Field[Any, Any], call: Callable[[], Any], found: Sequence[Key]
+    ) -> list[Any]:
+        try:
+            values = [call() for _ in found]
+        except Error:
+            raise  # the database's own: it may be worth another try
+        except Exception as error:
+            raise RowsRefused(
+                f"The callable for {field.name} raised {type(error).__name__}: {error}."
+            ) from error
+        return [prepared(field, value, self.keys) for value in values]
+
+
+class ByFunction:
+    """
+    Whole rows travel to the project's function, its answers go back with their keys.
+
+    Locks:   the rows, FOR NO KEY UPDATE in the key's order, so that what is written was computed
+             from what stands there.
+    """
+
+    def __init__(self, backfill: Backfill, keys: Keys, server: PlainServer) -> None:
+        self.model, self.where, self.path = backfill.model, backfill.where, backfill.function
+        self.function = rows_function(backfill)
+        self.keys, self.server = keys, server
+        self._fields: dict[str, Field[Any, Any]] = {}
+
+    def fill(self, span: QuerySet[Model]) -> Filled:
+        target = narrowed(span, self.where)
+        rows = list(self.server.locked(target).order_by("pk"))
+        if not rows:
+            return Filled(0, 0)
+        found = [self.keys.of(row) for row in rows]  # before the function may change a row
+        # Mostly one shape: all entries name the same fields. Each shape is one statement.
+        shapes: dict[tuple[str, ...], list[tuple[Key, Mapping[str, Any]]]] = {}
+        for key, entry in zip(found, self._answers(rows), strict=True):
+            if entry:
+                shapes.setdefault(tuple(sorted(entry)), []).append((key, entry))
+        changed = sum(self._write(target, names, part) for names, part in shapes.items())
+        return Filled(len(rows), changed)
+
+    def _answers(self, rows: list[Model]) -> Sequence[Mapping[str, Any] | None]:
+        count = len(rows)  # the list is the function's own from here on
+        try:
+            answers = self.function(rows)
+        except Error:
+            raise  # the database's own: it may be worth another try
+        except Exception as error:
+            raise RowsRefused(f"{self.path} raised {type(error).__name__}: {error}.") from error
+        if not isinstance(answers, (list, tuple)):
+            raise RowsRefused(
+                f"{self.path} returned a {type(answers).__name__}; it must return a list with one "
+                "entry for each row."
+            )
+        if len(answers) != count:
+            raise RowsRefused(
+                f"{self.path} returned {len(answers):,} entries for {count:,} rows; it must "
+                "return one for each row, in order, None for a row to leave alone."
+            )
+        for entry in answers:
+            self._check_entry(entry)
+        return cast("Sequence[Mapping[str, Any] | None]", answers)
+
+    def _check_entry(self, entry: object) -> None:
+        if entry is None:
+            return
+        if not isinstance(entry, Mapping):
+            raise RowsRefused(
+                f"{self.path} returned an entry that is a {type(entry).__name__}; each must be a "
+                "mapping of field name to new value, or None."
+            )
+        for name in entry:
+            if name not in self._fields:
+                try:
+                    self._fields[name] = fillable(self.model, name)
+                except WrongOperation as wrong:
+                    raise RowsRefused(
+                        f"{self.path} returned {name!r}. {wrong.what} {wrong.do}"
+                    ) from wrong
+
+    def _write(
+        self,
+        target: QuerySet[Model],
+        names: Sequence[str],
+        part: Sequence[tuple[Key, Mapping[str, Any]]],
+    ) -> int:
+        columns = [
+            (field, [prepared(field, entry[name], self.keys) for _, entry in part])
+            for name, field in ((name, self._fields[name]) for name in names)
+        ]
+        found = prepared_keys(self.keys, [key for key, _ in part])
+        return self.server.write(Writing(target, found, self.keys.fields, columns))
+
+
+def prepared(field: Field[Any, Any], value: Any, keys: Keys) -> Any:
+    """
+    Return the value as the database takes it.
+
+    Raises:  RowsRefused.
+    """
+    if is_expression(value):
+        raise RowsRefused(
+            f"The value for {field.name} is the expression {value!r}; one row's value must be "
+            "a plain value."
+        )
+    try:
+        if hasattr(value, "prepare_database_save"):
+            value = value.prepare_database_save(field)
+        return field.get_db_prep_save(value, keys.connection)
+    except (TypeError, ValueError, ArithmeticError, ValidationError) as error:
+        raise RowsRefused(
+            f"A {type(value).__name__} does not fit {field.name}, a {type(field).__name__}: {error}"
+        ) from error
+
+
+def _wrapped(value: Any) -> Any:
+    """Return a condition as a boolean value; everything else as it is."""
+    return ExpressionWrapper(value, output_field=BooleanField()) if isinstance(value, Q) else value

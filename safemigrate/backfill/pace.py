@@ -1,0 +1,38 @@
+"""How many rows the next batch takes: arithmetic, without a clock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+START_ROWS = 1_000
+LEAST_ROWS = 100
+MOST_ROWS = 50_000
+
+
+class Pace:
+    """
+    The size of the next batch, steered to the time one batch's transaction should take.
+
+    A batch that was too slow shrinks the next one at once; a fast one at most doubles it. After
+    trouble (a lock not had, a deadlock, a statement stopped) it halves, below the least size too,
+    because a batch of one row always gets through where any batch does. A fixed size is left only
+    by trouble and is reached again by doubling.
+    """
+
+    def __init__(self, target: timedelta, fixed_rows: int | None = None) -> None:
+        self.target = target
+        self.least = fixed_rows or LEAST_ROWS
+        self.most = fixed_rows or MOST_ROWS
+        self.rows = fixed_rows or START_ROWS
+
+    def finished(self, took: timedelta) -> None:
+        """A batch of ``rows`` was committed after ``took``."""
+        if took > timedelta(0):
+            wanted = int(min(self.rows * (self.target / took), self.most))
+        else:
+            wanted = self.most
+        self.rows = min(max(wanted, self.least), self.most, self.rows * 2)
+
+    def troubled(self) -> None:
+        """A batch was rolled back and will be tried again."""
+        self.rows = max(self.rows // 2, 1)

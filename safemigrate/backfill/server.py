@@ -1,0 +1,305 @@
+"""What a backfill must say to one server in that server's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import EmptyResultSet
+
+from safemigrate.backfill.store import STATE_TABLE
+from safemigrate.backfill.writing import Compiled, Writing, column_of
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Model, QuerySet
+
+# A batch holds the rows it has already changed while it waits for the next one, so whoever wants
+# those waits as long as we do.
+LOCK_WAIT = timedelta(milliseconds=200)
+IDLE_LIMIT = timedelta(seconds=60)  # a batch whose process hangs lets its rows go
+
+WORTH_RETRYING = {
+    "55P03": "a lock was not had in time",
+    "40P01": "a deadlock was resolved against this batch",
+    "40001": "another transaction changed the same rows",
+    "57014": "a statement was stopped at statement_timeout",
+}
+
+
+class PlainServer:
+    """
+    A server that needs no more than Django says: SQLite, which one process writes at a time.
+
+    ``shares_transactions``: a backfill may run inside the caller's transaction unasked.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper, *, shares_transactions: bool) -> None:
+        self.connection = connection
+        self.shares_transactions = shares_transactions
+
+    def only_one_starts(self, key: str) -> None:
+        """Let one process at a time begin the run of ``key``, until the transaction ends."""
+
+    def begin_batch(self, statement_limit: timedelta) -> None:
+        """Bound the waits of the transaction that has just begun."""
+
+    def begin_looking(self, statement_limit: timedelta) -> None:
+        """Bound the reading transaction that has just begun."""
+
+    def estimated_rows(self, table: str) -> int | None:
+        """Return about how many rows the table has, None if the server does not know."""
+        return None
+
+    def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
+        """Return ``rows`` so that reading them keeps others from changing them."""
+        return rows.select_for_update()
+
+    def write(self, writing: Writing) -> int:
+        """Write the batch's values and return how many rows were changed."""
+        compiled = Compiled(writing, self.connection)
+        try:
+            condition, condition_params = compiled.condition()
+        except EmptyResultSet:
+            return 0
+        quote = self.connection.ops.quote_name
+        named = [*writing.columns, *((column, None) for column, _ in writing.constants)]
+        fixed = [value for _, value in writing.constants]
+        sets = [f"{quote(column_of(column))} = %s" for column, _ in named]
+        computed = compiled.assignments()
+        sets += [sql for sql, _ in computed]
+        computed_params = [param for _, params in computed for param in params]
+        table = quote(writing.table)
+        match = [f"{table}.{quote(column_of(column))} = %s" for column in writing.key_fields]
+        sql = (
+            f"UPDATE {table} SET {', '.join(sets)} "  # noqa: S608  (quoted names)
+            f"WHERE {' AND '.join(match)} AND ({condition})"
+        )
+        changed = 0
+        with self.connection.cursor() as cursor:
+            for number, key in enumerate(writing.keys):
+                own = [values[number] for _, values in writing.columns]
+                cursor.execute(sql, [*own, *fixed, *computed_params, *key, *condition_params])
+                changed += cursor.rowcount
+        return changed
+
+    def sqlstate(self, error: BaseException) -> str:
+        return ""
+
+    def retry_reason(self, error: BaseException) -> str | None:
+        """Return why the same batch may succeed when tried again, None if it may not."""
+        return None
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Whether the connection ended, so that nobody knows if the last COMMIT arrived."""
+        return False
+
+    def said(self, error: BaseException) -> str:
+        """Return the server's message in one line."""
+        return str(error).partition("\n")[0]
+
+    def worded(self, rows: QuerySet[Any]) -> str:
+        """Return the query as somebody can paste it."""
+        return str(rows.query)
+
+    def blockers(self, table: str) -> list[str]:
+        """Return who holds locks on the table or on our own state, the oldest first."""
+        return []
+
+
+class PostgresServer(PlainServer):
+    """PostgreSQL by psycopg 3."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection, shares_transactions=False)
+        self._types: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    def only_one_starts(self, key: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+
+    def begin_batch(self, statement_limit: timedelta) -> None:
+        self._set_local(
+            {
+                "lock_timeout": _ms(LOCK_WAIT),
+                "statement_timeout": _ms(statement_limit),
+                "idle_in_transaction_session_timeout": _ms(IDLE_LIMIT),
+                # A crash of the server may lose the last batches, but with them their cursor:
+                # both are in one transaction. The last transaction of a run is flushed, and
+                # everything before it with it.
+                "synchronous_commit": "off",
+                # A batch reads its rows through the key's index, in the key's order. Then row
+                # locks are taken in one order everywhere, and a table without statistics is not
+                # scanned once for each batch.
+                "enable_seqscan": "off",
+                "enable_bitmapscan": "off",
+                # Until 18 a plan that cannot avoid what is off looks so dear that it is compiled.
+                "jit": "off",
+            }
+        )
+
+    def begin_looking(self, statement_limit: timedelta) -> None:
+        self._set_local({"lock_timeout": _ms(LOCK_WAIT), "statement_timeout": _ms(statement_limit)})
+
+    def _set_local(self, settings: dict[str, str]) -> None:
+        calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
+        params = [word for pair in settings.items() for word in pair]
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT {calls}", params)
+
+    def estimated_rows(self, table: str) -> int | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)",
+                [self.connection.ops.quote_name(table)],
+            )
+            found = cursor.fetchone()
+        # -1: never analyzed; 0: analyzed while empty.
+        return int(found[0]) if found and found[0] > 0 else None
+
+    def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
+        # NO KEY: inserting a row that refers to one of these does not wait for the batch.
+        return rows.select_for_update(of=("self",), no_key=True)
+
+    def write(self, writing: Writing) -> int:
+        """
+        Write the batch in one statement, each column sent as one array.
+
+        An array has no limit on the number of rows, as parameters do, and is parsed faster than
+        VALUES. A type that cannot be an element (an array) travels as text and is cast row by row.
+        """
+        compiled = Compiled(writing, self.connection)
+        try:
+            condition, condition_params = compiled.condition()
+        except EmptyResultSet:
+            return 0
+        quote = self.connection.ops.quote_name
+        types = self._column_types(writing.table)
+        table, new = quote(writing.table), quote("safemigrate_new")
+        names: list[str] = []
+        arrays: list[str] = []
+        params: list[Any] = []
+
+        def sent(column: str, values: Sequence[Any]) -> str:
+            """Add one array and return how the statement refers to its elements."""
+            kind, as_text = types[column]
+            names.append(quote(f"c{len(names)}"))
+            arrays.append(f"%s::{'text' if as_text else kind}[]")
+            params.append(_array(self._words(values)))
+            return f"{new}.{names[-1]}" + (f"::{kind}" if as_text else "")
+
+        match = [
+            f"{table}.{quote(column_of(column))} = "
+            + sent(column_of(column), [key[place] for key in writing.keys])
+            for place, column in enumerate(writing.key_fields)
+        ]
+        sets = [
+            f"{quote(column_of(column))} = {sent(column_of(column), values)}"
+            for column, values in writing.columns
+        ]
+        sets += [
+            f"{quote(column_of(column))} = %s::{types[column_of(column)][0]}"
+            for column, _ in writing.constants
+        ]
+        set_params = [value for _, value in writing.constants]
+        for sql, expression_params in compiled.assignments():
+            sets.append(sql)
+            set_params += expression_params
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET {', '.join(sets)} "  # noqa: S608  (quoted names, server's types)
+                f"FROM unnest({', '.join(arrays)}) AS {new}({', '.join(names)}) "
+                f"WHERE {' AND '.join(match)} AND ({condition})",
+                [*set_params, *params, *condition_params],
+            )
+            return int(cursor.rowcount)
+
+    def _column_types(self, table: str) -> dict[str, tuple[str, bool]]:
+        """
+        Return column -> (its type as SQL, whether it cannot be an array's element).
+
+        The server's own words for the type, without the length: a cast to varchar(3) would cut
+        what an assignment refuses. -1 keeps char from meaning char(1).
+        Source:  https://www.postgresql.org/docs/current/functions-info.html
+        """
+        if table not in self._types:
+            with self.connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT a.attname, format_type(a.atttypid, -1), "
+                    "t.typcategory = 'A' OR t.typarray = 0 "
+                    "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+                    "WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped",
+                    [self.connection.ops.quote_name(table)],
+                )
+                self._types[table] = {name: (kind, text) for name, kind, text in cursor.fetchall()}
+        return self._types[table]
+
+    def _words(self, values: Iterable[Any]) -> Iterable[str | None]:
+        """Yield each value as the text psycopg would send for it."""
+        from psycopg.adapt import PyFormat, Transformer
+
+        dumper = Transformer(self.connection.connection).get_dumper
+        for value in values:
+            said = None if value is None else dumper(value, PyFormat.TEXT).dump(value)
+            yield None if said is None else bytes(said).decode()
+
+    def sqlstate(self, error: BaseException) -> str:
+        return str(getattr(error.__cause__, "sqlstate", None) or "")
+
+    def retry_reason(self, error: BaseException) -> str | None:
+        return WORTH_RETRYING.get(self.sqlstate(error))
+
+    def is_lost(self, error: BaseException) -> bool:
+        session = self.connection.connection
+        return session is None or bool(session.closed)
+
+    def said(self, error: BaseException) -> str:
+        # Without DETAIL, which quotes whole rows.
+        diagnosis = getattr(error.__cause__, "diag", None)
+        return str(getattr(diagnosis, "message_primary", None) or super().said(error))
+
+    def worded(self, rows: QuerySet[Any]) -> str:
+        sql, params = rows.query.get_compiler(using=self.connection.alias).as_sql()
+        return str(self.connection.ops.compose_sql(sql, params))  # type: ignore[attr-defined]
+
+    def blockers(self, table: str) -> list[str]:
+        quote = self.connection.ops.quote_name
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT a.pid, a.application_name, a.state, split_part(ltrim(a.query), ' ', 1), "
+                "date_trunc('second', clock_timestamp() - a.xact_start)::text "
+                "FROM pg_stat_activity a "
+                "WHERE a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL AND EXISTS ("
+                "SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.granted "
+                "AND l.mode <> 'AccessShareLock' "
+                "AND l.relation IN (to_regclass(%s), to_regclass(%s))) "
+                "ORDER BY a.xact_start LIMIT 3",
+                [quote(table), quote(STATE_TABLE)],
+            )
+            return [
+                f"process {pid} ({name or 'no application_name'}, {state or 'state hidden'}, "
+                f"{verb.upper() or 'query hidden'}, transaction open for {age})"
+                for pid, name, state, verb, age in cursor.fetchall()
+            ]
+
+
+def server_for(connection: BaseDatabaseWrapper) -> PlainServer:
+    if connection.vendor == "postgresql":
+        return PostgresServer(connection)
+    return PlainServer(connection, shares_transactions=connection.vendor == "sqlite")
+
+
+def _ms(wait: timedelta) -> str:
+    return str(max(1, round(wait / timedelta(milliseconds=1))))
+
+
+def _array(words: Iterable[str | None]) -> str:
+    """Return an array in the server's own notation."""
+    return "{" + ",".join("NULL" if word is None else _quoted(word) for word in words) + "}"
+
+
+def _quoted(word: str) -> str:
+    if "\\" in word or '"' in word:
+        word = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{word}"'

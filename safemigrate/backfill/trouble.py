@@ -1,0 +1,157 @@
+"""What to do when a transaction of a backfill fails: try again smaller, or stop and say so."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import Error, transaction
+
+from safemigrate.backfill import failing, store
+from safemigrate.backfill.evidence import looking
+from safemigrate.backfill.filling import RowsRefused
+
+if TYPE_CHECKING:
+    from safemigrate.backfill.pace import Pace
+    from safemigrate.backfill.ranges import Key, Keys
+    from safemigrate.backfill.server import PlainServer
+    from safemigrate.facts.errors import BackfillFailed
+
+T = TypeVar("T")
+
+TRIES = 10  # of one transaction in a row
+FIRST_PAUSE = timedelta(milliseconds=50)
+LONGEST_PAUSE = timedelta(seconds=4)
+STOPPED = "57014"
+
+
+class WhereStays(Exception):
+    """All rows that a batch has just filled still match; the batch must not be committed."""
+
+
+@dataclass
+class Place:
+    """
+    How far a run is, for messages.
+
+    Shape:   after, end: the batch in work has the keys after ``after`` and up to ``end``; both
+             None between batches. rows_done: changed and committed by the whole run.
+    """
+
+    after: Key | None = None
+    end: Key | None = None
+    rows_done: int = 0
+
+
+class Trouble:
+    """Run the transactions of one backfill; ``retries`` only where they are ours to repeat."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        server: PlainServer,
+        state: store.Store,
+        key: str,
+        pace: Pace,
+        place: Place,
+        *,
+        retries: bool,
+    ) -> None:
+        self.keys, self.server, self.store, self.key = keys, server, state, key
+        self.pace, self.place, self.retries = pace, place, retries
+        self.connection = keys.connection
+        self.table = keys.model._meta.db_table
+
+    def patiently(self, work: Callable[[], T], *, but_not: frozenset[str] = frozenset()) -> T:
+        """
+        Do one transaction's work, again with smaller batches where that may help.
+
+        Shape:   but_not: SQLSTATEs that end it at once.
+        Raises:  BackfillFailed.
+        """
+        began = time.perf_counter()
+        for attempt in range(1, TRIES):
+            try:
+                return self._once(work)
+            except Error as error:
+                self._reason_to_retry(error, but_not)
+                self.pace.troubled()
+                time.sleep(_pause(attempt) / timedelta(seconds=1))
+        try:
+            return self._once(work)
+        except Error as error:
+            reason = self._reason_to_retry(error, but_not)
+            seconds = time.perf_counter() - began
+            raise self._failed(
+                error, failing.blocked, TRIES, seconds, reason, self._blockers()
+            ) from error
+
+    def _once(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except RowsRefused as why:
+            raise self._failed(why, failing.refused, str(why)) from why
+        except WhereStays as why:
+            raise self._failed(why, failing.where_stays, why.args[0]) from why
+
+    def _reason_to_retry(self, error: Error, but_not: frozenset[str]) -> str:
+        """
+        Return why another try may succeed.
+
+        Raises:  BackfillFailed: it may not.
+        """
+        said = self.server.said(error)
+        if self.retries and self.server.is_lost(error):
+            self.connection.close()  # Django's next query opens a new one
+            raise failing.lost(self.table, said, self.place.rows_done) from error
+        reason = self.server.retry_reason(error) if self.retries else None
+        sqlstate = self.server.sqlstate(error)
+        if reason is None or sqlstate in but_not:
+            kind = type(error).__name__
+            raise self._failed(error, failing.broken, kind, sqlstate, said) from error
+        return reason
+
+    def _failed(
+        self, error: Exception, text: Callable[..., BackfillFailed], *values: Any
+    ) -> BackfillFailed:
+        """Write the failure down and return it worded; its transaction is rolled back already."""
+        words = None
+        if self.place.end is not None:
+            words = self._batch_words(self.place.end)
+        if self.retries:
+            with suppress(Error), transaction.atomic(using=self.connection.alias, durable=True):
+                self._write_down(error)
+        kept = failing.stays(self.place.rows_done, words, own=self.retries)
+        return text(self.table, *values, kept)
+
+    def _write_down(self, error: Exception) -> None:
+        self.server.begin_looking(timedelta(seconds=5))
+        run = self.store.latest(self.key)
+        if run is not None and run.state == store.RUNNING:
+            run.state = store.FAILED
+            run.error = f"{type(error).__name__} {self.server.sqlstate(error)}".strip()
+            self.store.save(run, "state", "error")
+
+    def _batch_words(self, end: Key) -> str:
+        """Return the batch's keys, from the first one that is in it."""
+        if self.retries:
+            with suppress(Error), looking(self.connection, self.server):
+                first = self.keys.first(self.place.after)
+                return f"{self.keys.say(first)}..{self.keys.say(end)}"
+        return f"up to {self.keys.say(end)}"
+
+    def _blockers(self) -> list[str]:
+        with suppress(Error):
+            return self.server.blockers(self.table)
+        return []
+
+
+def _pause(attempt: int) -> timedelta:
+    """Return twice as long each time, spread by half each way so that two do not meet again."""
+    longest = min(FIRST_PAUSE * float(2 ** (attempt - 1)), LONGEST_PAUSE)
+    return longest * (0.5 + random.random())  # noqa: S311  (no secret)
