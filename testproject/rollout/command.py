@@ -18,7 +18,7 @@ from testproject.rollout import final, picture, report
 from testproject.rollout.deploy import FLAVOURS, Plan, Rollout
 from testproject.rollout.manage import RolloutError
 from testproject.rollout.seed import Host, seeded
-from testproject.rollout.windows import Point, Run, verdict
+from testproject.rollout.windows import Point, Result, Run
 
 DATA = Path(__file__).resolve().parents[1] / ".data" / "rollout"
 
@@ -80,25 +80,22 @@ def main(words: Sequence[str]) -> int:
     try:
         host = Host.open(options.data / "postgres")
         try:
-            runs, differences = _measure(console, host, options)
-            title = _title(host, options)
+            result = _measure(console, host, options)
         finally:
             host.close()
     except (database.DatabaseError, RolloutError, psycopg.OperationalError) as error:
         console.print(str(error), style="red", highlight=False, markup=False)
         return 2
-    verdicts = [verdict(run, plain=runs[0] if run is not runs[0] else None) for run in runs]
-    console.print()
-    report.show(console, title, runs, verdicts, differences)
-    command = f"python3 testproject rollout {shlex.join(words)}".rstrip()
-    markdown = report.as_markdown(title, command, runs, verdicts, differences)
-    (options.data / "rollout.md").write_text(markdown)
-    written = [*picture.draw(runs, options.data), options.data / "rollout.md"]
-    if options.report:
-        options.report.mkdir(parents=True, exist_ok=True)
-        written = [Path(shutil.copy(path, options.report)) for path in written]
-    console.print(f"\nWritten: {', '.join(map(_shown, written))}", highlight=False, soft_wrap=True)
-    return 0 if options.no_verdict else exit_code(runs, verdicts)
+    if result.runs:
+        console.print()
+        report.show(console, result)
+        written = _write(result, words, options)
+        console.print(f"\nWritten: {written}", highlight=False, soft_wrap=True)
+    for text in result.broken:
+        console.print(f"\n{text}", style="red", highlight=False, markup=False)
+    if result.broken:
+        return 2
+    return 0 if options.no_verdict else exit_code(result.runs, result.verdicts)
 
 
 def exit_code(runs: Sequence[Run], verdicts: Sequence[Sequence[Point]]) -> int:
@@ -112,10 +109,20 @@ def exit_code(runs: Sequence[Run], verdicts: Sequence[Sequence[Point]]) -> int:
     return 0 if all(point.met for point in promised) else 1
 
 
-def _measure(
-    console: Console, host: Host, options: argparse.Namespace
-) -> tuple[list[Run], list[str]]:
-    """Run each flavour on its copy of the same orders; return also where the ends differ."""
+def _write(result: Result, words: Sequence[str], options: argparse.Namespace) -> str:
+    """Write picture and table; return where."""
+    table = options.data / "rollout.md"
+    command = f"python3 testproject rollout {shlex.join(words)}".rstrip()
+    table.write_text(report.as_markdown(result, command))
+    written = [*picture.draw(result.runs, options.data), table]
+    if options.report:
+        options.report.mkdir(parents=True, exist_ok=True)
+        written = [Path(shutil.copy(path, options.report)) for path in written]
+    return ", ".join(map(_shown, written))
+
+
+def _measure(console: Console, host: Host, options: argparse.Namespace) -> Result:
+    """Run each flavour on its own copy of the same orders."""
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -123,17 +130,25 @@ def _measure(
         console.print(line, style="dim", highlight=False, markup=False)
 
     plan = Plan(options.orders, options.seconds, options.rate, options.hold_transaction)
-    say(f"{options.orders:,} orders on PostgreSQL {host.version()}")
+    result = Result(_title(host, options))
+    say(result.title)
     seed = seeded(host, options.orders, options.data)
-    flavours = list(FLAVOURS) if options.flavour == "both" else [options.flavour]
-    runs, catalogues = [], []
-    for flavour in flavours:
+    catalogues = []
+    for flavour in FLAVOURS if options.flavour == "both" else [options.flavour]:
         say(FLAVOURS[flavour])
         rollout = Rollout(host, flavour, plan, options.data / flavour, lambda t: say(f"  {t}"))
-        runs.append(rollout(seed))
+        try:
+            result.runs.append(rollout(seed))
+        except RolloutError as error:  # the other flavour's result is worth having all the same
+            result.broken.append(f"{FLAVOURS[flavour]}: {error}")
+            continue
         with host.connect(rollout.database) as connection:
             catalogues.append(final.catalogue(connection))
-    return runs, final.differences(*catalogues) if len(catalogues) == 2 else []
+    if len(catalogues) == 2:
+        result.differences = final.differences(*catalogues)
+        if result.differences:
+            result.runs[-1].remarks.append("the schema is not the one plain Django makes")
+    return result
 
 
 def _title(host: Host, options: argparse.Namespace) -> str:

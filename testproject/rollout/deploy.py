@@ -21,8 +21,8 @@ FLAVOURS = {"plain": "plain Django", "safemigrate": "safemigrate"}
 
 PLAIN_FILL = re.compile(r"Filled (\d+) rows in ([\d.]+) s")
 SAFE_FILL = re.compile(
-    r"Backfilled \S+: ([\d,]+) rows in ([\d.]+) s"
-    r"(?: \([\d,]+ rows/s, ([\d,]+) batch(?:es)?, median ([\d.]+) ms\))?"
+    r"Backfilled \S+: ([\d,]+) rows in [\d.]+ s "
+    r"\(([\d,]+) rows/s, ([\d,]+) batch(?:es)?, median ([\d.]+) ms\)"
 )
 
 
@@ -163,10 +163,7 @@ def fill_of(output: str) -> Fill | None:
     if found := PLAIN_FILL.search(output):
         return Fill(int(found[1]), float(found[2]))
     if found := SAFE_FILL.search(output):
-        rows, seconds, batches, median_ms = (
-            word and word.replace(",", "") for word in found.groups()
-        )
-        return Fill(
-            int(rows), float(seconds), int(batches or 1), float(median_ms) if median_ms else None
-        )
+        rows, rate, batches, median_ms = (float(word.replace(",", "")) for word in found.groups())
+        # Seconds are printed to a tenth only, the rate is finer.
+        return Fill(int(rows), rows / rate if rate else 0.0, int(batches), median_ms)
     return None

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from testproject.rollout.windows import Point, Run, Window, felt
+from testproject.rollout.windows import Result, Run, Window, felt
 
 COLUMNS = (
     "",
@@ -68,58 +68,46 @@ def troubles(run: Run, count: int = 6) -> list[str]:
     return found + run.remarks
 
 
-def show(
-    console: Console,
-    title: str,
-    runs: Sequence[Run],
-    verdicts: Sequence[Sequence[Point]],
-    differences: Sequence[str],
-) -> None:
+def show(console: Console, result: Result) -> None:
     """Print one table for all flavours, what went wrong, and the verdict."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    console.print(_table(result))
+    for run in result.runs:
+        console.print(f"{run.flavour}: {fill_line(run)}", highlight=False)
+    for run in result.runs:
+        _list(console, f"What went wrong with {run.flavour}", troubles(run))
+    _list(console, "The final schemas differ", result.differences)
+    for run, points in zip(result.runs, result.verdicts, strict=True):
+        console.print(f"\n[bold]{run.flavour}[/]")
+        for point in points:
+            mark = "[green]yes[/]" if point.met else "[red]no [/]"
+            console.print(f"  {mark}  {point.asked}: {point.measured}", highlight=False)
+
+
+def _table(result: Result) -> Table:
+    table = Table(title=result.title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if number in (0, 2) else "right", no_wrap=True)
-    for run in runs:
+    for run in result.runs:
         table.add_section()
         table.add_row(f"[bold]{run.flavour}[/]")
         for window, cells in rows(run):
             style = "red" if any(cell != "0" for cell in cells[4:6]) else ""
             name = f"[bold]{cells[0]}[/]" if window.migrating else cells[0]
             table.add_row(f"  {name}", *cells[1:], style=style)
-    console.print(table)
-    for run in runs:
-        console.print(f"{run.flavour}: {fill_line(run)}", highlight=False)
-    console.print()
-    for run in runs:
-        if found := troubles(run):
-            console.print(f"[bold]What went wrong with {run.flavour}[/]")
-            for line in found:
-                console.print(f"  {escape(line)}", highlight=False, overflow="fold")
-            console.print()
-    if differences:
-        console.print("[bold]The final schemas differ[/]")
-        for line in differences:
-            console.print(f"  {escape(line)}", highlight=False, overflow="fold")
-        console.print()
-    elif len(runs) > 1:
-        console.print("The final schemas are the same.\n")
-    for run, points in zip(runs, verdicts, strict=True):
-        console.print(f"[bold]{run.flavour}[/]")
-        for point in points:
-            mark = "[green]yes[/]" if point.met else "[red]no [/]"
-            console.print(f"  {mark}  {point.asked}: {point.measured}", highlight=False)
+    return table
 
 
-def as_markdown(
-    title: str,
-    command: str,
-    runs: Sequence[Run],
-    verdicts: Sequence[Sequence[Point]],
-    differences: Sequence[str],
-) -> str:
+def _list(console: Console, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        console.print(f"\n[bold]{title}[/]")
+    for line in lines:
+        console.print(f"  {escape(line)}", highlight=False, overflow="fold")
+
+
+def as_markdown(result: Result, command: str) -> str:
     """Return the same as ``show`` prints, for the documentation."""
-    lines = [f"{title}", "", "```sh", command, "```", ""]
-    for run, points in zip(runs, verdicts, strict=True):
+    lines = [result.title, "", "```sh", command, "```", ""]
+    for run, points in zip(result.runs, result.verdicts, strict=True):
         lines += [f"### {run.flavour}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |"]
         lines += ["| --- | ---: | --- |" + " ---: |" * (len(COLUMNS) - 3)]
@@ -129,7 +117,6 @@ def as_markdown(
             lines += ["```", *found, "```", ""]
         lines += [f"- {'yes' if p.met else '**no**'}: {p.asked}: {p.measured}" for p in points]
         lines += [""]
-    if len(runs) > 1:
-        same = "The final schemas are the same."
-        lines += [f"- {line}" for line in differences] or [same]
+    if result.differences:
+        lines += ["The final schemas differ:", "", *(f"- {line}" for line in result.differences)]
     return "\n".join(lines).rstrip() + "\n"

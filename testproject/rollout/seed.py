@@ -20,8 +20,10 @@ from testproject.rollout.manage import RolloutError, environment, manage
 OPTIONS = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
+    "min_wal_size": "1GB",  # used log files are at hand again, as on a server that runs for long
     "checkpoint_timeout": "30min",
     "effective_cache_size": "2GB",
+    "log_autovacuum_min_duration": "0",
 }
 
 # Every third order is not confirmed. session_replication_role leaves out the check of each foreign

@@ -203,3 +203,18 @@ def verdict(run: Run, plain: Run | None = None) -> list[Point]:
             Point(f"median batch within {BATCH_MS:g} ms", measured, run.fill.median_ms <= BATCH_MS)
         )
     return points
+
+
+@dataclass
+class Result:
+    """What came out of a rollout in all its flavours."""
+
+    title: str
+    runs: list[Run] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)  # of the final schemas
+    broken: list[str] = field(default_factory=list)  # flavours that did not come to their end
+
+    @property
+    def verdicts(self) -> list[list[Point]]:
+        """Return each run's; the others' fills are compared with the first one's."""
+        return [verdict(run, None if run is self.runs[0] else self.runs[0]) for run in self.runs]

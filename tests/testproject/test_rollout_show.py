@@ -9,7 +9,7 @@ from rich.console import Console
 from testproject import releases
 from testproject.rollout import final, picture, report, trees
 from testproject.rollout.manage import RolloutError
-from testproject.rollout.windows import Command, Fill, Request, Run, Window, verdict
+from testproject.rollout.windows import Command, Fill, Request, Result, Run, Window
 
 GENERATED = """import safemigrate.operations
 import shop.models
@@ -49,7 +49,7 @@ def tree(tmp_path):
 def printed(run, differences=()):
     out = io.StringIO()
     console = Console(file=out, width=110)
-    report.show(console, "5,000 orders", [run], [verdict(run)], differences)
+    report.show(console, Result("5,000 orders", [run], list(differences)))
     return out.getvalue()
 
 
@@ -77,7 +77,7 @@ def test_a_command_that_failed_is_shown_with_its_last_lines(run):
 
 
 def test_the_markdown_has_the_same_lines_as_the_table(run):
-    text = report.as_markdown("5,000 orders", "python3 testproject rollout", [run], [[]], [])
+    text = report.as_markdown(Result("5,000 orders", [run]), "python3 testproject rollout")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 4
     assert len({line.count("|") for line in table}) == 1
