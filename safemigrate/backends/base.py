@@ -86,6 +86,10 @@ class Backend(abc.ABC):
         """Inside, no statement waits longer than ``wait`` for a lock; restored afterwards."""
 
     @abc.abstractmethod
+    def unhurried(self) -> AbstractContextManager[None]:
+        """Inside, a build or a validation waits for locks as long as its own deadline allows."""
+
+    @abc.abstractmethod
     def bound_transaction(self, wait: timedelta) -> None:
         """From here to the end of the transaction no statement waits longer for a lock."""
 
@@ -102,6 +106,10 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def sessions(self) -> list[Session]:
         """The other client sessions on this database."""
+
+    @abc.abstractmethod
+    def user(self) -> str:
+        """The role that this connection acts as."""
 
     @abc.abstractmethod
     def carry_release(self, release: str) -> None:

@@ -32,6 +32,9 @@ class SQLiteBackend(Backend):
     def bounded(self, wait: timedelta) -> AbstractContextManager[None]:
         return nothing()
 
+    def unhurried(self) -> AbstractContextManager[None]:
+        return nothing()
+
     def bound_transaction(self, wait: timedelta) -> None:
         """SQLite bounds every wait by the connection's own ``timeout``."""
 
@@ -43,6 +46,9 @@ class SQLiteBackend(Backend):
 
     def sessions(self) -> list[Session]:
         return []
+
+    def user(self) -> str:
+        return ""
 
     def carry_release(self, release: str) -> None:
         """There is nobody who could ask."""

@@ -1,0 +1,1 @@
+"""Floor 6: touches the database and the clock, decides nothing."""

@@ -39,12 +39,24 @@ class Facts:
     asked: bool = False
 
 
-def why_held(completes: Sequence[Key], facts: Facts) -> str | None:
-    """
-    Why a migration that completes ``completes`` must wait, or None if it is due.
+@dataclass(frozen=True)
+class Hold:
+    """Why a migration waits and what would release it; ``may_pass``: waiting a little may help."""
 
-    The reason says what would release it.
-    """
+    reason: str
+    may_pass: bool = False
+
+
+def why_held(completes: Sequence[Key], facts: Facts) -> Hold | None:
+    """Why a migration that completes ``completes`` must wait, or None if it is due."""
+    if reason := _release_reason(completes, facts):
+        return Hold(reason)
+    if reason := _older_session(completes, facts):
+        return Hold(reason, may_pass=True)
+    return None
+
+
+def _release_reason(completes: Sequence[Key], facts: Facts) -> str | None:
     unapplied = [key for key in completes if key not in facts.applied_under]
     if unapplied:
         return _not_an_earlier_release(unapplied[0], facts)
@@ -57,7 +69,7 @@ def why_held(completes: Sequence[Key], facts: Facts) -> str | None:
         for key in completes:
             if _age(facts.applied_under[key], facts) >= _age(facts.release, facts):
                 return _not_an_earlier_release(key, facts)
-    return _older_session(completes, facts)
+    return None
 
 
 def _not_an_earlier_release(key: Key, facts: Facts) -> str:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields import NOT_PROVIDED
 
-from safemigrate.backends.base import project_settings
 from safemigrate.backends.fields import bare
 from safemigrate.backends.names import own_name
 from safemigrate.backends.postgresql.filling import Filling
-from safemigrate.backends.postgresql.locking import QUERY_CANCELED, milliseconds, sqlstate
+from safemigrate.backends.postgresql.locking import QUERY_CANCELED, sqlstate
 from safemigrate.backends.postgresql.tables import Tables
 from safemigrate.facts.errors import DataInTheWay, DeadlinePassed, WrongOperation
 from safemigrate.facts.locks import LockMode, TableLock
@@ -128,8 +127,7 @@ class Columns(Filling, Tables):
         if editor.collect_sql:
             self._alter(editor, table, validate)
             return
-        deadline = milliseconds(project_settings().build_deadline)
-        with self._session_settings(lock_timeout=0, statement_timeout=deadline):
+        with self.unhurried():
             self._alter(editor, table, validate)
 
     def _not_valid(self, error: Exception, table: str, column: str) -> Exception | None:

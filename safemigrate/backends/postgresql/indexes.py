@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError
 
 from safemigrate.backends.base import IndexState, project_settings
-from safemigrate.backends.postgresql.locking import QUERY_CANCELED, Locking, milliseconds, sqlstate
+from safemigrate.backends.postgresql.locking import QUERY_CANCELED, Locking, sqlstate
 from safemigrate.facts.errors import DataInTheWay, DeadlinePassed
 from safemigrate.facts.locks import TableLock
 from safemigrate.facts.progress import current_listener, say
@@ -108,7 +108,7 @@ class Indexes(Locking):
             say(f"{name} was left INVALID by a build that did not end; it is built anew")
             self.drop_index(editor, model, name)
         try:
-            with self._long_statement(), self._progress_shown(table, name):
+            with self.unhurried(), self._progress_shown(table, name):
                 editor.execute(build(), params=None)  # type: ignore[arg-type]
         except DatabaseError as error:
             if not self.connection.is_usable():
@@ -122,7 +122,7 @@ class Indexes(Locking):
         if not editor.collect_sql and self.index_state(table, name) is IndexState.ABSENT:
             return
         where = self._index_name(table, name) if not editor.collect_sql else self._quote(name)
-        with self._long_statement() if not editor.collect_sql else _as_is():
+        with self.unhurried() if not editor.collect_sql else _as_is():
             editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {where}", params=None)
 
     def _index_name(self, table: str, name: str) -> str:
@@ -151,13 +151,6 @@ class Indexes(Locking):
                 "then run migrate again.",
             )
         return None
-
-    @contextmanager
-    def _long_statement(self) -> Iterator[None]:
-        """No lock_timeout, and a deadline of its own."""
-        deadline = milliseconds(project_settings().build_deadline)
-        with self._session_settings(lock_timeout=0, statement_timeout=deadline):
-            yield
 
     def _wait_for_builder(self, table: str, name: str) -> None:
         """A killed client's server process builds on; its index may yet become valid."""
@@ -190,7 +183,7 @@ class Indexes(Locking):
         pid = self._ask("SELECT pg_backend_pid()", [])[0][0]
         watcher = threading.Thread(
             target=_watch,
-            args=(self.connection.copy(), pid, name, listener, done),
+            args=(self.connection, pid, name, listener, done),
             name=f"progress of {name}",
             daemon=True,
         )
@@ -206,11 +199,14 @@ WATCH_EVERY_S = 1.0
 
 
 def _watch(
-    connection: Any, pid: int, name: str, listener: Callable[[str, bool], None], done: Any
+    watched: Any, pid: int, name: str, listener: Callable[[str, bool], None], done: Any
 ) -> None:
     """Until ``done``, say which phase the build is in and how much of it is done."""
+    if done.wait(WATCH_EVERY_S):
+        return
+    connection = watched.copy()
     try:
-        while not done.wait(WATCH_EVERY_S):
+        while not done.is_set():
             with connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT phase, blocks_total, blocks_done, tuples_total, tuples_done "
@@ -220,6 +216,7 @@ def _watch(
                 row = cursor.fetchone()
             if row:
                 listener(f"building {name}: {build_progress(*row)}", True)
+            done.wait(WATCH_EVERY_S)
     except DatabaseError:
         # Progress is a courtesy: a build must not fail because nobody could watch it.
         return

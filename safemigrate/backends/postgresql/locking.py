@@ -35,7 +35,8 @@ QUERY_CANCELED = "57014"
 def sqlstate(error: BaseException | None) -> str:
     """The five characters that tell what went wrong in every language; ``""`` if there are none."""
     while error is not None:
-        if state := getattr(error, "sqlstate", None):
+        # psycopg 3 calls it sqlstate, psycopg2 pgcode.
+        if state := getattr(error, "sqlstate", None) or getattr(error, "pgcode", None):
             return str(state)
         error = error.__cause__
     return ""
@@ -100,6 +101,13 @@ class Locking(Catalog):
     @contextmanager
     def bounded(self, wait: timedelta) -> Iterator[None]:
         with self._session_settings(lock_timeout=milliseconds(wait)):
+            yield
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A lock_timeout inside a concurrent build would leave an INVALID index."""
+        deadline = milliseconds(project_settings().build_deadline)
+        with self._session_settings(lock_timeout=0, statement_timeout=deadline):
             yield
 
     @contextmanager

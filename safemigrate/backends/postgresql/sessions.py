@@ -33,6 +33,9 @@ class Sessions(Catalog):
         )
         return [Session(pid, name or "", user or "", start) for pid, name, user, start in rows]
 
+    def user(self) -> str:
+        return str(self._ask("SELECT session_user", [])[0][0])
+
     def carry_release(self, release: str) -> None:
         """One statement when the connection opens; none if its pool has labelled it before."""
         driver = self.connection.connection

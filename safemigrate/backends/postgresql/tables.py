@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
 
-from safemigrate.backends.base import project_settings
 from safemigrate.backends.postgresql.indexes import unquoted
-from safemigrate.backends.postgresql.locking import Locking, milliseconds, sqlstate
+from safemigrate.backends.postgresql.locking import Locking, sqlstate
 from safemigrate.facts.errors import DataInTheWay, PlanRefused
 from safemigrate.facts.locks import LockMode, TableLock
 
@@ -24,6 +23,9 @@ FOREIGN_KEY_VIOLATION = "23503"
 
 class Tables(Locking):
     """Locks: ACCESS EXCLUSIVE to drop, SHARE ROW EXCLUSIVE on both ends of a new foreign key."""
+
+    def _alter(self, editor: BaseDatabaseSchemaEditor, table: str, change: str) -> None:
+        editor.execute(f"ALTER TABLE {self._quote(table)} {change}", params=None)
 
     def drop_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
         table = model._meta.db_table
@@ -97,9 +99,8 @@ class Tables(Locking):
             )
         if validated:
             return
-        deadline = milliseconds(project_settings().build_deadline)
         try:
-            with self._session_settings(lock_timeout=0, statement_timeout=deadline):
+            with self.unhurried():
                 editor.execute(validate, params=None)
         except DatabaseError as error:
             if sqlstate(error) != FOREIGN_KEY_VIOLATION:

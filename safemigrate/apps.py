@@ -1,0 +1,40 @@
+"""What happens when a project starts: sessions tell their release, checks are registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+from safemigrate.backends import backend_for
+from safemigrate.facts import settings
+from safemigrate.facts.errors import UnsupportedDatabase, WrongSettings
+
+
+class SafeMigrateConfig(AppConfig):
+    name = "safemigrate"
+    verbose_name = "Safe migrations"
+
+    def ready(self) -> None:
+        from safemigrate import checks
+
+        checks.register_all()
+        connection_created.connect(
+            tell_release, dispatch_uid="safemigrate.tell_release", weak=False
+        )
+
+
+def tell_release(connection: Any, **kwargs: Any) -> None:
+    """
+    Let ``pg_stat_activity`` show which release a session runs.
+
+    A wrong setting is reported by a check and refused by ``migrate``; it must not take a
+    request down.
+    """
+    try:
+        release = settings.current().release
+        if release:
+            backend_for(connection).carry_release(release)
+    except (WrongSettings, UnsupportedDatabase):
+        return

@@ -1,0 +1,308 @@
+"""Django's executor, with locks taken patiently, a gate before contracts, and a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, migrations, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.migration import Migration
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.state import ProjectState
+from django.utils.timezone import now
+
+from safemigrate import backfill
+from safemigrate.backends import backend_for
+from safemigrate.backends.base import Take
+from safemigrate.executor.gathering import Gatekeeper, RunOptions
+from safemigrate.executor.ledger import Ledger
+from safemigrate.executor.loader import SafeLoader
+from safemigrate.executor.schema_editor import safe_schema_editor
+from safemigrate.facts import settings
+from safemigrate.facts.patience import Patience
+from safemigrate.facts.phases import Phase
+from safemigrate.facts.progress import say
+from safemigrate.operations.phases import flat, phase_of_migration
+from safemigrate.planner.cut import Cut, Key
+from safemigrate.planner.tables import table_locks
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+Plan = list[tuple[Migration, bool]]
+
+ROW_WAIT = timedelta(seconds=2)
+"""How long a statement of a data migration may wait for a row that somebody is changing."""
+
+
+class SafeExecutor(MigrationExecutor):
+    """
+    Runs what is due.
+
+    Re-run: an atomic migration is recorded in its own transaction, deferred SQL included; any
+    other one goes on where it stopped, because its operations look before they act.
+    """
+
+    def __init__(
+        self,
+        connection: BaseDatabaseWrapper,
+        progress_callback: Callable[..., Any] | None = None,
+        options: RunOptions | None = None,
+    ) -> None:
+        # Not super().__init__(): it would load the whole graph with a loader that is not ours.
+        self.connection = connection
+        self.loader = SafeLoader(connection)
+        self.recorder = MigrationRecorder(connection)
+        self.progress_callback = progress_callback
+        self.backend = backend_for(connection)
+        project = settings.current()
+        self.ledger = Ledger(connection, project.release)
+        self.gatekeeper = Gatekeeper(
+            self.loader, self.backend, self.ledger, project, options or RunOptions()
+        )
+        self.cut: Cut | None = None
+        """What ``migration_plan`` last left out, and why; None if nothing was looked at."""
+
+    # The plan ------------------------------------------------------------------------------
+
+    def migration_plan(self, targets: Any, clean_start: bool = False) -> Plan:
+        """Django's plan without what must wait, and with what was held before and is due now."""
+        plan: Plan = super().migration_plan(targets, clean_start=clean_start)
+        if clean_start or any(backwards for _, backwards in plan):
+            return plan
+        keys = self._unapplied(targets, plan)
+        if not self.gatekeeper.runs_straight_through():
+            self.cut = self.gatekeeper.cut(keys)
+            keys = self.cut.run
+        return [(self.loader.graph.nodes[key], False) for key in keys]
+
+    def _unapplied(self, targets: Sequence[Any], plan: Plan) -> list[Key]:
+        """Django plans nothing for a leaf that is applied, though an ancestor may have waited."""
+        keys = [(migration.app_label, migration.name) for migration, _ in plan]
+        planned = set(keys)
+        graph = self.loader.graph
+        waited: list[Key] = []
+        for target in targets:
+            if target[1] is None or target not in self.loader.applied_migrations:
+                continue
+            for key in graph.forwards_plan(target):
+                if key not in self.loader.applied_migrations and key not in planned:
+                    planned.add(key)
+                    waited.append(key)
+        if not waited:
+            return keys
+        # One order for both kinds: the one that Django would follow on an empty database.
+        everything = super().migration_plan(graph.leaf_nodes(), clean_start=True)
+        order = [(migration.app_label, migration.name) for migration, _ in everything]
+        return [key for key in order if key in planned]
+
+    def held_in_phase(self, phase: Phase) -> list[Key]:
+        nodes = self.loader.graph.nodes
+        held = self.cut.held if self.cut else {}
+        return [key for key in held if phase_of_migration(nodes[key]) is phase]
+
+    # Running -------------------------------------------------------------------------------
+
+    def migrate(
+        self,
+        targets: Any,
+        plan: Plan | None = None,
+        state: ProjectState | None = None,
+        fake: bool = False,
+        fake_initial: bool = False,
+    ) -> ProjectState:
+        self._note_release(plan)
+        with safe_schema_editor(self.connection):
+            return super().migrate(targets, plan, state, fake, fake_initial)
+
+    def _note_release(self, plan: Plan | None) -> None:
+        """The order of releases is the order in which they came to this database."""
+        if plan == [] and (not self.ledger.release or not self.recorder.has_table()):
+            return
+        self.ledger.ensure_table()
+        releases = self.ledger.releases() if self.ledger.release else []
+        if self.ledger.release and self.ledger.release not in releases:
+            self.ledger.begin()
+
+    def apply_migration(
+        self,
+        state: ProjectState,
+        migration: Migration,
+        fake: bool = False,
+        fake_initial: bool = False,
+    ) -> ProjectState:
+        if fake or fake_initial:
+            return self._apply_as_django_does(state, migration, fake, fake_initial)
+        self._report("apply_start", migration)
+        with self._recorded("apply", migration) as started:
+            self._top_up(state, migration)
+            state = self._run(
+                migration,
+                state,
+                lambda before, editor: migration.apply(before, editor),
+                lambda: self._record(migration, started, applied=True),
+            )
+        self._report("apply_success", migration)
+        return state
+
+    def unapply_migration(
+        self, state: ProjectState, migration: Migration, fake: bool = False
+    ) -> ProjectState:
+        self._report("unapply_start", migration, fake)
+        with self._recorded("unapply", migration) as started:
+            if fake:
+                self._record(migration, started, applied=False)
+            else:
+                state = self._run(
+                    migration,
+                    state,
+                    lambda before, editor: migration.unapply(before, editor),
+                    lambda: self._record(migration, started, applied=False),
+                )
+        self._report("unapply_success", migration, fake)
+        return state
+
+    def _run(
+        self,
+        migration: Migration,
+        state: ProjectState,
+        work: Callable[[ProjectState, Any], ProjectState],
+        record: Callable[[], None],
+    ) -> ProjectState:
+        with backfill.for_migration(f"{migration.app_label}.{migration.name}"):
+            if migration.atomic and self.connection.features.can_rollback_ddl:
+                return self._in_one_transaction(migration, state, work, record)
+            return self._step_by_step(migration, state, work, record)
+
+    def _in_one_transaction(
+        self,
+        migration: Migration,
+        state: ProjectState,
+        work: Callable[[ProjectState, Any], ProjectState],
+        record: Callable[[], None],
+    ) -> ProjectState:
+        """All its tables are locked at the start, without queueing, or nothing is done."""
+        locks = table_locks(migration, state)
+        row_wait = _changes_rows(migration)
+        used = False
+
+        def attempt(take: Take) -> ProjectState:
+            nonlocal used
+            with self.connection.schema_editor(atomic=True) as editor:
+                take()
+                if row_wait:
+                    self.backend.bound_transaction(ROW_WAIT)
+                # Django works on the state in place, so a second attempt needs a fresh one.
+                before = self._state_before(migration) if used else state
+                used = True
+                after = work(before, editor)
+                editor.run_deferred_sql()  # type: ignore[attr-defined]
+                record()
+            return after
+
+        return self.backend.retrying(locks, attempt)
+
+    def _step_by_step(
+        self,
+        migration: Migration,
+        state: ProjectState,
+        work: Callable[[ProjectState, Any], ProjectState],
+        record: Callable[[], None],
+    ) -> ProjectState:
+        wait = ROW_WAIT if _changes_rows(migration) else Patience.short_wait
+        with self.backend.bounded(wait):
+            with self.connection.schema_editor(atomic=False) as editor:
+                after = work(state, editor)
+            with transaction.atomic(using=self.connection.alias):
+                record()
+        return after
+
+    def _state_before(self, migration: Migration) -> ProjectState:
+        applied = self.recorder.applied_migrations()
+        state = self._create_project_state()
+        everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
+        for other, _ in everything:
+            if other == migration:
+                break
+            if (other.app_label, other.name) in applied:
+                other.mutate_state(state, preserve=False)
+        return state
+
+    def _top_up(self, state: ProjectState, migration: Migration) -> None:
+        """Rows that older code has left unfilled since the backfill, before a contract."""
+        if phase_of_migration(migration) is not Phase.CONTRACT:
+            return
+        key = (migration.app_label, migration.name)
+        for owner, operation in self.gatekeeper.backfills_before(key):
+            if (owner[0], operation.model_name_lower) not in state.models:
+                continue
+            task = operation.work(owner[0], state)
+            if not operation.allow_migrate_model(self.connection.alias, task.model):
+                continue
+            left = backfill.remaining(self.connection, task)
+            if left:
+                say(f"{left:,} rows came unfilled since {'.'.join(owner)}; filling them")
+                with (
+                    backfill.for_migration(".".join(owner)),
+                    self.connection.schema_editor(atomic=False) as editor,
+                ):
+                    operation.database_forwards(owner[0], editor, state, state)
+
+    def _apply_as_django_does(
+        self, state: ProjectState, migration: Migration, fake: bool, fake_initial: bool
+    ) -> ProjectState:
+        """``--fake`` records; ``--fake-initial`` looks first. Django's own code decides which."""
+        with self._recorded("apply", migration) as started:
+            state = super().apply_migration(state, migration, fake, fake_initial)
+        self._write("fake" if fake else "apply", migration, started)
+        return state
+
+    # Recording -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _recorded(self, action: str, migration: Migration) -> Iterator[datetime]:
+        """A failure is noted after its transaction is gone; that it failed comes first."""
+        started = now()
+        try:
+            yield started
+        except BaseException as error:
+            with suppress(DatabaseError, transaction.TransactionManagementError):
+                self._write(action, migration, started, error=_named(error))
+            raise
+
+    def _record(self, migration: Migration, started: datetime, *, applied: bool) -> None:
+        self._record_replaced((migration.app_label, migration.name), applied)
+        self._write("apply" if applied else "unapply", migration, started)
+
+    def _record_replaced(self, key: Key, applied: bool) -> None:
+        """Django 6.0 changed ``record_migration``; the recorder's two methods stay the same."""
+        migration = self.loader.disk_migrations.get(key)
+        for replaced in migration.replaces if migration else []:
+            self._record_replaced((replaced[0], replaced[1]), applied)
+        if applied:
+            self.recorder.record_applied(*key)
+        else:
+            self.recorder.record_unapplied(*key)
+
+    def _write(self, action: str, migration: Migration, started: datetime, error: str = "") -> None:
+        key = (migration.app_label, migration.name)
+        phase = str(phase_of_migration(migration))
+        self.ledger.record(action, key, phase, started, error=error)
+
+    def _report(self, action: str, migration: Migration, fake: bool = False) -> None:
+        if self.progress_callback:
+            self.progress_callback(action, migration, fake)
+
+
+def _changes_rows(migration: Migration) -> bool:
+    return any(isinstance(o, migrations.RunPython) for o in flat(migration.operations))
+
+
+def _named(error: BaseException) -> str:
+    """Class and SQLSTATE; never the text, which may hold values."""
+    cause = getattr(error, "__cause__", None)
+    state = getattr(error, "sqlstate", None) or getattr(cause, "sqlstate", None)
+    return f"{type(error).__name__} {state}" if state else type(error).__name__

@@ -1,0 +1,163 @@
+"""Who changed the schema, when, how long it took, and under which release."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.apps.registry import Apps
+from django.db import DatabaseError, models, transaction
+from django.utils.timezone import now
+
+from safemigrate.version import VERSION
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+TABLE = "safemigrate_ledger"
+Key = tuple[str, str]
+
+
+@cache
+def row_model() -> type[models.Model]:
+    """
+    The table's model, in a registry of its own.
+
+    It must be there before the first migration and on every alias, so it is not part of the
+    project's graph: the pattern of django_migrations.
+    """
+
+    class LedgerRow(models.Model):
+        run = models.UUIDField()
+        action = models.CharField(max_length=16)  # run, apply, unapply, fake
+        app = models.CharField(max_length=255, default="")
+        name = models.CharField(max_length=255, default="")
+        phase = models.CharField(max_length=16, default="")
+        release = models.CharField(max_length=64, default="")
+        who = models.CharField(max_length=255)
+        host = models.CharField(max_length=255)
+        pid = models.IntegerField()
+        version = models.CharField(max_length=32)
+        started = models.DateTimeField()
+        duration_ms = models.BigIntegerField(null=True)
+        outcome = models.CharField(max_length=16)  # running, done, failed
+        error = models.CharField(max_length=64, default="")  # class and SQLSTATE, never values
+
+        class Meta:
+            apps = Apps()
+            app_label = "safemigrate"
+            db_table = TABLE
+
+        def __str__(self) -> str:
+            return f"{self.action} {self.app}.{self.name}"
+
+    return LedgerRow
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that no password file knows.
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+
+@dataclass
+class Ledger:
+    """The rows of one run of ``migrate`` on one database."""
+
+    connection: BaseDatabaseWrapper
+    release: str
+    run: uuid.UUID = field(default_factory=uuid.uuid4)
+    _who: str = field(default_factory=_who)
+    _host: str = field(default_factory=socket.gethostname)
+
+    def rows(self) -> models.QuerySet[Any]:
+        return row_model()._default_manager.using(self.connection.alias)
+
+    def exists(self) -> bool:
+        return TABLE in self.connection.introspection.table_names()
+
+    def ensure_table(self) -> None:
+        """Make the table if it is not there; another process may do so at the same moment."""
+        if self.exists():
+            return
+        try:
+            with (
+                transaction.atomic(using=self.connection.alias),
+                self.connection.schema_editor() as editor,
+            ):
+                editor.create_model(row_model())
+        except DatabaseError:
+            if not self.exists():
+                raise
+
+    def begin(self) -> None:
+        """Note that this release has come to this database; the order of releases is theirs."""
+        self._write("run", outcome="done")
+
+    def record(
+        self,
+        action: str,
+        key: Key,
+        phase: str,
+        started: datetime,
+        *,
+        error: str = "",
+    ) -> None:
+        """One migration applied or unapplied; in its transaction where it has one."""
+        self._write(
+            action,
+            app=key[0],
+            name=key[1],
+            phase=phase,
+            started=started,
+            duration_ms=max(0, round((now() - started) / timedelta(milliseconds=1))),
+            outcome="failed" if error else "done",
+            error=error[:64],
+        )
+
+    def _write(self, action: str, **values: Any) -> None:
+        self.rows().create(
+            run=self.run,
+            action=action,
+            release=self.release,
+            who=self._who[:255],
+            host=self._host[:255],
+            pid=os.getpid(),
+            version=VERSION,
+            **{"started": now(), **values},
+        )
+
+    def releases(self) -> list[str]:
+        """Oldest first, as ``migrate`` first saw them here."""
+        rows = self.rows().exclude(release="").values("release").annotate(first=models.Min("id"))
+        return [row["release"] for row in rows.order_by("first")]
+
+    def applied_under(self, applied: dict[Key, datetime]) -> dict[Key, str]:
+        """
+        The release that each applied migration belongs to.
+
+        From its own row; for one that was applied without us, the release that was the newest
+        at that time; ``""`` if that was before the first.
+        """
+        rows = list(
+            self.rows()
+            .filter(outcome="done")
+            .order_by("id")
+            .values_list("action", "app", "name", "release", "started")
+        )
+        own = {(app, name): release for action, app, name, release, _ in rows if app}
+        seen = [(started, release) for *_, release, started in rows if release]
+        return {
+            key: own[key]
+            if key in own
+            else next((release for started, release in reversed(seen) if started <= at), "")
+            for key, at in applied.items()
+        }

@@ -1,0 +1,82 @@
+"""Django's schema editor for one ``migrate``: bounded waits, no leaked transaction."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from safemigrate.backends import backend_for
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class SafeSchemaEditorMixin:
+    """Composes with whatever schema editor the connection's engine brings."""
+
+    def execute(self, sql: Any, params: Any = ()) -> None:
+        """
+        Outside a transaction a statement is tried again until its lock is free.
+
+        Each try waits no longer than the executor has set for the session. Inside a
+        transaction a refusal ends it, and the executor tries the whole migration again.
+        """
+        connection = self.connection  # type: ignore[attr-defined]
+        send = super().execute  # type: ignore[misc]
+        if self.collect_sql or connection.in_atomic_block:  # type: ignore[attr-defined]
+            send(sql, params)
+            return
+        backend = backend_for(connection)
+        if _is_concurrent(sql):
+            with backend.unhurried():
+                send(sql, params)
+            return
+        backend.retrying([], lambda _: send(sql, params))
+
+    def run_deferred_sql(self) -> None:
+        """What Django puts off to the end; sent before the migration is recorded."""
+        statements, self.deferred_sql = self.deferred_sql, []
+        for statement in statements:
+            self.execute(statement, None)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Django runs the deferred statements before it leaves the transaction, without a
+        # finally: if one fails, the connection stays inside a transaction for good.
+        if exc_type is None:
+            try:
+                self.run_deferred_sql()
+            except BaseException:
+                self.deferred_sql = []
+                super().__exit__(*sys.exc_info())  # type: ignore[misc]
+                raise
+        self.deferred_sql = []
+        super().__exit__(exc_type, exc_value, traceback)  # type: ignore[misc]
+
+
+def _is_concurrent(sql: Any) -> bool:
+    """CREATE, DROP or REINDEX ... CONCURRENTLY, by whoever wrote it: no transaction, no timeout."""
+    return "CONCURRENTLY" in str(sql).upper().split()
+
+
+@cache
+def _composed(base: type) -> type:
+    return type("SafeSchemaEditor", (SafeSchemaEditorMixin, base), {})
+
+
+@contextmanager
+def safe_schema_editor(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Inside, ``connection.schema_editor()`` is ours; on this connection object alone."""
+    connection.SchemaEditorClass = _composed(connection.SchemaEditorClass)  # type: ignore[assignment,arg-type]
+    try:
+        yield
+    finally:
+        del connection.SchemaEditorClass

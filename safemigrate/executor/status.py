@@ -1,0 +1,44 @@
+"""What is held back, since when and why; and what has been done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from safemigrate.executor.executor import SafeExecutor
+from safemigrate.executor.gathering import RunOptions
+from safemigrate.executor.ledger import Ledger
+from safemigrate.planner.cut import Key
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclass(frozen=True)
+class Held:
+    """``since``: when the last migration that it completes was applied; None if none is."""
+
+    key: Key
+    reason: str
+    since: datetime | None
+
+
+def held(connection: BaseDatabaseWrapper) -> list[Held]:
+    """The migrations that ``migrate`` would hold back now; changes nothing."""
+    executor = SafeExecutor(connection, options=RunOptions(once=True))
+    executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if executor.cut is None:
+        return []
+    applied: dict[Any, Any] = executor.loader.applied_migrations
+    found = []
+    for key, reason in executor.cut.held.items():
+        times = [applied[k].applied for k in executor.gatekeeper.completes(key) if k in applied]
+        found.append(Held(key, reason, max(times, default=None)))
+    return found
+
+
+def history(connection: BaseDatabaseWrapper, limit: int = 20) -> list[Any]:
+    """The last rows of the ledger, newest first; none where ``migrate`` has never run."""
+    ledger = Ledger(connection, "")
+    return list(ledger.rows().order_by("-id")[:limit]) if ledger.exists() else []

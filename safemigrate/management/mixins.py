@@ -1,0 +1,280 @@
+"""
+The bodies of our commands, to be put on top of another package's command of the same name.
+
+``class Command(MigrateMixin, TheirCommand)`` in an app that stands before both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import django
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError, CommandParser
+from django.core.management.commands import makemigrations as django_makemigrations
+from django.core.management.commands import migrate as django_migrate
+from django.db import DatabaseError, connections
+from django.db.migrations.writer import MigrationWriter
+
+from safemigrate.backends import backend_for
+from safemigrate.executor.executor import SafeExecutor
+from safemigrate.executor.gathering import RunOptions
+from safemigrate.executor.loader import SafeLoader
+from safemigrate.facts import settings
+from safemigrate.facts.errors import SafeMigrateError
+from safemigrate.facts.phases import Phase
+from safemigrate.facts.progress import heard_by
+from safemigrate.management.refusing import refusal_text
+from safemigrate.management.voice import Voice
+from safemigrate.operations.phases import phases_of
+from safemigrate.planner.autodetector import composed, refusing_with
+from safemigrate.planner.cut import Cut, Key
+from safemigrate.planner.rewrite import Refusal
+
+if TYPE_CHECKING:
+    from django.db.migrations.autodetector import MigrationAutodetector
+    from django.db.migrations.migration import Migration
+
+
+class _Composing:
+    @property
+    def autodetector(self) -> type[MigrationAutodetector]:
+        """Built on what is installed below us, so that other packages' detectors live on."""
+        return composed(super().autodetector)  # type: ignore[misc]
+
+
+@contextmanager
+def _errors_as_command_errors() -> Iterator[None]:
+    """Our errors are sentences for whoever is on call; a traceback would hide them."""
+    try:
+        yield
+    except SafeMigrateError as error:
+        raise CommandError(str(error)) from error
+
+
+@contextmanager
+def _instead_of(module: Any, name: str, replacement: Any) -> Iterator[None]:
+    """
+    Swap a module's global for the length of a command: Django has no other seam there.
+
+    Process-wide: two commands must not run in two threads at once.
+    """
+    original = getattr(module, name)
+    setattr(module, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+class MigrateMixin(_Composing):
+    """``migrate``, the one command of a deploy: applies what is due, says what waits and why."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)  # type: ignore[misc]
+        parser.add_argument(
+            "--phase",
+            choices=[phase.value for phase in Phase],
+            help="Apply this phase alone. For a contract it says that the rollout is complete.",
+        )
+        parser.add_argument(
+            "--wait",
+            type=int,
+            default=0,
+            metavar="SECONDS",
+            help="How long to wait for sessions of older releases to end. Default: not at all.",
+        )
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        with _errors_as_command_errors():
+            settings.current()
+            _reach(options.get("database") or "default")
+            return super().execute(*args, **options)  # type: ignore[misc]
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._voice = Voice(self.stdout)  # type: ignore[attr-defined]
+        looking = options["plan"] or options["check_unapplied"]
+        run = RunOptions(
+            phase=_phase(options.get("phase")),
+            wait=_seconds(options.get("wait")),
+            once=looking,
+        )
+        executors: list[SafeExecutor] = []
+
+        def executor(connection: Any, progress_callback: Any = None) -> SafeExecutor:
+            executors.append(SafeExecutor(connection, progress_callback, run))
+            return executors[-1]
+
+        with ExitStack() as stack:
+            stack.enter_context(_errors_as_command_errors())
+            if options["verbosity"] > 0:
+                stack.enter_context(heard_by(self._voice))
+            connection = connections[options["database"]]
+            if not looking:
+                wait = settings.current().runner_wait
+                stack.enter_context(backend_for(connection).one_runner(wait))
+            stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
+            try:
+                super().handle(*args, **options)  # type: ignore[misc]
+            finally:
+                self._tell_what_waits(executors, options)
+            self._refuse_what_was_asked(executors, options, run)
+
+    def migration_progress_callback(
+        self, action: str, migration: Migration | None = None, fake: bool = False
+    ) -> None:
+        if action in ("apply_success", "unapply_success"):
+            verb = "Applying" if action == "apply_success" else "Unapplying"
+            self._voice.ending_line(f"{verb} {migration}")
+        super().migration_progress_callback(action, migration, fake)  # type: ignore[misc]
+        if action in ("apply_start", "unapply_start"):
+            self._voice.started_line()
+
+    def _tell_what_waits(self, executors: Sequence[SafeExecutor], options: dict[str, Any]) -> None:
+        cut = executors[-1].cut if executors else None
+        if cut is None or not cut.held or options["verbosity"] < 1:
+            return
+        style = self.style  # type: ignore[attr-defined]
+        write = self.stdout.write  # type: ignore[attr-defined]
+        write(style.MIGRATE_HEADING("Held back:"))
+        for key, reason in cut.held.items():
+            write(f"  {'.'.join(key)}")
+            write(f"    {reason}")
+
+    def _refuse_what_was_asked(
+        self, executors: Sequence[SafeExecutor], options: dict[str, Any], run: RunOptions
+    ) -> None:
+        """Exit with an error if a deploy must not go on, or asked for what could not be done."""
+        cut = executors[-1].cut if executors else None
+        if cut is None:
+            return
+        if cut.blocked:
+            raise CommandError(_blocked(cut))
+        asked = self._asked_for(executors[-1], options, run)
+        kept = [key for key in asked if key in cut.held]
+        if kept and not options["plan"]:
+            raise CommandError(
+                f"{'.'.join(kept[0])} was asked for and not applied: {cut.held[kept[0]]}. "
+                "Everything that is due was applied."
+            )
+
+    def _asked_for(
+        self, executor: SafeExecutor, options: dict[str, Any], run: RunOptions
+    ) -> list[Key]:
+        if run.phase is not None:
+            return executor.held_in_phase(run.phase)
+        app_label, name = options["app_label"], options["migration_name"]
+        if not app_label or not name or name == "zero":
+            return []
+        migration = executor.loader.get_migration_by_prefix(app_label, name)
+        return [(app_label, migration.name)]
+
+
+def _blocked(cut: Cut) -> str:
+    lines = [
+        f"{'.'.join(key)} cannot run before {'.'.join(held)}, which is held back "
+        f"({cut.held.get(held, 'it cannot run either')}): both change the same thing."
+        for key, held in cut.blocked.items()
+    ]
+    return (
+        " ".join(lines) + " Everything else that is due was applied. "
+        "Do not roll this release out: deploy the one before once more until what is held back "
+        "is applied, or run migrate --phase contract if its rollout is complete."
+    )
+
+
+def _phase(value: str | None) -> Phase | None:
+    try:
+        return Phase(value) if value is not None else None
+    except ValueError:
+        names = ", ".join(phase.value for phase in Phase)
+        raise CommandError(f"There is no phase {value!r}; the phases are {names}.") from None
+
+
+def _seconds(value: int | None) -> timedelta:
+    if value is not None and value < 0:
+        raise CommandError(f"--wait is {value}; give seconds, 0 or more.")
+    return timedelta(seconds=value or 0)
+
+
+def _reach(alias: str) -> None:
+    """Fail with a sentence if the database cannot be reached or is too old."""
+    if alias not in connections.databases:
+        return  # Django names the aliases that there are.
+    try:
+        connections[alias].ensure_connection()
+    except ImproperlyConfigured as error:
+        raise CommandError(
+            f"The database {alias!r} cannot be used: {error} Nothing was changed. "
+            "For PostgreSQL install the driver: pip install 'safemigrate[postgresql]'."
+        ) from error
+    except DatabaseError as error:
+        raise CommandError(
+            f"The database {alias!r} cannot be used: {' '.join(str(error).split())} "
+            "Nothing was changed. Check that it is running, and DATABASES in the settings, "
+            "then run migrate again."
+        ) from error
+
+
+class MakeMigrationsMixin(_Composing):
+    """``makemigrations`` that writes the safe chain, or refuses with what to do instead."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with (
+            _errors_as_command_errors(),
+            refusing_with(_refuse),
+            writing_atomic(),
+            _instead_of(django_makemigrations, "MigrationLoader", SafeLoader),
+        ):
+            settings.current()
+            super().handle(*args, **options)  # type: ignore[misc]
+
+    def write_to_last_migration_files(self, changes: dict[str, list[Migration]]) -> None:
+        """``--update`` would merge what was split; refused unless all is of one kind."""
+        loader = SafeLoader(None)
+        for app_label, new in changes.items():
+            leaves = loader.graph.leaf_nodes(app_label)
+            last = loader.graph.nodes[leaves[0]] if leaves else None
+            merged = [*([last] if last else []), *new]
+            phases = frozenset[Phase]().union(*(phases_of(m) for m in merged))
+            if len(phases) > 1 or len({m.atomic for m in merged}) > 1:
+                raise CommandError(
+                    f"--update would merge {', '.join(sorted(map(str, phases)))} steps of "
+                    f"{app_label} into one migration. Nothing was written. "
+                    "Run makemigrations without --update."
+                )
+        super().write_to_last_migration_files(changes)  # type: ignore[misc]
+
+
+def _refuse(refusals: Sequence[Refusal]) -> None:
+    raise CommandError(refusal_text(refusals))
+
+
+class WriterMixin:
+    """For every other command that writes migration files."""
+
+    def handle(self, *args: Any, **options: Any) -> Any:
+        with writing_atomic():
+            return super().handle(*args, **options)  # type: ignore[misc]
+
+
+@contextmanager
+def writing_atomic() -> Iterator[None]:
+    """Make the writer keep ``atomic = False``, which Django forgets until 6.0."""
+    if django.VERSION >= (6, 0):  # until 6.0: the whole function
+        yield
+        return
+    head = "class Migration(migrations.Migration):\n"
+    original = MigrationWriter.as_string
+
+    def as_string(self: MigrationWriter) -> str:
+        written = original(self)
+        if self.migration.atomic:
+            return written
+        return written.replace(head, f"{head}\n    atomic = False\n", 1)
+
+    with _instead_of(MigrationWriter, "as_string", as_string):
+        yield

@@ -1,0 +1,28 @@
+"""What makemigrations says when a change cannot be carried through safely."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from safemigrate import speak
+from safemigrate.planner.rewrite import Refusal
+
+
+def refusal_text(refusals: Sequence[Refusal]) -> str:
+    """Every refusal whole; then what happened and the way past it."""
+    parts = [_one(refusal) for refusal in refusals]
+    return "\n\n".join(
+        [
+            "These changes cannot be made under load as they are. Nothing was written.",
+            *parts,
+            "If one of them is safe here, write its migration by hand "
+            "(makemigrations --empty) and wrap the operation: "
+            'Assured(<the operation>, because="...").',
+        ]
+    )
+
+
+def _one(refusal: Refusal) -> str:
+    if refusal.finding is not None:
+        return speak.finding_text(refusal.finding, refusal.app_label)
+    return f"{refusal.app_label}: {refusal.reason}\n{refusal.do}"

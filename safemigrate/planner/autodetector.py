@@ -1,0 +1,93 @@
+"""Django's autodetector, with its answer made safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
+
+from safemigrate.planner.rewrite import Changes, Context, Refusal, rewrite
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+OnRefusal = Callable[[Sequence[Refusal]], None]
+
+
+def _keep_quiet(refusals: Sequence[Refusal]) -> None:
+    """``migrate`` only asks whether there are changes at all."""
+
+
+_on_refusal: ContextVar[OnRefusal] = ContextVar("safemigrate_on_refusal", default=_keep_quiet)
+
+
+@contextmanager
+def refusing_with(listener: OnRefusal) -> Iterator[None]:
+    """Inside, changes that cannot be made safe are handed to ``listener``, which may raise."""
+    token = _on_refusal.set(listener)
+    try:
+        yield
+    finally:
+        _on_refusal.reset(token)
+
+
+class SafeAutodetectorMixin:
+    """
+    Rewrites and splits what the autodetector below it in the MRO has found.
+
+    Overrides ``_detect_changes`` alone: after sorting and optimising, before naming. It is
+    private, but unchanged since Django 4.2 and overridden by other packages too.
+    """
+
+    def _detect_changes(self, convert_apps: Any = None, graph: Any = None) -> Changes:
+        connection = protected_connection()
+        if connection is not None:
+            # Django warns that one call of the default would serve all rows, and offers to stop.
+            # Here every row gets a call of its own.
+            self.questioner.ask_unique_callable_default_addition = _nothing_to_ask  # type: ignore[attr-defined]
+        changes: Changes = super()._detect_changes(convert_apps, graph)  # type: ignore[misc]
+        if connection is None or not changes:
+            return changes
+        context = Context(
+            before=self.from_state,  # type: ignore[attr-defined]
+            after=self.to_state,  # type: ignore[attr-defined]
+            connection=connection,
+            may_ask=not isinstance(
+                self.questioner,  # type: ignore[attr-defined]
+                NonInteractiveMigrationQuestioner,
+            ),
+        )
+        outcome = rewrite(changes, context)
+        if outcome.refusals:
+            _on_refusal.get()(outcome.refusals)
+        return outcome.changes
+
+
+def _nothing_to_ask(field_name: str, model_name: str) -> None:
+    return None
+
+
+def protected_connection() -> BaseDatabaseWrapper | None:
+    """The first database that old and new code share; never opened here."""
+    for alias in connections:
+        if connections[alias].vendor == "postgresql":
+            return connections[alias]
+    return None
+
+
+@cache
+def composed(base: type[MigrationAutodetector]) -> type[MigrationAutodetector]:
+    """
+    Our mixin on top of whatever autodetector other packages have installed.
+
+    Cached, because Django's check commands.E001 wants the same class from both commands.
+    """
+    if issubclass(base, SafeAutodetectorMixin):
+        return base
+    return type("SafeAutodetector", (SafeAutodetectorMixin, base), {})

@@ -1,0 +1,236 @@
+"""What makemigrations writes: the autodetector's migrations, made safe and split by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.operations.models import ModelOperation
+from django.db.migrations.state import ProjectState
+
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.remedies import chain_for
+from safemigrate.planner.split import Part, Rewritten, backward_step, parts_of
+from safemigrate.rules.base import Finding, Step, judge
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+Changes = dict[str, list[Migration]]
+
+
+@dataclass
+class Context:
+    """
+    What the rewrite knows beside the operations.
+
+    ``before``: the state of all migrations; ``after``: that of the models; ``may_ask``: somebody
+    could be asked whether a field was renamed.
+    """
+
+    before: ProjectState
+    after: ProjectState
+    connection: BaseDatabaseWrapper
+    may_ask: bool
+
+    @property
+    def new_models(self) -> frozenset[tuple[str, str]]:
+        return frozenset(set(self.after.models) - set(self.before.models))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A change that nothing can carry through safely; ``finding`` is None for a plain reason."""
+
+    app_label: str
+    operation: Operation
+    finding: Finding | None = None
+    reason: str = ""
+    do: str = ""
+
+
+@dataclass
+class Outcome:
+    changes: Changes
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+def rewrite(changes: Changes, context: Context) -> Outcome:
+    """Every migration in ``changes``, safe and split; dependencies between them repointed."""
+    refusals = [] if context.may_ask else list(_renames(changes, context))
+    split: dict[tuple[str, str], list[tuple[Part, Migration]]] = {}
+    for app_label, app_migrations in changes.items():
+        for migration in app_migrations:
+            rewritten = [
+                _rewritten(operation, app_label, context, refusals)
+                for operation in migration.operations
+            ]
+            parts = parts_of(rewritten, app_label)
+            if clash := backward_step(parts):
+                refusals.append(_two_releases(app_label, *clash))
+            split[app_label, migration.name] = _as_migrations(migration, parts)
+    return Outcome(_joined(changes, split), refusals)
+
+
+def _rewritten(
+    operation: Operation, app_label: str, context: Context, refusals: list[Refusal]
+) -> Rewritten:
+    if _model_key(operation, app_label) in context.new_models:
+        return Rewritten(operation, [operation])
+    chain = chain_for(operation, app_label, context.before)
+    if chain is not None:
+        return Rewritten(operation, chain.operations())
+    step = Step(
+        app_label=app_label,
+        operation=operation,
+        before=context.before,
+        migration=None,
+        vendor=context.connection.vendor,
+        version=None,
+        new_models=context.new_models,
+        connection=context.connection,
+    )
+    refusals += [Refusal(app_label, operation, finding) for finding in judge(step)]
+    return Rewritten(operation, [operation])
+
+
+def _model_key(operation: Operation, app_label: str) -> tuple[str, str] | None:
+    name = getattr(operation, "model_name", None)
+    if name is None and isinstance(operation, ModelOperation):
+        name = operation.name
+    return None if name is None else (app_label, name.lower())
+
+
+def _renames(changes: Changes, context: Context) -> Iterator[Refusal]:
+    """A field or model gone and one just like it come: nobody was there to say it is the same."""
+    for app_label, app_migrations in changes.items():
+        operations = [o for migration in app_migrations for o in migration.operations]
+        removed = [o for o in operations if isinstance(o, migrations.RemoveField)]
+        added = [o for o in operations if isinstance(o, migrations.AddField)]
+        for old in removed:
+            before = context.before.models[app_label, old.model_name_lower].get_field(old.name)
+            for new in added:
+                same_model = new.model_name_lower == old.model_name_lower
+                if same_model and _shape(before) == _shape(new.field):
+                    yield Refusal(
+                        app_label,
+                        old,
+                        reason=f"{old.model_name}.{old.name} is gone and {new.name}, a field "
+                        "just like it, has come: that looks like a rename, and taking it for "
+                        f"two changes would drop the data of {old.name}.",
+                        do="Run makemigrations without --noinput and answer, or make the two "
+                        "changes in two runs.",
+                    )
+        gone = [o for o in operations if isinstance(o, migrations.DeleteModel)]
+        come = [o for o in operations if isinstance(o, migrations.CreateModel)]
+        for model in gone:
+            fields = context.before.models[app_label, model.name_lower].fields
+            shape = {name: _shape(value) for name, value in fields.items()}
+            for new_model in come:
+                if shape == {name: _shape(value) for name, value in new_model.fields}:
+                    yield Refusal(
+                        app_label,
+                        model,
+                        reason=f"{model.name} is gone and {new_model.name}, a model with the "
+                        "same fields, has come: that looks like a rename, and taking it for "
+                        f"two changes would drop the table of {model.name}.",
+                        do="Run makemigrations without --noinput and answer, or make the two "
+                        "changes in two runs.",
+                    )
+
+
+def _shape(value: Any) -> Any:
+    _, path, args, kwargs = value.deconstruct()
+    return path, repr(args), repr(sorted(kwargs.items()))
+
+
+def _two_releases(app_label: str, before: Part, after: Part) -> Refusal:
+    return Refusal(
+        app_label,
+        after.sources[0],
+        reason=f"{after.operations[0].describe()} can start only when this is done: "
+        f"{before.operations[0].describe()}. The first belongs to this release, the second to a "
+        "later one.",
+        do="Make the removal now and deploy it; make the other change in the next release. "
+        "A new name instead of the same one needs no waiting.",
+    )
+
+
+def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[Part, Migration]]:
+    """The migration itself if nothing was rewritten, so that Django's own naming stands."""
+    if len(parts) == 1 and parts[0].operations == migration.operations:
+        return [(parts[0], migration)]
+    made = []
+    for number, part in enumerate(parts, start=1):
+        base = _with(migration, _telling(part)).suggest_name()
+        story = base if len(parts) == 1 and part.phase is Phase.EXPAND else f"{base}_{part.phase}"
+        new = _with(migration, part.operations, name=f"{migration.name}_{number}")
+        new.atomic = part.atomic is not False
+        new.suggest_name = lambda story=story: story  # type: ignore[method-assign,misc]
+        made.append((part, new))
+    return made
+
+
+def _telling(part: Part) -> list[Operation]:
+    """What the name of a file tells: an expand removes nothing, whatever it was written for."""
+    removals = (migrations.RemoveField, migrations.DeleteModel)
+    additions = [o for o in part.sources if not isinstance(o, removals)]
+    return additions if additions and part.phase is not Phase.CONTRACT else part.sources
+
+
+def _with(migration: Migration, operations: Iterable[Operation], name: str = "") -> Migration:
+    new = type("Migration", (Migration,), {})(name or migration.name, migration.app_label)
+    new.operations = list(operations)
+    new.initial = migration.initial
+    return new
+
+
+def _joined(
+    changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Migration]]]
+) -> Changes:
+    """One line of migrations per app, expands first, and each depending on what it needs."""
+    joined: Changes = {}
+    for app_label, app_migrations in changes.items():
+        line: list[tuple[Part, Migration]] = []
+        for original in app_migrations:
+            for part, migration in split[app_label, original.name]:
+                migration.dependencies = [
+                    _repointed(dependency, part.phase, split)
+                    for dependency in original.dependencies
+                ]
+                line.append((part, migration))
+        line.sort(key=lambda item: item[0].phase.order)
+        for (_, previous), (_, following) in pairwise(line):
+            needed = (app_label, previous.name)
+            if needed not in following.dependencies:
+                following.dependencies.append(needed)
+        own = {migration.name for _, migration in line}
+        joined[app_label] = [_without_forward_references(m, app_label, own) for _, m in line]
+    return joined
+
+
+def _without_forward_references(migration: Migration, app_label: str, own: set[str]) -> Migration:
+    """Within an app the line says it all; a second edge to a sibling could only make a circle."""
+    siblings = [d for d in migration.dependencies if d[0] == app_label and d[1] in own]
+    others = [d for d in migration.dependencies if d not in siblings]
+    migration.dependencies = [*others, *siblings[-1:]]
+    return migration
+
+
+def _repointed(
+    dependency: tuple[str, str],
+    phase: Phase,
+    split: dict[tuple[str, str], list[tuple[Part, Migration]]],
+) -> tuple[str, str]:
+    """To the last part of the other migration that runs no later than this phase."""
+    parts = split.get((dependency[0], dependency[1]))
+    if not parts:
+        return dependency
+    in_time = [m for part, m in parts if part.phase.order <= phase.order]
+    target = in_time[-1] if in_time else parts[-1][1]
+    return (dependency[0], target.name)

@@ -1,0 +1,105 @@
+"""A PostgreSQL of the session's own, a database for each test, and projects to deploy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connections
+
+from testproject import database
+from tests.projects import Project
+
+SERVER_OPTIONS = {"deadlock_timeout": "100ms", "max_connections": "60"}
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Which versions these results are about."""
+    return [
+        f"django: {django.get_version()}, psycopg: {psycopg.__version__}, "
+        f"PostgreSQL: {database._version(database.binaries())}"
+    ]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[database.Server]:
+    folder = Path(tempfile.mkdtemp(prefix="sm-pg-"))
+    try:
+        with database.start(folder / "data", durable=False, options=SERVER_OPTIONS) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _pointed(server: database.Server) -> None:
+    settings.DATABASES["default"].update(server.settings())
+    connections.settings["default"].update(server.settings())
+
+
+@pytest.fixture
+def database_name(server: database.Server) -> Iterator[str]:
+    """A new empty database, gone afterwards."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(**address(server), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        yield name
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def address(server: database.Server, name: str = "postgres") -> dict[str, str]:
+    return {"host": str(server.socket_dir), "user": "postgres", "dbname": name}
+
+
+@pytest.fixture
+def pg(_pointed, database_name, django_db_blocker):
+    """``connections["default"]`` on a new empty database."""
+    connection = connections["default"]
+    connection.close()
+    connection.settings_dict["NAME"] = database_name
+    with django_db_blocker.unblock():
+        yield connection
+        connection.close()
+
+
+@pytest.fixture
+def lite(django_db_blocker):
+    """``connections["lite"]``: a new empty SQLite."""
+    connection = connections["lite"]
+    with django_db_blocker.unblock():
+        yield connection
+        connection.close()
+
+
+@pytest.fixture
+def other(server, database_name) -> Iterator[psycopg.Connection]:
+    """Somebody else's session on the same database, outside of any transaction at first."""
+    with psycopg.connect(**address(server, database_name), application_name="a report") as session:
+        yield session
+        session.rollback()
+
+
+@pytest.fixture
+def project(server, database_name, tmp_path) -> Iterator[Project]:
+    """A Django project in a folder of its own, with a database; ``manage.py`` is a process."""
+    made = Project(tmp_path / "project", server.url(database_name), address(server, database_name))
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_release_from_outside(monkeypatch) -> None:
+    """A hosting platform that runs these tests must not lend them its release."""
+    from safemigrate.facts.release import PLATFORM_VARIABLES
+
+    for name in PLATFORM_VARIABLES:
+        if name in os.environ:
+            monkeypatch.delenv(name)
