@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from safemigrate.backfill import failing, store
@@ -54,6 +54,7 @@ def run(
         raise WrongOperation(
             f"A backfill's key has {len(key)} characters.", do=f"Use 1 to {KEY_CHARACTERS}."
         )
+    connection = connections[connection.alias]  # not the proxy, which is slow to ask per row
     server = server_for(connection)
     own = not connection.in_atomic_block and connection.get_autocommit()
     if own:

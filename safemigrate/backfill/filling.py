@@ -13,7 +13,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from safemigrate.backfill.checking import fillable, rows_function
 from safemigrate.backfill.ranges import narrowed
 from safemigrate.backfill.work import is_called_per_row, is_expression
-from safemigrate.backfill.writing import Writing, prepared_keys
+from safemigrate.backfill.writing import Writing
 from safemigrate.facts.errors import WrongOperation
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class ByCallables:
         changed = self.server.write(
             Writing(
                 target,
-                prepared_keys(self.keys, found),
+                self.server.prepared_keys(self.keys, found),
                 self.keys.fields,
                 [(field, self._values(field, call, found)) for field, call in self.called],
                 self.constants,
@@ -199,7 +199,7 @@ class ByFunction:
             (field, [prepared(field, entry[name], self.keys) for _, entry in part])
             for name, field in ((name, self._fields[name]) for name in names)
         ]
-        found = prepared_keys(self.keys, [key for key, _ in part])
+        found = self.server.prepared_keys(self.keys, [key for key, _ in part])
         return self.server.write(Writing(target, found, self.keys.fields, columns))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Field, Model, QuerySet
+from django.db.models.sql import Query
 from django.utils.functional import cached_property
 
 if TYPE_CHECKING:
@@ -103,11 +104,13 @@ def _object(value: Any, plain: Callable[[Any], Any]) -> list[Any]:
             return ["built", plain(value.deconstruct())]
         except ValueError:
             pass  # a class that cannot be imported by name: its contents tell it apart
-    # What a cached property keeps depends on who asked before.
+    # What a cached property keeps depends on who asked before; so does a subquery's table_map,
+    # which is relabelled in place when the query around it is compiled.
     held = {
         name: plain(part)
         for name, part in getattr(value, "__dict__", {}).items()
         if not isinstance(getattr(type(value), name, None), cached_property)
+        and not (name == "table_map" and isinstance(value, Query))
     }
     return ["object", _path(type(value)), sorted(held.items())]
 

@@ -59,17 +59,25 @@ class Keys:
         No OFFSET, which some plans pay for with the heap; no max(), which UUIDs lack before
         PostgreSQL 18 and composite keys have not.
         """
-        keys = self.span(after, upto).order_by("pk").values_list(*self.names)[:rows]
-        inside, params = keys.query.get_compiler(using=self.connection.alias).as_sql()
+        # only(), not values(): that one renames columns in the SELECT.
+        keys = self.span(after, upto).order_by("pk").only(*self.names)[:rows]
+        compiler = keys.query.get_compiler(connection=self.connection)
+        inside, params = compiler.as_sql()
         quote = self.connection.ops.quote_name
         columns = [quote(column_of(field)) for field in self.fields]
         sql = (
-            f"SELECT {', '.join(columns)} FROM ({inside}) AS {quote('batch')} "  # noqa: S608  (quoted names)
+            f"SELECT {', '.join(columns)} FROM ({inside}) AS {quote('batch')} "  # noqa: S608  (quoted)
             f"ORDER BY {', '.join(f'{column} DESC' for column in columns)} LIMIT 1"
         )
-        for row in self.all().raw(sql, params):
-            return self.of(row)
-        return None
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            found = cursor.fetchone()
+        if found is None:
+            return None
+        # Not raw(): until 6.0 it refuses composite keys.
+        table = self.model._meta.db_table
+        converters = compiler.get_converters([field.get_col(table) for field in self.fields])
+        return tuple(*compiler.apply_converters([found], converters))
 
     def of(self, row: Model) -> Key:
         return tuple(getattr(row, name) for name in self.names)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
+from django.db import InterfaceError, OperationalError
 
 from safemigrate.backfill.store import STATE_TABLE
 from safemigrate.backfill.writing import Compiled, Writing, column_of
@@ -14,6 +15,8 @@ from safemigrate.backfill.writing import Compiled, Writing, column_of
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model, QuerySet
+
+    from safemigrate.backfill.ranges import Key, Keys
 
 # A batch holds the rows it has already changed while it waits for the next one, so whoever wants
 # those waits as long as we do.
@@ -26,6 +29,7 @@ WORTH_RETRYING = {
     "40001": "another transaction changed the same rows",
     "57014": "a statement was stopped at statement_timeout",
 }
+ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
 
 
 class PlainServer:
@@ -55,6 +59,16 @@ class PlainServer:
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
         """Return ``rows`` so that reading them keeps others from changing them."""
         return rows.select_for_update()
+
+    def prepared_keys(self, keys: Keys, found: Sequence[Key]) -> Sequence[Key]:
+        """Return keys that the ORM read as the database takes them."""
+        return [
+            tuple(
+                column.get_db_prep_save(value, self.connection)
+                for column, value in zip(keys.fields, key, strict=True)
+            )
+            for key in found
+        ]
 
     def write(self, writing: Writing) -> int:
         """Write the batch's values and return how many rows were changed."""
@@ -162,6 +176,12 @@ class PostgresServer(PlainServer):
         # NO KEY: inserting a row that refers to one of these does not wait for the batch.
         return rows.select_for_update(of=("self",), no_key=True)
 
+    def prepared_keys(self, keys: Keys, found: Sequence[Key]) -> Sequence[Key]:
+        # psycopg takes what it gave, unless the field made something else of it.
+        if any(hasattr(column, "from_db_value") for column in keys.fields):
+            return super().prepared_keys(keys, found)
+        return found
+
     def write(self, writing: Writing) -> int:
         """
         Write the batch in one statement, each column sent as one array.
@@ -251,8 +271,11 @@ class PostgresServer(PlainServer):
         return WORTH_RETRYING.get(self.sqlstate(error))
 
     def is_lost(self, error: BaseException) -> bool:
-        session = self.connection.connection
-        return session is None or bool(session.closed)
+        # The connection itself is no witness: leaving atomic(), Django may have opened another.
+        # A server that vanished leaves an error without any SQLSTATE.
+        sqlstate = self.sqlstate(error)
+        ended = sqlstate.startswith("08") or sqlstate in ENDED
+        return ended or (not sqlstate and isinstance(error, (OperationalError, InterfaceError)))
 
     def said(self, error: BaseException) -> str:
         # Without DETAIL, which quotes whole rows.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Field, Model, QuerySet
 
-    from safemigrate.backfill.ranges import Key, Keys
+    from safemigrate.backfill.ranges import Key
 
 Sql = tuple[str, list[Any]]
 
@@ -82,14 +82,3 @@ class Compiled:
 def column_of(field: Field[Any, Any]) -> str:
     """Return the column of a field that has one; ``checking`` refuses the others."""
     return cast("str", field.column)
-
-
-def prepared_keys(keys: Keys, found: Sequence[Key]) -> list[Key]:
-    """Return keys read by the ORM as the database takes them."""
-    return [
-        tuple(
-            column.get_db_prep_save(value, keys.connection)
-            for column, value in zip(keys.fields, key, strict=True)
-        )
-        for key in found
-    ]

@@ -1,0 +1,211 @@
+"""Locks held by others, deadlocks, kills and lost connections."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from django.db.models import F, Q
+
+from safemigrate.backfill import STATE_TABLE, Backfill, run, trouble
+from safemigrate.facts.errors import BackfillFailed
+
+from .tables import Order
+
+ROOT = Path(__file__).parents[2]
+UNFILLED = Q(total__isnull=True)
+KILLED_WORK = Backfill(Order, values={"n": F("n") + 1}, batch_rows=100)
+
+
+@pytest.fixture
+def orders(make, pg):
+    make(Order, rows=[{"amount": n} for n in range(1, 2_001)])
+    return Order._base_manager.using(pg.alias)
+
+
+def hold(other, sql, seconds):
+    """Lock something in another session, and let it go after a while."""
+    other.execute(sql)
+    timer = threading.Timer(seconds, other.rollback)
+    timer.start()
+    return timer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 FROM shop_order WHERE id = 1500 FOR UPDATE",
+        "LOCK TABLE shop_order IN ACCESS EXCLUSIVE MODE",
+    ],
+)
+def test_a_lock_held_by_somebody_else_is_waited_for_in_short_tries(orders, pg, other, sql):
+    timer = hold(other, sql, 1.2)
+    result = run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=500), key="k")
+    timer.join()
+    assert result.rows == 2_000
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+@pytest.mark.slow
+def test_a_lock_that_is_never_let_go_ends_in_an_error_that_names_its_holder(
+    orders, pg, other, monkeypatch
+):
+    monkeypatch.setattr(trouble, "TRIES", 3)
+    other.execute("SELECT 1 FROM shop_order WHERE id = 1500 FOR UPDATE")
+    with pytest.raises(BackfillFailed) as failed:
+        run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=500), key="k")
+    pid = other.info.backend_pid
+    assert "did not get through in 3 tries" in failed.value.what
+    assert "a lock was not had in time" in failed.value.what
+    assert f"process {pid} (shop, idle in transaction, SELECT, transaction open" in str(
+        failed.value
+    )
+    # Halved batches came as near to the held row as they could.
+    kept, _, batch = failed.value.changed.partition(" rows were filled and stay; the batch of keys")
+    first, _, last = batch.removesuffix(" was rolled back.").partition("..")
+    assert int(kept.replace(",", "")) == int(first) - 1 >= 1_000
+    assert int(first) <= 1_500 <= int(last)
+    other.rollback()
+    result = run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=500), key="k")
+    assert result.rows_total == 2_000
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+@pytest.mark.slow
+def test_a_statement_that_takes_too_long_is_tried_with_fewer_rows(orders, pg, monkeypatch):
+    """A trigger of 10 ms for each row: 100 rows do not fit into the limit, 12 do."""
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM shop_order WHERE id > 100; "
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$; "
+            "CREATE TRIGGER slow BEFORE UPDATE ON shop_order "
+            "FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
+    from safemigrate.backfill.server import PostgresServer
+
+    begin = PostgresServer.begin_batch
+    monkeypatch.setattr(PostgresServer, "begin_batch", lambda self, limit: begin(self, limit / 25))
+    result = run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=100), key="k")
+    assert result.rows == 100
+    assert result.batches > 4
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+def test_a_deadlock_is_tried_again(orders, pg, monkeypatch):
+    """The server may choose our batch as the victim; it rolls back whole and comes again."""
+    from safemigrate.backfill.filling import ByServer
+
+    fill, times = ByServer.fill, iter(range(2))
+
+    def deadlocks(self, span):
+        filled = fill(self, span)
+        if next(times, None) is not None:
+            with pg.cursor() as cursor:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$")
+        return filled
+
+    monkeypatch.setattr(ByServer, "fill", deadlocks)
+    assert run(pg, Backfill(Order, values={"n": F("n") + 1}), key="k").rows == 2_000
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+@pytest.mark.slow
+def test_a_killed_process_loses_at_most_one_batch_and_no_row_is_done_twice(orders, pg, bf_server):
+    """SIGKILL in the middle; the next deploy goes on. Each row counts how often it was done."""
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$; "
+            "CREATE TRIGGER slow AFTER UPDATE ON shop_order EXECUTE FUNCTION slow()"
+        )
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.backfill.killed", str(bf_server.socket_dir)], cwd=ROOT
+    )
+    try:
+        seen = _wait_for_batches(pg, 4)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait(30)
+    assert seen < 20, "the child was done before it was killed"
+    result = run(pg, KILLED_WORK, key="k")
+    assert result.resumed
+    assert result.rows_total == 2_000
+    assert set(orders.values_list("n", flat=True)) == {1}
+    assert result.batches <= 20 - seen
+    with pg.cursor() as cursor:
+        cursor.execute(f"SELECT state, rows_done, batches FROM {STATE_TABLE}")
+        assert cursor.fetchall() == [("done", 2_000, 20)]
+
+
+def _wait_for_batches(pg, wanted):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with pg.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", [STATE_TABLE])
+            if cursor.fetchone()[0]:
+                cursor.execute(f"SELECT max(batches) FROM {STATE_TABLE}")
+                done = cursor.fetchone()[0] or 0
+                if done >= wanted:
+                    return done
+        time.sleep(0.01)
+    raise AssertionError("the child did not get that far")
+
+
+@pytest.mark.slow
+def test_a_server_process_left_over_by_a_kill_is_waited_for(orders, pg, other):
+    """Its transaction still holds the state row; both must never fill at once."""
+    with pytest.raises(BackfillFailed):
+        run(pg, Backfill(Order, function="tests.backfill.tables.raises_late", batch_rows=100),
+            key="k")  # fmt: skip
+    timer = hold(other, f"SELECT 1 FROM {STATE_TABLE} FOR UPDATE", 0.7)
+    began = time.monotonic()
+    with pytest.raises(BackfillFailed, match="no such price"):
+        run(pg, Backfill(Order, function="tests.backfill.tables.raises_late", batch_rows=100),
+            key="k")  # fmt: skip
+    timer.join()
+    assert time.monotonic() - began > 0.5
+
+
+def test_a_lost_connection_says_that_the_next_run_goes_on(orders, pg, other, monkeypatch):
+    from safemigrate.backfill.filling import ByServer
+
+    fill, times = ByServer.fill, iter(range(2))
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=500)
+
+    def loses(self, span):
+        if next(times, None) is None:
+            other.execute("SELECT pg_terminate_backend(%s)", [pg.connection.info.backend_pid])
+        return fill(self, span)
+
+    monkeypatch.setattr(ByServer, "fill", loses)
+    with pytest.raises(BackfillFailed) as failed:
+        run(pg, backfill, key="k")
+    assert "The connection to the database was lost" in failed.value.what
+    assert failed.value.changed == (
+        "At least 1,000 rows were filled and stay; at most one batch was rolled back."
+    )
+    assert "it goes on where this run stopped" in failed.value.do
+    monkeypatch.undo()
+    assert run(pg, backfill, key="k").rows == 1_000
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+def test_forgotten_while_it_runs_it_stops(orders, pg, monkeypatch):
+    """Somebody unapplied the migration in another terminal."""
+    from safemigrate.backfill.engine import _Engine
+
+    batch, left = _Engine._batch, iter(range(2))
+
+    def forgets(self, *args):
+        if next(left, None) is None:
+            self.store.forget("k")
+        return batch(self, *args)
+
+    monkeypatch.setattr(_Engine, "_batch", forgets)
+    with pytest.raises(BackfillFailed, match="was deleted while it ran"):
+        run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=100), key="k")
