@@ -1,0 +1,264 @@
+"""
+The baseline: what was there before safemigrate, exempt by name and rule.
+
+A JSON file that people review. ``migrations`` maps each known migration to the rules it is exempt
+from and a fingerprint of its file and those rules, so that a check of a project in which nothing
+is new need not import a single migration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import json
+import os
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+
+from safemigrate.version import VERSION
+
+FORMAT = 1
+_ABOUT = "Migrations that were there before safemigrate; see `manage.py help safemigrate`."
+
+
+class BaselineUnreadable(Exception):
+    """The file is there and cannot be understood; the text says what is wrong."""
+
+
+@dataclass(frozen=True)
+class MigrationFile:
+    """A first-party migration on disk, not imported."""
+
+    app_label: str
+    name: str
+    path: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.app_label}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """``seen``: the fingerprint of file and rules when they were judged."""
+
+    rules: tuple[str, ...]
+    seen: str
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """``judged_by``: the version and server whose rules were asked."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    judged_by: str = ""
+
+    def exempts(self, names: Iterable[str], rule: str) -> bool:
+        """Whether one of these migrations (itself, or those it replaces) is exempt from a rule."""
+        return any(name in self.entries and rule in self.entries[name].rules for name in names)
+
+    def covers(self, files: Sequence[MigrationFile], vendor: str) -> bool:
+        """Whether these files, and no others, are known with unchanged content."""
+        return (
+            self.judged_by == judged_by(vendor)
+            and len(files) == len(self.entries)
+            and all(self._knows(file) for file in files)
+        )
+
+    def _knows(self, file: MigrationFile) -> bool:
+        entry = self.entries.get(file.key)
+        return entry is not None and entry.seen == _seen(content_of(file.path), entry.rules)
+
+    def gone(self, files: Iterable[MigrationFile]) -> tuple[str, ...]:
+        """What it names and nobody finds."""
+        return tuple(sorted(set(self.entries) - {file.key for file in files}))
+
+
+def judged_by(vendor: str) -> str:
+    return f"safemigrate {VERSION}, {vendor}"
+
+
+def path() -> Path:
+    """Where the baseline is or will be."""
+    from safemigrate.facts import settings as ours
+    from safemigrate.facts.errors import WrongSettings
+
+    try:
+        name = ours.current().baseline
+    except WrongSettings:
+        name = ours.Settings().baseline
+    base = getattr(settings, "BASE_DIR", None)
+    return (Path(base) if base else Path.cwd()) / name
+
+
+def read(where: Path) -> Baseline:
+    """
+    The baseline; an empty one if there is no file.
+
+    Raises: BaselineUnreadable for anything but a file of our format.
+    """
+    try:
+        text = where.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Baseline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineUnreadable(f"it is not a readable text file ({error}).") from error
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BaselineUnreadable(f"it is not JSON ({error}).") from error
+    if not isinstance(raw, dict) or raw.get("version") != FORMAT:
+        found = raw.get("version") if isinstance(raw, dict) else type(raw).__name__
+        raise BaselineUnreadable(f"its version is {found!r}; this safemigrate reads {FORMAT}.")
+    if not isinstance(raw.get("migrations"), dict):
+        raise BaselineUnreadable('it has no object "migrations".')
+    entries = {name: _entry(name, value) for name, value in raw["migrations"].items()}
+    return Baseline(entries, str(raw.get("judged_by", "")))
+
+
+def _entry(name: str, value: Any) -> Entry:
+    rules = value.get("rules") if isinstance(value, dict) else None
+    seen = value.get("seen") if isinstance(value, dict) else None
+    if (
+        not isinstance(rules, list)
+        or not all(isinstance(r, str) for r in rules)
+        or not isinstance(seen, str)
+    ):
+        raise BaselineUnreadable(f"its entry {name!r} is {json.dumps(value)[:80]}.")
+    return Entry(tuple(rules), seen)
+
+
+def made_of(
+    files: Sequence[MigrationFile], found: Mapping[str, Iterable[str]], vendor: str
+) -> Baseline:
+    """A baseline of all ``files``; ``found``: migration -> rules."""
+    entries = {}
+    for file in sorted(files, key=lambda file: file.key):
+        rules = tuple(sorted(set(found.get(file.key, ()))))
+        entries[file.key] = Entry(rules, _seen(content_of(file.path), rules))
+    return Baseline(entries, judged_by(vendor))
+
+
+def text_of(baseline: Baseline) -> str:
+    """The file: one line for each migration, sorted, so that a diff is what was changed."""
+    lines = [
+        f"    {json.dumps(name)}: "
+        f'{{"rules": {json.dumps(list(entry.rules))}, "seen": {json.dumps(entry.seen)}}}'
+        for name, entry in sorted(baseline.entries.items())
+    ]
+    body = ",\n".join(lines)
+    return (
+        "{\n"
+        f'  "about": {json.dumps(_ABOUT)},\n'
+        f'  "version": {FORMAT},\n'
+        f'  "judged_by": {json.dumps(baseline.judged_by)},\n'
+        f'  "migrations": {{\n{body}\n  }}\n'
+        "}\n"
+    )
+
+
+def write(where: Path, baseline: Baseline) -> None:
+    """Whole or not at all, so that a killed command leaves the file of before."""
+    handle, temporary = tempfile.mkstemp(dir=where.parent, prefix=f".{where.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text_of(baseline))
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(where)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+# The files ---------------------------------------------------------------------------------
+
+
+def migration_files() -> list[MigrationFile]:
+    """
+    The first-party migrations on disk, as Django's loader would find them; nothing is imported.
+
+    Raises: whatever importing a parent package of MIGRATION_MODULES raises.
+    """
+    return [
+        MigrationFile(config.label, name, found)
+        for config in apps.get_app_configs()
+        if is_first_party_app(config)
+        for name, found in _modules(config)
+    ]
+
+
+def is_first_party_app(config: AppConfig) -> bool:
+    """Whether its migrations are this project's to change, wherever its code comes from."""
+    if config.name.split(".")[0] in ("django", "safemigrate"):
+        return config.label in settings.MIGRATION_MODULES
+    folder = _folder(config)
+    return folder is not None and is_first_party(folder)
+
+
+@cache
+def is_first_party(folder: str) -> bool:
+    """Whether a folder is outside of where packages are installed."""
+    real = os.path.realpath(folder)
+    parts = set(Path(real).parts)
+    if parts & {"site-packages", "dist-packages"}:
+        return False
+    installed = {os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
+    return not any(real.startswith(root + os.sep) for root in installed)
+
+
+def _folder(config: AppConfig) -> str | None:
+    if config.label not in settings.MIGRATION_MODULES:
+        return os.path.join(config.path, "migrations")  # noqa: PTH118  a string, for scandir
+    module = settings.MIGRATION_MODULES[config.label]
+    spec = importlib.util.find_spec(module) if module else None
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    return locations[0] if locations else None
+
+
+_SUFFIXES = tuple(importlib.machinery.all_suffixes())
+
+
+def _modules(config: AppConfig) -> list[tuple[str, str]]:
+    """Shape: [(migration name, path)]; empty without an ``__init__``, as in Django."""
+    folder = _folder(config)
+    found: dict[str, str] = {}
+    try:
+        with os.scandir(folder or "") as entries:
+            for entry in entries:
+                name = entry.name.split(".")[0]
+                if entry.name[len(name) :] in _SUFFIXES:
+                    found[name] = entry.path
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if "__init__" not in found:
+        return []
+    return sorted((name, where) for name, where in found.items() if name[:1] not in ("_", "~", ""))
+
+
+_contents: dict[str, tuple[int, int, str]] = {}
+
+
+def content_of(where: str) -> str:
+    """A hash of a file; read again within a process only if its time or size has changed."""
+    stat = os.stat(where)  # noqa: PTH116  called a thousand times in each check
+    known = _contents.get(where)
+    if known and known[:2] == (stat.st_mtime_ns, stat.st_size):
+        return known[2]
+    with open(where, "rb") as file:  # noqa: PTH123  likewise
+        digest = hashlib.sha256(file.read()).hexdigest()
+    _contents[where] = (stat.st_mtime_ns, stat.st_size, digest)
+    return digest
+
+
+def _seen(content: str, rules: Iterable[str]) -> str:
+    """A rule added to or taken from an entry by hand makes the file be judged again."""
+    return hashlib.sha256(" ".join((content, *rules)).encode()).hexdigest()[:12]

@@ -1,0 +1,263 @@
+"""Judge a project's own migrations, each operation in the state in which it would start."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps as installed
+from django.conf import settings
+from django.db import DatabaseError, connections, migrations
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from safemigrate.baseline import is_first_party, is_first_party_app
+from safemigrate.operations import Assured
+from safemigrate.rules import Finding, Placed, Step, Unreadable, judge
+from safemigrate.rules.known import is_known
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A finding and the migration it is about; ``replaces``: what a squash stands for."""
+
+    finding: Finding
+    app_label: str = ""
+    migration: str = ""
+    path: Path | None = None
+    replaces: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.app_label}.{self.migration}" if self.migration else self.app_label
+
+    @property
+    def is_error(self) -> bool:
+        return self.finding.rule.startswith("E")
+
+
+@dataclass
+class Judgement:
+    """``migrations``: how many were judged; ``third_party``: how many are somebody else's."""
+
+    findings: list[Judged] = field(default_factory=list)
+    migrations: int = 0
+    third_party: int = 0
+
+
+def judge_project(
+    connection: BaseDatabaseWrapper | None = None,
+    *,
+    apps: Collection[str] | None = None,
+    only: Collection[str] | None = None,
+) -> list[Judged]:
+    """
+    Every finding in the project's migrations; opens no connection and never raises for them.
+
+    ``apps``: labels, all by default. ``only``: migrations such as ``shop.0007_total``.
+    """
+    return judgement(connection, apps=apps, only=only).findings
+
+
+def judgement(
+    connection: BaseDatabaseWrapper | None = None,
+    *,
+    apps: Collection[str] | None = None,
+    only: Collection[str] | None = None,
+) -> Judgement:
+    """As ``judge_project``, with the counts."""
+    chosen = connection or judging_connection()
+    unreadable = _Unreadables()
+    try:
+        loader = MigrationLoader(None)
+    except Exception as error:  # noqa: BLE001  a migration may raise anything when imported
+        return Judgement(list(unreadable.of_files()) or [unreadable.of_graph(error)])
+    whole = _Judging(loader, chosen).run(apps, only)
+    whole.findings = [*unreadable.of_conflicts(loader), *whole.findings]
+    return whole
+
+
+def judging_connection() -> BaseDatabaseWrapper:
+    """The default connection, or the first on PostgreSQL: a file is judged where it hurts."""
+    default = connections["default"]
+    if default.vendor == "postgresql":
+        return default
+    others = (connections[alias] for alias in connections if alias != "default")
+    return next((other for other in others if other.vendor == "postgresql"), default)
+
+
+class _Unreadables:
+    """What keeps a project from being judged, as findings."""
+
+    def of_files(self) -> Iterator[Judged]:
+        """Import each migration by itself, so that every broken one is named."""
+        for config in installed.get_app_configs():
+            module, _ = MigrationLoader.migrations_module(config.label)
+            if module is None:
+                continue
+            try:
+                package = importlib.import_module(module)
+            except Exception as error:  # noqa: BLE001  as above
+                if config.label in settings.MIGRATION_MODULES or not _is_absent(error, module):
+                    yield self._one(config.label, "", error)
+                continue
+            for _, name, is_package in pkgutil.iter_modules(getattr(package, "__path__", [])):
+                if is_package or name[0] in "_~":
+                    continue
+                try:
+                    loaded = importlib.import_module(f"{module}.{name}")
+                except Exception as error:  # noqa: BLE001  as above
+                    yield self._one(config.label, name, error)
+                    continue
+                if not hasattr(loaded, "Migration"):
+                    yield self._one(config.label, name, "The file has no class Migration.")
+
+    def of_graph(self, error: Exception) -> Judged:
+        said = Unreadable("The graph of the migrations", error)
+        return Judged(judge(said)[0])
+
+    def of_conflicts(self, loader: MigrationLoader) -> Iterator[Judged]:
+        for label, names in sorted(loader.detect_conflicts().items()):
+            text = f"{', '.join(sorted(names))} are both the last; run makemigrations --merge."
+            yield Judged(judge(Unreadable(f"The order of {label}", text))[0], label)
+
+    def _one(self, label: str, name: str, error: Exception | str) -> Judged:
+        full = f"{label}.{name}" if name else f"The migrations of {label}"
+        return Judged(judge(Unreadable(full, error))[0], label, name)
+
+
+def _is_absent(error: Exception, module: str) -> bool:
+    """Whether an app simply has no migrations, rather than broken ones."""
+    return isinstance(error, ModuleNotFoundError) and error.name == module
+
+
+class _Judging:
+    """One pass over the whole plan, with one state that is changed operation by operation."""
+
+    def __init__(self, loader: MigrationLoader, connection: BaseDatabaseWrapper) -> None:
+        self.loader = loader
+        self.vendor = connection.vendor
+        self.connection = _mute(connection)
+        self.result = Judgement()
+
+    def run(self, apps: Collection[str] | None, only: Collection[str] | None) -> Judgement:
+        state = ProjectState(real_apps=self.loader.unmigrated_apps)
+        for key in self._plan():
+            migration: Migration = self.loader.graph.nodes[key]
+            path = _path_of(migration)
+            if not _is_ours(migration, path):
+                self.result.third_party += 1
+                wanted = False
+            else:
+                wanted = (apps is None or key[0] in apps) and (
+                    only is None or ".".join(key) in only
+                )
+                self.result.migrations += wanted
+            try:
+                findings = list(self._replayed(migration, state, wanted))
+            except Exception as error:  # noqa: BLE001  an operation may raise anything
+                said = judge(Unreadable(".".join(key), error))
+                self.result.findings += [Judged(f, *key, path) for f in said]
+                return self.result  # the states after this one are unknown
+            replaces = tuple(".".join(replaced) for replaced in migration.replaces)
+            self.result.findings += [Judged(f, *key, path, replaces) for f in findings]
+        return self.result
+
+    def _plan(self) -> list[Key]:
+        graph = self.loader.graph
+        plan: dict[Key, None] = {}
+        for leaf in sorted(graph.leaf_nodes()):
+            plan.update(dict.fromkeys(graph.forwards_plan(leaf)))
+        return list(plan)
+
+    def _replayed(
+        self, migration: Migration, state: ProjectState, wanted: bool
+    ) -> Iterator[Finding]:
+        key = (migration.app_label, migration.name)
+        new_models: set[Key] = set()
+        for operation in migration.operations:
+            if wanted:
+                yield from self._of_operation(operation, migration, state, new_models)
+            _note_new(operation, migration.app_label, new_models)
+            operation.state_forwards(migration.app_label, state)
+        if wanted:
+            after = lambda: self._migrations(self.loader.graph.backwards_plan(key))  # noqa: E731
+            yield from judge(Placed(migration, after, self.vendor))
+
+    def _of_operation(
+        self, operation: Operation, migration: Migration, state: ProjectState, new_models: set[Key]
+    ) -> Iterator[Finding]:
+        if isinstance(operation, Assured):
+            return
+        if isinstance(operation, migrations.SeparateDatabaseAndState) and is_known(operation):
+            if operation.database_operations:
+                inside = state.clone()
+                for one in operation.database_operations:
+                    yield from self._of_operation(one, migration, inside, new_models)
+                    one.state_forwards(migration.app_label, inside)
+            return
+        key = (migration.app_label, migration.name)
+        yield from judge(
+            Step(
+                app_label=migration.app_label,
+                operation=operation,
+                before=state,
+                migration=migration,
+                vendor=self.vendor,
+                new_models=frozenset(new_models),
+                connection=self.connection,
+                ancestors=lambda: self._migrations(self.loader.graph.forwards_plan(key)),
+            )
+        )
+
+    def _migrations(self, keys: Sequence[Key]) -> list[Migration]:
+        return [self.loader.graph.nodes[key] for key in keys]
+
+
+def _note_new(operation: Any, app_label: str, new_models: set[Key]) -> None:
+    if isinstance(operation, migrations.CreateModel):
+        new_models.add((app_label, operation.name_lower))
+    elif isinstance(operation, migrations.RenameModel):
+        if (app_label, operation.old_name_lower) in new_models:
+            new_models.add((app_label, operation.new_name_lower))
+    elif isinstance(operation, Assured):
+        _note_new(operation.operation, app_label, new_models)
+    elif isinstance(operation, migrations.SeparateDatabaseAndState):
+        for one in operation.database_operations:
+            _note_new(one, app_label, new_models)
+
+
+def _path_of(migration: Migration) -> Path | None:
+    module = sys.modules.get(type(migration).__module__)
+    found = getattr(module, "__file__", None)
+    return Path(found) if found else None
+
+
+def _is_ours(migration: Migration, path: Path | None) -> bool:
+    if not is_first_party_app(installed.get_app_config(migration.app_label)):
+        return False
+    return path is None or is_first_party(str(path.parent))
+
+
+def _mute(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """A wrapper that knows its types and cannot be opened: some fields ask the database."""
+    mute: Any = connection.copy()
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise DatabaseError("Judging a migration must not ask the database.")
+
+    mute.connect = mute.ensure_connection = mute._cursor = refuse
+    wrapper: BaseDatabaseWrapper = mute
+    return wrapper

@@ -1,0 +1,13 @@
+"""What ``manage.py safemigrate`` can be asked for, one file each."""
+
+from __future__ import annotations
+
+from safemigrate.management.subcommands import baseline, lint, status
+from safemigrate.management.subcommands.base import Subcommand
+
+SUBCOMMANDS: tuple[Subcommand, ...] = (
+    Subcommand("status", status.__doc__ or "", status.add_arguments, status.run),
+    Subcommand("lint", lint.__doc__ or "", lint.add_arguments, lint.run),
+    Subcommand("baseline", baseline.__doc__ or "", baseline.add_arguments, baseline.run),
+)
+"""In the order in which help shows them; a later one is one more line here."""

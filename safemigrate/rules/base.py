@@ -1,0 +1,237 @@
+"""What a rule is asked about, what it answers, and the registry of all rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.db import migrations
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
+
+from safemigrate.operations import SafeOperation
+from safemigrate.operations.remedies import Chain
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+Ancestors = Callable[[], Sequence[Migration]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    What happens, why it hurts, and what to do instead.
+
+    ``instead``: a chain over phases, or operations that each stand in a migration of their own.
+    ``steps``: the deployments in order, where nothing mechanical exists.
+    """
+
+    what: str
+    why: str
+    instead: Chain | tuple[Operation, ...] | None = None
+    steps: tuple[str, ...] = ()
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    One operation about to run.
+
+    ``operation``: out of its wrappers. ``before``: the state it starts from; neither changed nor
+    rendered. ``migration``: None while makemigrations asks. ``new_models``: (app label, lower-case
+    name) of models created in the same migration or run. ``connection``: for ``db_type()`` alone.
+    ``ancestors``: every migration before this one, and this one; None if nobody knows them yet.
+    """
+
+    app_label: str
+    operation: Operation
+    before: ProjectState
+    migration: Migration | None = None
+    vendor: str = "postgresql"
+    version: tuple[int, ...] | None = None
+    new_models: frozenset[tuple[str, str]] = frozenset()
+    connection: BaseDatabaseWrapper | None = None
+    ancestors: Ancestors | None = None
+
+    @property
+    def model_key(self) -> tuple[str, str]:
+        return self.app_label, model_name_of(self.operation)
+
+    @property
+    def model(self) -> ModelState:
+        found: ModelState = self.before.models[self.model_key]
+        return found
+
+    @property
+    def existed_before(self) -> bool:
+        """Whether the operation is about a table that is there, and so may be full and busy."""
+        if self.model_key in self.new_models or self.model_key not in self.before.models:
+            return False
+        operation: Any = self.operation
+        if isinstance(operation, migrations.AlterField) and operation.name not in self.model.fields:
+            return False  # renamed in the same run; the rename is the finding
+        options = self.model.options
+        return bool(options.get("managed", True) and not options.get("proxy"))
+
+    @property
+    def table(self) -> str:
+        return table_of(self.model)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One migration and everything that comes after it."""
+
+    migration: Migration
+    after: Callable[[], Sequence[Migration]]
+    vendor: str = "postgresql"
+
+
+@dataclass(frozen=True)
+class Commands:
+    """``app_of``: command -> the app it is taken from. ``without_ours``: those without our part."""
+
+    app_of: dict[str, str]
+    without_ours: tuple[str, ...]
+    vendor: ClassVar[None] = None
+
+
+@dataclass(frozen=True)
+class SettingsRead:
+    """What reading ``SAFEMIGRATE`` came to."""
+
+    error: Exception | None
+    vendor: ClassVar[None] = None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A migration, or the graph of them all, that could not be loaded."""
+
+    name: str
+    error: Exception | str
+    vendor: ClassVar[None] = None
+
+
+@dataclass(frozen=True)
+class BaselineRead:
+    """What reading the baseline came to; ``gone``: migrations it names that are no more."""
+
+    path: str
+    error: str = ""
+    gone: tuple[str, ...] = ()
+    vendor: ClassVar[None] = None
+
+
+@dataclass(frozen=True)
+class HeldContract:
+    """A contract that waits on a database."""
+
+    name: str
+    reason: str
+    age: timedelta
+    limit: timedelta
+    alias: str
+    vendor: ClassVar[None] = None
+
+
+Subject = Step | Placed | Commands | SettingsRead | Unreadable | BaselineRead | HeldContract
+Judge = Callable[[Any], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``vendors``: the servers it holds for; empty if it is not about a server."""
+
+    id: str
+    slug: str
+    judge: Judge
+    about: type[Any]
+    operations: tuple[type[Operation], ...] = ()
+    vendors: tuple[str, ...] = field(default=("postgresql",))
+
+    @property
+    def check_id(self) -> str:
+        return f"safemigrate.{self.id}"
+
+    @property
+    def doc(self) -> str:
+        return (self.judge.__doc__ or "").strip()
+
+    def covers(self, subject: Subject) -> bool:
+        if not isinstance(subject, self.about):
+            return False
+        if subject.vendor is not None and subject.vendor not in self.vendors:
+            return False
+        if not isinstance(subject, Step):
+            return True
+        operation = subject.operation
+        if not isinstance(operation, self.operations):
+            return False
+        # Our own operations are no hazard; a rule about them names them.
+        return not isinstance(operation, SafeOperation) or any(
+            issubclass(wanted, SafeOperation) for wanted in self.operations
+        )
+
+
+REGISTRY: dict[str, Rule] = {}
+
+
+def rule(
+    id: str,
+    slug: str,
+    *,
+    operation: type[Operation] | tuple[type[Operation], ...] = (),
+    about: type[Any] = Step,
+) -> Callable[[Judge], Judge]:
+    """Register a rule; the letter of ``id`` is its level and never changes."""
+
+    def register(function: Judge) -> Judge:
+        classes = operation if isinstance(operation, tuple) else (operation,)
+        REGISTRY[id] = Rule(id, slug, function, about, classes)
+        return function
+
+    return register
+
+
+def judge(subject: Subject) -> list[Finding]:
+    """Everything the rules have to say about ``subject``; never raises."""
+    return [
+        finding
+        for known in REGISTRY.values()
+        if known.covers(subject)
+        for finding in _ask(known, subject)
+    ]
+
+
+def _ask(known: Rule, subject: Subject) -> Iterator[Finding]:
+    try:
+        for finding in known.judge(subject) or ():
+            yield dataclasses.replace(finding, rule=known.id)
+    except Exception as error:  # noqa: BLE001  a custom field or operation may raise anything
+        operation = getattr(subject, "operation", None)
+        name = type(operation).__name__ if operation is not None else "This"
+        yield Finding(
+            what=f"{name} cannot be judged: {type(error).__name__} in rule {known.slug}.",
+            why=f"What nobody could judge may lock or break a table in use. It said: {error}",
+            steps=("Correct the operation, or vouch for it with Assured.",),
+            rule=known.id,
+        )
+
+
+def model_name_of(operation: Any) -> str:
+    """The lower-case name of the model that an operation is about; ``""`` if it has none."""
+    for attribute in ("model_name", "old_name", "name"):
+        if isinstance(found := getattr(operation, attribute, None), str):
+            return found.lower()
+    return ""
+
+
+def table_of(model: ModelState) -> str:
+    return str(model.options.get("db_table") or f"{model.app_label}_{model.name}".lower())

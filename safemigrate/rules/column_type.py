@@ -1,0 +1,62 @@
+"""E110."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import migrations
+
+from safemigrate.operations.remedies import chain_for
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.reading import (
+    altered,
+    collation_of,
+    db_type,
+    is_free,
+    like_index_is_rebuilt,
+    same_column,
+    short,
+)
+
+
+@rule("E110", "column-type", operation=migrations.AlterField)
+def column_type(step: Step) -> Iterator[Finding]:
+    """A change of type that is not free rewrites the table and its indexes."""
+    op: migrations.AlterField = step.operation  # type: ignore[assignment]
+    if not step.existed_before or not (change := _change(step)):
+        return
+    chain = chain_for(op, step.app_label, step.before)
+    yield Finding(
+        what=f"AlterField changes the type of {short(op.name)} in {short(step.table)}.",
+        why=(
+            f"ALTER COLUMN ... TYPE ({change}) takes an ACCESS EXCLUSIVE lock on {step.table}: "
+            "every read and write waits while the table is rewritten or its indexes are built "
+            "anew. The release that is still running may not understand the new type."
+        ),
+        instead=chain,
+        steps=()
+        if chain
+        else (
+            "Add a new field of the new type, nullable; deploy code that writes both.",
+            "Copy the old rows with BatchedBackfill; deploy code that reads the new field.",
+            "Remove the old field in a later deploy.",
+        ),
+    )
+
+
+def _change(step: Step) -> str:
+    """The change in a few words; empty if it is free or none."""
+    old, new = altered(step)
+    if old.many_to_many or new.many_to_many or old.generated or new.generated:
+        return ""  # the business of E106, E112 and E115
+    name = step.operation.name  # type: ignore[attr-defined]
+    was, becomes = db_type(step, old, name), db_type(step, new, name)
+    if was is None or becomes is None:
+        return "" if same_column(old, new) else "to one that cannot be told without the database"
+    if not is_free(was, becomes):
+        return f"{was} to {becomes}"
+    if like_index_is_rebuilt(old, was, becomes):
+        return f"{was} to {becomes}, and its _like index"
+    if collation_of(old) != collation_of(new):
+        return f"collation {collation_of(old) or 'default'} to {collation_of(new) or 'default'}"
+    return ""

@@ -1,0 +1,52 @@
+"""E121."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import migrations
+
+from safemigrate.operations import DropDatabaseDefault
+from safemigrate.operations.remedies import Chain, chain_for
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.reading import altered, same_column, short
+
+
+@rule("E121", "drop-default", operation=migrations.AlterField)
+def drop_default(step: Step) -> Iterator[Finding]:
+    """A database default dropped at once breaks inserts of the release still running."""
+    op: migrations.AlterField = step.operation  # type: ignore[assignment]
+    if not step.existed_before:
+        return
+    old, new = altered(step)
+    if not old.has_db_default() or new.has_db_default() or new.generated:
+        return
+    chain = chain_for(op, step.app_label, step.before)
+    if chain is None and _only_default(old, new):
+        chain = Chain(
+            expand=[migrations.SeparateDatabaseAndState(state_operations=[op])],
+            contract=[DropDatabaseDefault(op.model_name, op.name, old.db_default)],
+        )
+    yield Finding(
+        what=f"AlterField drops the database default of {short(op.name)} in {short(step.table)}.",
+        why=(
+            "The running release leaves the value to the database: with the default gone, its "
+            f"INSERTs into {step.table} write NULL or fail. The ALTER TABLE takes an ACCESS "
+            "EXCLUSIVE lock for an instant."
+        ),
+        instead=chain,
+        steps=()
+        if chain
+        else (
+            "Make the other changes of this field first, in a migration of their own.",
+            "Drop the database default in a later deploy, when all code sets the value.",
+        ),
+    )
+
+
+def _only_default(old: Any, new: Any) -> bool:
+    twin = copy.copy(old)
+    twin.db_default = new.db_default
+    return same_column(twin, new)

@@ -1,0 +1,51 @@
+"""E106."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import migrations
+
+from safemigrate.operations.remedies import chain_for
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.reading import altered, has_foreign_key, short, target_of
+
+
+@rule("E106", "foreign-key", operation=(migrations.AddField, migrations.AlterField))
+def foreign_key(step: Step) -> Iterator[Finding]:
+    """A foreign key added the ordinary way stops writes to two tables at once."""
+    op: Any = step.operation
+    if not step.existed_before or not _adds_foreign_key(step):
+        return
+    target = target_of(step, op.field)
+    parent = f"{target.app_label}.{target.model}" if target else "the parent"
+    chain = chain_for(op, step.app_label, step.before)
+    yield Finding(
+        what=f"{type(op).__name__} adds a FK {short(op.name)} to {short(step.table)} in one go.",
+        why=(
+            f"ADD CONSTRAINT ... FOREIGN KEY takes SHARE ROW EXCLUSIVE on the table of {parent} "
+            f"and, with its column and index, ACCESS EXCLUSIVE on {step.table}: writes to both "
+            "wait until every row has been checked and the index is built."
+        ),
+        instead=chain,
+        steps=()
+        if chain
+        else (
+            "Add a new ForeignKey field beside the old one; makemigrations writes it safely.",
+            "Deploy code that writes both, and copy the values with BatchedBackfill.",
+            "Deploy code that reads the new one; remove the old one in a later deploy.",
+        ),
+    )
+
+
+def _adds_foreign_key(step: Step) -> bool:
+    op: Any = step.operation
+    if isinstance(op, migrations.AddField):
+        return has_foreign_key(op.field)
+    old, new = altered(step)
+    if old.many_to_many and new.many_to_many:
+        return target_of(step, old) != target_of(step, new)
+    if not has_foreign_key(new):
+        return False
+    return not has_foreign_key(old) or target_of(step, old) != target_of(step, new)

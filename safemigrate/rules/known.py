@@ -1,0 +1,50 @@
+"""Operations that are known by what they do, contrib's included, without importing psycopg."""
+
+from __future__ import annotations
+
+from django.db.migrations.operations.base import Operation
+
+from safemigrate.operations import SafeOperation
+
+_KNOWN_MODULES = (
+    "django.db.migrations.operations.",
+    "django.contrib.",
+    "safemigrate.operations.",
+)
+_CONTRIB = "django.contrib.postgres."
+
+
+def _is_contrib(thing: object, *names: str) -> bool:
+    return any(
+        cls.__module__.startswith(_CONTRIB) and cls.__name__ in names for cls in type(thing).__mro__
+    )
+
+
+def is_concurrent(operation: Operation) -> bool:
+    """Contrib's concurrent index operations (ours are never asked about)."""
+    return _is_contrib(operation, "AddIndexConcurrently", "RemoveIndexConcurrently")
+
+
+def is_not_valid(operation: Operation) -> bool:
+    return _is_contrib(operation, "AddConstraintNotValid")
+
+
+def is_exclusion(constraint: object) -> bool:
+    return _is_contrib(constraint, "ExclusionConstraint")
+
+
+def needs_autocommit(operation: Operation) -> bool:
+    """Whether it fails, or does harm, inside a transaction."""
+    if isinstance(operation, SafeOperation):
+        return operation.needs_autocommit
+    return is_concurrent(operation)
+
+
+def is_known(operation: Operation) -> bool:
+    """
+    Whether what it does to the database is written by somebody we know.
+
+    A subclass counts as known as long as it leaves ``database_forwards`` alone.
+    """
+    writer = next(cls for cls in type(operation).__mro__ if "database_forwards" in vars(cls))
+    return writer is not Operation and (writer.__module__ + ".").startswith(_KNOWN_MODULES)

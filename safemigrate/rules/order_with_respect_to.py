@@ -1,0 +1,39 @@
+"""E118."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import migrations
+
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.reading import short
+
+
+@rule("E118", "order-with-respect-to", operation=migrations.AlterOrderWithRespectTo)
+def order_with_respect_to(step: Step) -> Iterator[Finding]:
+    """order_with_respect_to adds or drops a NOT NULL column behind your back."""
+    op: migrations.AlterOrderWithRespectTo = step.operation  # type: ignore[assignment]
+    had = bool(step.existed_before and step.model.options.get("order_with_respect_to"))
+    has = bool(op.order_with_respect_to)
+    if not step.existed_before or had == has:
+        return
+    does = "adds" if has else "drops"
+    hurt = (
+        "every INSERT of the running release fails with a NOT NULL violation"
+        if has
+        else "every query of the running release fails, because it names the column"
+    )
+    yield Finding(
+        what=f"AlterOrderWithRespectTo {does} the column _order of {short(step.table)}.",
+        why=(
+            f"The ALTER TABLE takes an ACCESS EXCLUSIVE lock on {step.table} for an instant; from "
+            f"then on {hurt}."
+        ),
+        steps=(
+            "Use a field of your own for the order: add it, nullable, and deploy code that sets it."
+            if has
+            else "Deploy code that no longer orders by it, and keep order_with_respect_to in Meta.",
+            "Change order_with_respect_to in a maintenance window only, inside Assured.",
+        ),
+    )

@@ -1,0 +1,180 @@
+"""What a state that is not rendered says about a column: its name, its type, its constraints."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps as installed
+from django.conf import settings
+from django.db.migrations.state import ProjectState
+from django.db.migrations.utils import resolve_relation
+from django.db.models import Field
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from safemigrate.rules.base import Step
+
+
+def bound(field: Field[Any, Any], name: str) -> Any:
+    """A copy of an unbound ``field`` that knows its name and column."""
+    twin = copy.copy(field)
+    twin.set_attributes_from_name(name)
+    return twin
+
+
+def column_name(field: Field[Any, Any], name: str) -> str | None:
+    """The column; None for a field that has none, such as a many-to-many."""
+    column: str | None = bound(field, name).column
+    return column
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a foreign key points to."""
+
+    app_label: str
+    model: str
+    field: str | None
+
+
+def target_of(step: Step, field: Any) -> Target | None:
+    """What a relation in the state points to, or None for a field that is none."""
+    remote = getattr(field, "remote_field", None)
+    if remote is None or not getattr(remote, "model", None):
+        return None
+    app, model = resolve_relation(remote.model, step.app_label, step.model.name)
+    to_fields = getattr(field, "to_fields", None) or [None]
+    return Target(app, model, to_fields[0])
+
+
+def has_foreign_key(field: Any) -> bool:
+    """Whether the database holds a FOREIGN KEY for this field."""
+    relation = getattr(field, "remote_field", None) is not None and not field.many_to_many
+    return relation and bool(getattr(field, "db_constraint", True))
+
+
+def db_type(step: Step, field: Any, name: str) -> str | None:
+    """
+    The column's type as the server will see it, in lower case.
+
+    None where it cannot be told: a custom field that wants more than a state has.
+    """
+    if step.connection is None:
+        return None
+    try:
+        return _type(step, field, name)
+    except Exception:  # noqa: BLE001  a custom field may raise anything; unknown is an answer
+        return None
+
+
+def _type(step: Step, field: Any, name: str, depth: int = 0) -> str | None:
+    target = target_of(step, field)
+    if target is not None and not field.many_to_many:
+        if depth > 10:
+            return None
+        found, found_name = _target_field(step.before, target)
+        if getattr(found, "remote_field", None) is not None:
+            return _type(step, found, found_name, depth + 1)
+        twin = bound(found, found_name)
+        rel = twin.rel_db_type(step.connection)
+        return rel.lower() if rel else None
+    if getattr(field, "generated", False):
+        return _type(step, field.output_field, name)
+    kind = bound(field, name).db_type(step.connection)
+    return kind.lower() if kind else None
+
+
+def _target_field(state: ProjectState, target: Target) -> tuple[Any, str]:
+    """The field that a foreign key refers to, with its name."""
+    model = state.models.get((target.app_label, target.model))
+    if model is None:
+        real = installed.get_model(target.app_label, target.model)
+        found = real._meta.get_field(target.field) if target.field else real._meta.pk
+        return found, found.name
+    for name, candidate in model.fields.items():
+        if name == target.field if target.field else candidate.primary_key:
+            return candidate, name
+    for base in model.bases:
+        if isinstance(base, str):
+            app, name = base.lower().split(".", 1)
+            return _target_field(state, Target(app, name, target.field))
+    return import_string(settings.DEFAULT_AUTO_FIELD)(primary_key=True), "id"
+
+
+def check_of(step: Step, field: Any, name: str) -> str | None:
+    """The CHECK that comes with a field's type, such as that of PositiveIntegerField."""
+    if step.connection is None or field.many_to_many or getattr(field, "generated", False):
+        return None
+    try:
+        found = bound(field, name).db_check(step.connection)
+    except Exception:  # noqa: BLE001  as in db_type
+        return None
+    return str(found) if found else None
+
+
+def collation_of(field: Any) -> str | None:
+    found: str | None = getattr(field, "db_collation", None)
+    return found
+
+
+def same_column(old: Field[Any, Any], new: Field[Any, Any]) -> bool:
+    """Whether Django itself sees no difference that the database would notice."""
+    return _told(old) == _told(new)
+
+
+def _told(field: Field[Any, Any]) -> tuple[str, list[Any], dict[str, Any]]:
+    _, path, args, kwargs = field.deconstruct()
+    hidden = {*field.non_db_attrs, "default", "db_comment", "null", "db_index", "unique"}
+    return path, list(args), {k: v for k, v in kwargs.items() if k not in hidden}
+
+
+_VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((\d+)\))?")
+_NUMERIC = re.compile(r"numeric(?:\((\d+), ?(-?\d+)\))?")
+
+
+def is_free(old: str, new: str) -> bool:
+    """
+    Whether PostgreSQL changes the type in its catalogue alone, without looking at a row.
+
+    Source: https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+    """
+    if old == new:
+        return True
+    if _is_text(old) and _is_text(new):
+        return _length(old) <= _length(new)
+    was, becomes = _NUMERIC.fullmatch(old), _NUMERIC.fullmatch(new)
+    if was and becomes:
+        if becomes[1] is None:
+            return True
+        return was[1] is not None and was[2] == becomes[2] and int(was[1]) <= int(becomes[1])
+    return False
+
+
+def _is_text(kind: str) -> bool:
+    return kind == "text" or _VARCHAR.fullmatch(kind) is not None
+
+
+def _length(kind: str) -> float:
+    found = _VARCHAR.fullmatch(kind)
+    return int(found[1]) if found and found[1] else float("inf")
+
+
+def like_index_is_rebuilt(field: Any, old: str, new: str) -> bool:
+    """Whether Django drops or builds the ``_like`` index of an indexed text column."""
+    indexed = field.db_index or field.unique
+    return bool(indexed and old.startswith("varchar") != new.startswith("varchar"))
+
+
+def short(text: object, chars: int = 24) -> str:
+    """A name that may be long, cut so that a line stays a line."""
+    whole = str(text)
+    return whole if len(whole) <= chars else f"{whole[: chars - 1]}…"
+
+
+def altered(step: Step) -> tuple[Any, Any]:
+    """The field of an AlterField before and after."""
+    operation: Any = step.operation
+    return step.model.get_field(operation.name), operation.field

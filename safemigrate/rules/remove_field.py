@@ -1,0 +1,33 @@
+"""E113."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import migrations
+
+from safemigrate.operations.remedies import chain_for
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.reading import short
+
+
+@rule("E113", "remove-field", operation=migrations.RemoveField)
+def remove_field(step: Step) -> Iterator[Finding]:
+    """A column dropped in the deploy that stops using it breaks the release still running."""
+    op: migrations.RemoveField = step.operation  # type: ignore[assignment]
+    if not step.existed_before:
+        return
+    field = step.model.get_field(op.name)
+    remote: Any = field.remote_field
+    if field.many_to_many and remote.through is not None:
+        return  # its table belongs to a model that stays
+    yield Finding(
+        what=f"RemoveField drops {short(op.name)} of {short(step.table)} while code uses it.",
+        why=(
+            f"DROP COLUMN takes an ACCESS EXCLUSIVE lock on {step.table} for an instant; from then "
+            "on every query of the running release fails, because Django names each column. The "
+            "data is gone, so there is no way back."
+        ),
+        instead=chain_for(op, step.app_label, step.before),
+    )

@@ -1,0 +1,54 @@
+"""E112."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import migrations
+
+from safemigrate.operations.remedies import chain_for
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.reading import altered, short
+
+
+@rule(
+    "E112",
+    "rename-model",
+    operation=(migrations.RenameModel, migrations.AlterModelTable, migrations.AlterField),
+)
+def rename_model(step: Step) -> Iterator[Finding]:
+    """A renamed table breaks every query of the release that is still running."""
+    op: Any = step.operation
+    if not step.existed_before:
+        return
+    old, new = _tables(step)
+    if old == new:
+        return
+    chain = chain_for(op, step.app_label, step.before)
+    yield Finding(
+        what=f"{type(op).__name__} renames {short(old)} to {short(new)}.",
+        why=(
+            f"ALTER TABLE ... RENAME takes an ACCESS EXCLUSIVE lock on {old} for an instant; from "
+            f"then on each query of the running release that names {old} fails."
+        ),
+        instead=chain,
+        steps=()
+        if chain
+        else (
+            f'Keep the table: db_table = "{old}" in the Meta of the model, under its new name.',
+            "If the table itself must be renamed, do it in a maintenance window, inside Assured.",
+        ),
+    )
+
+
+def _tables(step: Step) -> tuple[str, str]:
+    op: Any = step.operation
+    if isinstance(op, migrations.AlterField):
+        old, new = (getattr(field, "db_table", None) for field in altered(step))
+        default = f"{step.table}_{op.name}"
+        return old or default, new or default
+    if isinstance(op, migrations.AlterModelTable):
+        return step.table, op.table or f"{step.app_label}_{op.name}".lower()
+    explicit = step.model.options.get("db_table")
+    return step.table, explicit or f"{step.app_label}_{op.new_name}".lower()

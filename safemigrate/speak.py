@@ -1,0 +1,172 @@
+"""Findings as people read them: four parts in a terminal, a message and a hint in a check."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core import checks
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.writer import OperationWriter
+
+from safemigrate.facts.phases import Phase
+from safemigrate.judge import Judged
+from safemigrate.operations.phases import flat
+from safemigrate.operations.remedies import Chain
+from safemigrate.rules import REGISTRY, Finding, Placed, Step
+from safemigrate.rules.known import needs_autocommit
+
+_WIDTH = 96
+_INDENT = 15
+_IN_EVERY_FILE = {
+    "from django.db import migrations, models",
+    "from django.db import migrations",
+    "from django.db import models",
+}
+
+
+def text(judged: Judged) -> str:
+    """The four parts, for a terminal."""
+    return finding_text(judged.finding, judged.name, judged.path)
+
+
+def finding_text(finding: Finding, label: str, path: Path | None = None) -> str:
+    """
+    As ``text``; ``label``: the migration, or the app while no file is written.
+
+    Without a ``path`` the code says which migrations, not which files.
+    """
+    rule = REGISTRY[finding.rule]
+    parts = [
+        f"{label or 'the project'}   {rule.check_id} {rule.slug}",
+        "",
+        _part("What happens", finding.what),
+        _part("Why it hurts", finding.why),
+        *_instead(finding, path),
+        _part("If it is safe", way_past(finding)),
+    ]
+    return "\n".join(parts)
+
+
+def as_check(judged: Judged) -> checks.CheckMessage:
+    """Shape: ``msg`` under 80 characters, ``hint`` is why and what to do instead."""
+    finding = judged.finding
+    rule = REGISTRY[finding.rule]
+    kind = checks.Error if rule.id.startswith("E") else checks.Warning
+    message = " ".join(finding.what.split())
+    return kind(
+        message if len(message) < 80 else f"{message[:78]}…",
+        hint="\n".join([finding.why, *_instead(finding, judged.path)]),
+        obj=judged.name or None,
+        id=rule.check_id,
+    )
+
+
+def way_past(finding: Finding) -> str:
+    """How to say that it does not matter here."""
+    rule = REGISTRY[finding.rule]
+    if rule.about is Step:
+        return 'wrap it: Assured(<the operation>, because="table is empty until launch")'
+    if rule.about is Placed:
+        return "exempt it: manage.py safemigrate baseline, and review the change"
+    return f'silence it: SILENCED_SYSTEM_CHECKS = ["{rule.check_id}"]'
+
+
+def _part(head: str, body: str) -> str:
+    return textwrap.fill(
+        body,
+        _WIDTH,
+        initial_indent=f"{head:<{_INDENT}}",
+        subsequent_indent=" " * _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _instead(finding: Finding, path: Path | None) -> Iterator[str]:
+    """The third part: code to paste, else the deployments in order."""
+    pieces = list(_pieces(finding))
+    head = "Do instead"
+    if not pieces:
+        for number, step in enumerate(finding.steps, 1):
+            yield _part(head if number == 1 else "", _numbered(step, number, finding.steps))
+        return
+    if len(pieces) == 1:
+        _, operations = pieces[0]
+        yield _part(head, f"in {_file(path)}{_autocommit(operations)}:")
+        yield from ("", code(operations), "")
+    else:
+        yield _part(head, f"in {len(pieces)} migrations, each of its own, in this order:")
+        for number, (phase, operations) in enumerate(pieces, 1):
+            named = f"{phase}: " if phase else ""
+            where = _file(path, number - 1, str(phase or number))
+            yield ""
+            yield _part("", f"{number}. {named}{where}{_autocommit(operations)}")
+            yield from ("", code(operations))
+        yield ""
+        if any(phase is Phase.CONTRACT for phase, _ in pieces):
+            yield _part("", "migrate holds the contract back until no older release is running.")
+    for step in finding.steps:
+        yield _part("", step)
+
+
+def _numbered(step: str, number: int, steps: tuple[str, ...]) -> str:
+    return step if len(steps) == 1 or step[:2] == f"{number}." else f"{number}. {step}"
+
+
+def _pieces(finding: Finding) -> Iterator[tuple[Phase | None, list[Operation]]]:
+    """What belongs together in one migration, in order."""
+    if isinstance(finding.instead, Chain):
+        for phase in Phase:
+            if operations := finding.instead.of(phase):
+                yield phase, operations
+    else:
+        for operation in finding.instead or ():
+            yield None, [operation]
+
+
+def _autocommit(operations: list[Operation]) -> str:
+    needed = any(needs_autocommit(operation) for operation in flat(operations))
+    return ", with atomic = False on the Migration" if needed else ""
+
+
+def _file(path: Path | None, further: int = 0, ending: str = "") -> str:
+    """The file to write, counted on from the one that was found."""
+    if path is None:
+        return "a migration of its own"
+    found = re.fullmatch(r"(\d+)(_.*)?", path.stem)
+    stem = path.stem
+    if found:
+        stem = f"{int(found[1]) + further:0{len(found[1])}}{found[2] or ''}"
+    name = f"{stem}_{ending}.py" if ending else path.name
+    return _relative(path.with_name(name))
+
+
+def _relative(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def code(operations: list[Operation]) -> str:
+    """The operations as they stand in a migration, with the imports they need."""
+    blocks: list[str] = []
+    imports: set[str] = set()
+    for operation in operations:
+        written, needed = _written(operation)
+        blocks.append(written)
+        imports |= needed
+    lines = [f"    {line}" for line in sorted(imports - _IN_EVERY_FILE)]
+    return "\n".join([*lines, *([""] if lines else []), *blocks])
+
+
+def _written(operation: Operation) -> tuple[str, set[str]]:
+    writer: Any = OperationWriter(operation, indentation=1)
+    try:
+        written, imports = writer.serialize()
+    except Exception:  # noqa: BLE001  a lambda, or a field that cannot be written
+        return f"    # {operation.describe()}", set()
+    return written, set(imports)
