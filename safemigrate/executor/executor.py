@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, migrations, transaction
+from django.db import Error as DatabaseProblem
+from django.db import migrations, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
@@ -63,6 +64,7 @@ class SafeExecutor(MigrationExecutor):
         self.gatekeeper = Gatekeeper(
             self.loader, self.backend, self.ledger, project, options or RunOptions()
         )
+        self._first_install = not self.loader.applied_migrations
         self.cut: Cut | None = None
         """What ``migration_plan`` last left out, and why; None if nothing was looked at."""
 
@@ -115,7 +117,11 @@ class SafeExecutor(MigrationExecutor):
         fake_initial: bool = False,
     ) -> ProjectState:
         self._note_release(plan)
-        with safe_schema_editor(self.connection):
+        with ExitStack() as stack:
+            stack.enter_context(safe_schema_editor(self.connection))
+            if self._first_install:
+                # Nobody uses the tables yet: one bound for all, instead of locks for each.
+                stack.enter_context(self.backend.bounded(ROW_WAIT))
             return super().migrate(targets, plan, state, fake, fake_initial)
 
     def _note_release(self, plan: Plan | None) -> None:
@@ -134,18 +140,23 @@ class SafeExecutor(MigrationExecutor):
         fake: bool = False,
         fake_initial: bool = False,
     ) -> ProjectState:
-        if fake or fake_initial:
-            return self._apply_as_django_does(state, migration, fake, fake_initial)
-        self._report("apply_start", migration)
+        self._report("apply_start", migration, fake)
         with self._recorded("apply", migration) as started:
-            self._top_up(state, migration)
-            state = self._run(
-                migration,
-                state,
-                lambda before, editor: migration.apply(before, editor),
-                lambda: self._record(migration, started, applied=True),
-            )
-        self._report("apply_success", migration)
+            if fake_initial and not fake:
+                # Django looks whether the tables of an initial migration are there already.
+                fake, state = self.detect_soft_applied(state, migration)
+            if fake:
+                with transaction.atomic(using=self.connection.alias):
+                    self._record(migration, started, "fake")
+            else:
+                self._top_up(state, migration)
+                state = self._run(
+                    migration,
+                    state,
+                    lambda before, editor: migration.apply(before, editor),
+                    lambda: self._record(migration, started, "apply"),
+                )
+        self._report("apply_success", migration, fake)
         return state
 
     def unapply_migration(
@@ -154,13 +165,14 @@ class SafeExecutor(MigrationExecutor):
         self._report("unapply_start", migration, fake)
         with self._recorded("unapply", migration) as started:
             if fake:
-                self._record(migration, started, applied=False)
+                with transaction.atomic(using=self.connection.alias):
+                    self._record(migration, started, "unapply")
             else:
                 state = self._run(
                     migration,
                     state,
                     lambda before, editor: migration.unapply(before, editor),
-                    lambda: self._record(migration, started, applied=False),
+                    lambda: self._record(migration, started, "unapply"),
                 )
         self._report("unapply_success", migration, fake)
         return state
@@ -192,11 +204,12 @@ class SafeExecutor(MigrationExecutor):
         def attempt(take: Take) -> ProjectState:
             nonlocal used
             with self.connection.schema_editor(atomic=True) as editor:
-                take()
+                if not self._first_install:
+                    take()
                 if row_wait:
                     self.backend.bound_transaction(ROW_WAIT)
                 # Django works on the state in place, so a second attempt needs a fresh one.
-                before = self._state_before(migration) if used else state
+                before = self._fresh_state(migration) if used else state
                 used = True
                 after = work(before, editor)
                 editor.run_deferred_sql()  # type: ignore[attr-defined]
@@ -220,12 +233,19 @@ class SafeExecutor(MigrationExecutor):
                 record()
         return after
 
-    def _state_before(self, migration: Migration) -> ProjectState:
+    def _fresh_state(self, migration: Migration) -> ProjectState:
+        """
+        What ``migration`` starts from, made anew.
+
+        Forwards that is everything that is applied: a contract that was held back comes on top
+        of later migrations. Backwards, as Django does it, what stands before it.
+        """
         applied = self.recorder.applied_migrations()
+        backwards = (migration.app_label, migration.name) in applied
         state = self._create_project_state()
         everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
         for other, _ in everything:
-            if other == migration:
+            if other == migration and backwards:
                 break
             if (other.app_label, other.name) in applied:
                 other.mutate_state(state, preserve=False)
@@ -251,15 +271,6 @@ class SafeExecutor(MigrationExecutor):
                 ):
                     operation.database_forwards(owner[0], editor, state, state)
 
-    def _apply_as_django_does(
-        self, state: ProjectState, migration: Migration, fake: bool, fake_initial: bool
-    ) -> ProjectState:
-        """``--fake`` records; ``--fake-initial`` looks first. Django's own code decides which."""
-        with self._recorded("apply", migration) as started:
-            state = super().apply_migration(state, migration, fake, fake_initial)
-        self._write("fake" if fake else "apply", migration, started)
-        return state
-
     # Recording -----------------------------------------------------------------------------
 
     @contextmanager
@@ -269,13 +280,14 @@ class SafeExecutor(MigrationExecutor):
         try:
             yield started
         except BaseException as error:
-            with suppress(DatabaseError, transaction.TransactionManagementError):
+            with suppress(DatabaseProblem, transaction.TransactionManagementError):
                 self._write(action, migration, started, error=_named(error))
             raise
 
-    def _record(self, migration: Migration, started: datetime, *, applied: bool) -> None:
+    def _record(self, migration: Migration, started: datetime, action: str) -> None:
+        applied = action != "unapply"
         self._record_replaced((migration.app_label, migration.name), applied)
-        self._write("apply" if applied else "unapply", migration, started)
+        self._write(action, migration, started)
 
     def _record_replaced(self, key: Key, applied: bool) -> None:
         """Django 6.0 changed ``record_migration``; the recorder's two methods stay the same."""

@@ -55,6 +55,7 @@ class Gatekeeper:
         return (
             not self.settings.hold_contract
             or django_settings.DEBUG
+            or not self.backend.commits_by_itself  # nobody else is on this database
             or not self.loader.applied_migrations
         )
 
