@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import makemigrations as django_makemigrations
 from django.core.management.commands import migrate as django_migrate
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, NotSupportedError, connections
 from django.db.migrations.writer import MigrationWriter
 
 from safemigrate.backends import backend_for
@@ -152,7 +152,7 @@ class MigrateMixin(_Composing):
         if cut is None:
             return
         if cut.blocked:
-            raise CommandError(_blocked(cut))
+            raise CommandError(_blocked(cut, run.phase))
         asked = self._asked_for(executors[-1], options, run)
         kept = [key for key in asked if key in cut.held]
         if kept and not options["plan"]:
@@ -173,12 +173,14 @@ class MigrateMixin(_Composing):
         return [(app_label, migration.name)]
 
 
-def _blocked(cut: Cut) -> str:
+def _blocked(cut: Cut, asked: Phase | None) -> str:
     lines = [
         f"{'.'.join(key)} cannot run before {'.'.join(held)}, which is held back "
         f"({cut.held.get(held, 'it cannot run either')}): both change the same thing."
         for key, held in cut.blocked.items()
     ]
+    if asked is not None:
+        return " ".join(lines) + f" Every other {asked} that is due was applied. Run migrate first."
     return (
         " ".join(lines) + " Everything else that is due was applied. "
         "Do not roll this release out: deploy the one before once more until what is held back "
@@ -211,12 +213,23 @@ def _reach(alias: str) -> None:
             f"The database {alias!r} cannot be used: {error} Nothing was changed. "
             "For PostgreSQL install the driver: pip install 'safemigrate[postgresql]'."
         ) from error
+    except NotSupportedError as error:
+        raise CommandError(
+            f"The database {alias!r} cannot be used: {_sentence(error)} Nothing was changed. "
+            "Upgrade the server, or use a Django version that supports it."
+        ) from error
     except DatabaseError as error:
         raise CommandError(
-            f"The database {alias!r} cannot be used: {' '.join(str(error).split())} "
+            f"The database {alias!r} cannot be used: {_sentence(error)} "
             "Nothing was changed. Check that it is running, and DATABASES in the settings, "
             "then run migrate again."
         ) from error
+
+
+def _sentence(error: Exception) -> str:
+    """A driver's message, which may have lines and no end, as one sentence."""
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 class MakeMigrationsMixin(_Composing):

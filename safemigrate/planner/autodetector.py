@@ -68,6 +68,20 @@ class SafeAutodetectorMixin:
             _on_refusal.get()(outcome.refusals)
         return outcome.changes
 
+    def arrange_for_graph(
+        self, changes: Changes, graph: Any, migration_name: str | None = None
+    ) -> Changes:
+        """``--name`` is the story of them all; each file says its phase behind it."""
+        split = [m for new in changes.values() for m in new if getattr(m, "of_phase", None)]
+        if migration_name and split:
+            for migration in (m for new in changes.values() for m in new):
+                phase = getattr(migration, "of_phase", None)
+                name = f"{migration_name}_{phase}" if phase else migration_name
+                migration.suggest_name = lambda name=name: name  # type: ignore[method-assign,misc]
+            migration_name = None
+        arranged: Changes = super().arrange_for_graph(changes, graph, migration_name)  # type: ignore[misc]
+        return arranged
+
 
 def _nothing_to_ask(field_name: str, model_name: str) -> None:
     return None

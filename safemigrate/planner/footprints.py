@@ -40,9 +40,11 @@ class Touch:
     member: str = WHOLE
 
     def meets(self, other: Touch) -> bool:
-        return (self.app_label, self.model) == (other.app_label, other.model) and (
-            WHOLE in (self.member, other.member) or self.member == other.member
-        )
+        if (self.app_label, self.model) != (other.app_label, other.model):
+            return False
+        # Two foreign keys to one table are strangers to each other.
+        same = self.member == other.member != REFERENCE
+        return same or WHOLE in (self.member, other.member)
 
     def __str__(self) -> str:
         name = f"{self.app_label}.{self.model}"

@@ -172,6 +172,7 @@ def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[Pa
         new = _with(migration, part.operations, name=f"{migration.name}_{number}")
         new.atomic = part.atomic is not False
         new.suggest_name = lambda story=story: story  # type: ignore[method-assign,misc]
+        new.of_phase = part.phase if len(parts) > 1 else None  # type: ignore[attr-defined]
         made.append((part, new))
     return made
 
@@ -205,21 +206,14 @@ def _joined(
                 ]
                 line.append((part, migration))
         line.sort(key=lambda item: item[0].phase.order)
+        # Within an app the line says it all; a second edge to a sibling could make a circle.
+        own = {(app_label, migration.name) for _, migration in line}
+        for _, migration in line:
+            migration.dependencies = [d for d in migration.dependencies if tuple(d) not in own]
         for (_, previous), (_, following) in pairwise(line):
-            needed = (app_label, previous.name)
-            if needed not in following.dependencies:
-                following.dependencies.append(needed)
-        own = {migration.name for _, migration in line}
-        joined[app_label] = [_without_forward_references(m, app_label, own) for _, m in line]
+            following.dependencies.append((app_label, previous.name))
+        joined[app_label] = [migration for _, migration in line]
     return joined
-
-
-def _without_forward_references(migration: Migration, app_label: str, own: set[str]) -> Migration:
-    """Within an app the line says it all; a second edge to a sibling could only make a circle."""
-    siblings = [d for d in migration.dependencies if d[0] == app_label and d[1] in own]
-    others = [d for d in migration.dependencies if d not in siblings]
-    migration.dependencies = [*others, *siblings[-1:]]
-    return migration
 
 
 def _repointed(
