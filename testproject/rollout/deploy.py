@@ -113,7 +113,9 @@ class Rollout:
         with contextlib.ExitStack() as reader:
             hold_until = time.monotonic() + self.plan.hold_seconds
             if self.plan.hold_seconds:
-                connection = self.host.connect(self.database, autocommit=False)
+                # Somebody looks at orders and goes to lunch. With no name, safemigrate would take
+                # the session for old code of the shop and hold the contract back.
+                connection = self.host.connect(self.database, autocommit=False, application="psql")
                 reader.callback(connection.close)
                 connection.execute("SELECT count(*) FROM shop_order WHERE id < 100")
 

@@ -65,11 +65,13 @@ class Host:
         address, mark, query = self.any_url.partition("?")
         return f"{address.rpartition('/')[0]}/{name}{mark}{query}"
 
-    def connect(self, name: str = "", *, autocommit: bool = True) -> psycopg.Connection[Any]:
+    def connect(
+        self, name: str = "", *, autocommit: bool = True, application: str = "rollout"
+    ) -> psycopg.Connection[Any]:
         read = environ.Env.db_url_config(self.url(name) if name else self.any_url)
         words = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
         known = {word: read[key] for word, key in words.items() if read.get(key)}
-        known |= read.get("OPTIONS", {})
+        known |= read.get("OPTIONS", {}) | {"application_name": application}
         return psycopg.connect(dbname=read["NAME"], autocommit=autocommit, **known)
 
     def databases(self) -> set[str]:

@@ -74,4 +74,4 @@ def edit_safemigrate(tree: Path) -> str:
             f"{found[0].name}; found it {times} times in:\n{found[0].read_text()}"
         )
     found[0].write_text(source)
-    return f"{found[0].name} edited: {EDITED}"
+    return f"{found[0].name} edited: {' '.join(EDITED.split())}"
