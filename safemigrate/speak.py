@@ -7,18 +7,20 @@ import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.writer import OperationWriter
 
 from safemigrate.facts.phases import Phase
-from safemigrate.judge import Judged
 from safemigrate.operations.phases import flat
 from safemigrate.operations.remedies import Chain
-from safemigrate.rules import REGISTRY, Finding, Placed, Step
+from safemigrate.rules import Finding, Placed, Step, registry
 from safemigrate.rules.known import needs_autocommit
+
+if TYPE_CHECKING:
+    from safemigrate.judge import Judged
 
 _WIDTH = 96
 _INDENT = 15
@@ -40,7 +42,7 @@ def finding_text(finding: Finding, label: str, path: Path | None = None) -> str:
 
     Without a ``path`` the code says which migrations, not which files.
     """
-    rule = REGISTRY[finding.rule]
+    rule = registry()[finding.rule]
     parts = [
         f"{label or 'the project'}   {rule.check_id} {rule.slug}",
         "",
@@ -55,7 +57,7 @@ def finding_text(finding: Finding, label: str, path: Path | None = None) -> str:
 def as_check(judged: Judged) -> checks.CheckMessage:
     """Shape: ``msg`` under 80 characters, ``hint`` is why and what to do instead."""
     finding = judged.finding
-    rule = REGISTRY[finding.rule]
+    rule = registry()[finding.rule]
     kind = checks.Error if rule.id.startswith("E") else checks.Warning
     message = " ".join(finding.what.split())
     return kind(
@@ -68,7 +70,7 @@ def as_check(judged: Judged) -> checks.CheckMessage:
 
 def way_past(finding: Finding) -> str:
     """How to say that it does not matter here."""
-    rule = REGISTRY[finding.rule]
+    rule = registry()[finding.rule]
     if rule.about is Step:
         return 'wrap it: Assured(<the operation>, because="table is empty until launch")'
     if rule.about is Placed:

@@ -1,10 +1,6 @@
 """Floor 4: judgement. This operation, on this server, hurts so; do these instead."""
 
-import importlib
-import pkgutil
-
 from safemigrate.rules.base import (
-    REGISTRY,
     BaselineRead,
     Commands,
     Finding,
@@ -15,17 +11,11 @@ from safemigrate.rules.base import (
     Step,
     Unreadable,
     judge,
+    registry,
     rule,
 )
 
-# Every file here is one rule; importing it registers it. In the order of their ids.
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    importlib.import_module(_module.name)
-for _id in sorted(REGISTRY):
-    REGISTRY[_id] = REGISTRY.pop(_id)
-
 __all__ = [
-    "REGISTRY",
     "BaselineRead",
     "Commands",
     "Finding",
@@ -36,5 +26,6 @@ __all__ = [
     "Step",
     "Unreadable",
     "judge",
+    "registry",
     "rule",
 ]

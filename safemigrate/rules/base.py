@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import migrations
@@ -180,7 +184,20 @@ class Rule:
         )
 
 
-REGISTRY: dict[str, Rule] = {}
+_REGISTRY: dict[str, Rule] = {}
+
+
+@cache
+def registry() -> Mapping[str, Rule]:
+    """
+    Every rule by its id, in order.
+
+    Each file beside this one is a rule or nothing, and is imported only now: at a project's
+    start nothing is judged.
+    """
+    for module in pkgutil.iter_modules(sys.modules[__package__].__path__, f"{__package__}."):
+        importlib.import_module(module.name)
+    return dict(sorted(_REGISTRY.items()))
 
 
 def rule(
@@ -194,7 +211,7 @@ def rule(
 
     def register(function: Judge) -> Judge:
         classes = operation if isinstance(operation, tuple) else (operation,)
-        REGISTRY[id] = Rule(id, slug, function, about, classes)
+        _REGISTRY[id] = Rule(id, slug, function, about, classes)
         return function
 
     return register
@@ -204,7 +221,7 @@ def judge(subject: Subject) -> list[Finding]:
     """Everything the rules have to say about ``subject``; never raises."""
     return [
         finding
-        for known in REGISTRY.values()
+        for known in registry().values()
         if known.covers(subject)
         for finding in _ask(known, subject)
     ]

@@ -36,7 +36,7 @@ def generated_field(step: Step) -> Iterator[Finding]:
 def _stores(step: Step) -> bool:
     op: Any = step.operation
     if isinstance(op, migrations.AddField):
-        return bool(op.field.generated and op.field.db_persist)
+        return bool(getattr(op.field, "db_persist", False))
     old, new = altered(step)
     if not (old.generated or new.generated) or same_column(old, new):
         return False
