@@ -111,12 +111,16 @@ class SafeExecutor(MigrationExecutor):
     def migrate(
         self,
         targets: Any,
-        plan: Plan | None = None,
+        plan: Sequence[tuple[Migration, bool]] | None = None,
         state: ProjectState | None = None,
         fake: bool = False,
         fake_initial: bool = False,
     ) -> ProjectState:
+        # An adopted database has tables in use although it has no history.
+        self._first_install = self._first_install and not fake_initial
         self._note_release(plan)
+        if self.cut and self.cut.held and self.ledger.release:
+            self.ledger.hold(self.cut.held)
         with ExitStack() as stack:
             stack.enter_context(safe_schema_editor(self.connection))
             if self._first_install:
@@ -124,9 +128,13 @@ class SafeExecutor(MigrationExecutor):
                 stack.enter_context(self.backend.bounded(ROW_WAIT))
             return super().migrate(targets, plan, state, fake, fake_initial)
 
-    def _note_release(self, plan: Plan | None) -> None:
+    def _note_release(self, plan: Sequence[Any] | None) -> None:
         """The order of releases is the order in which they came to this database."""
-        if plan == [] and (not self.ledger.release or not self.recorder.has_table()):
+        if (
+            plan is not None
+            and not plan
+            and (not self.ledger.release or not self.recorder.has_table())
+        ):
             return
         self.ledger.ensure_table()
         releases = self.ledger.releases() if self.ledger.release else []
@@ -242,7 +250,7 @@ class SafeExecutor(MigrationExecutor):
         """
         applied = self.recorder.applied_migrations()
         backwards = (migration.app_label, migration.name) in applied
-        state = self._create_project_state()
+        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]
         everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
         for other, _ in everything:
             if other == migration and backwards:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
 from django.db import migrations
@@ -18,10 +18,10 @@ from safemigrate.executor.ledger import Ledger
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
 from safemigrate.facts.settings import Settings
-from safemigrate.operations import BatchedBackfill
+from safemigrate.operations import BatchedBackfill, ContractDrop
 from safemigrate.operations.phases import flat, phase_of_migration, waits_for_rollout
 from safemigrate.planner.cut import Cut, Key, Node, cut
-from safemigrate.planner.footprints import Footprint, footprint
+from safemigrate.planner.footprints import Footprint, footprint, footprint_of
 from safemigrate.planner.gate import Facts, Hold, Seen, why_held
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Gatekeeper:
             if isinstance(operation, migrations.CreateModel)
         }
         waiting = {key for key in keys if waits_for_rollout(self._migration(key))}
-        facts = self._facts() if waiting else None
+        facts = self._facts(waiting) if waiting else None
         for key in keys:
             phase = phase_of_migration(self._migration(key))
             if self.options.phase not in (None, phase):
@@ -97,8 +97,9 @@ class Gatekeeper:
                     f"it is {_article(phase)}, and --phase {self.options.phase} was asked for"
                 )
             elif facts and key in waiting and not self.footprint(key).models() <= new_models:
-                if hold := why_held(self.completes(key), facts):
-                    holds[key] = hold
+                own = [key] if key in facts.brought_by else []
+                hold = why_held([*self.completes(key), *own], facts)
+                holds |= {key: hold} if hold else {}
         return holds
 
     def completes(self, key: Key) -> list[Key]:
@@ -111,13 +112,38 @@ class Gatekeeper:
 
     def backfills_before(self, key: Key) -> Iterator[tuple[Key, BatchedBackfill]]:
         """The backfills that must have ended, by evidence, before the contract ``key``."""
-        own = self.footprint(key)
-        for above in self.loader.graph.forwards_plan(key):
-            if above == key or not self.footprint(above).meets(own):
-                continue
+        before = [k for k in self.loader.graph.forwards_plan(key) if k != key]
+        contracts = [
+            k
+            for k in before
+            if k in self.loader.applied_migrations
+            and phase_of_migration(self._migration(k)) is Phase.CONTRACT
+        ]
+        for above in before:
             for operation in flat(self._migration(above).operations):
-                if isinstance(operation, BatchedBackfill) and operation.where is not None:
+                if not isinstance(operation, BatchedBackfill) or operation.where is None:
+                    continue
+                touched = footprint_of(operation, above[0])
+                if not touched.meets(self.footprint(key)) or self._drops_all(key, operation):
+                    continue
+                # What an earlier contract has completed is over: its columns may be gone.
+                if not any(self.footprint(k).meets(touched) for k in contracts):
                     yield above, operation
+
+    def _drops_all(self, key: Key, backfill: BatchedBackfill) -> bool:
+        """Whether the contract ``key`` drops what ``backfill`` fills, so that nobody needs it."""
+        model = backfill.model_name_lower
+        gone = {
+            operation.name.lower() if operation.name else ""
+            for operation in flat(self._migration(key).operations)
+            if isinstance(operation, ContractDrop) and operation.model_name_lower == model
+        }
+        filled = {name.lower() for name in backfill.values or ()}
+        return "" in gone or (bool(filled) and filled <= gone)
+
+    def _drops_something(self, key: Key) -> bool:
+        operations = flat(self._migration(key).operations)
+        return any(isinstance(operation, ContractDrop) for operation in operations)
 
     def footprint(self, key: Key) -> Footprint:
         if key not in self._footprints:
@@ -129,14 +155,14 @@ class Gatekeeper:
         return {}
 
     def _migration(self, key: Key) -> Migration:
-        return self.loader.graph.nodes[key]
+        return cast(Migration, self.loader.graph.nodes[key])
 
-    def _facts(self) -> Facts:
-        applied: dict[Key, Any] = {
-            key: row.applied for key, row in self.loader.applied_migrations.items()
-        }
+    def _facts(self, waiting: Collection[Key]) -> Facts:
+        rows: Mapping[Key, Any] = self.loader.applied_migrations
+        applied = {key: row.applied for key, row in rows.items()}
         known = self.ledger.exists()
         releases = self.ledger.releases() if known else []
+        brought = self.ledger.brought_by() if known else {}
         release = self.settings.release
         if release and release not in releases:
             releases.append(release)
@@ -150,6 +176,9 @@ class Gatekeeper:
             user=self.backend.user(),
             ignored=self.settings.ignore_sessions,
             asked=self.options.phase is not None,
+            brought_by={
+                key: brought.get(key, release) for key in waiting if self._drops_something(key)
+            },
         )
 
 

@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -35,7 +36,7 @@ def row_model() -> type[models.Model]:
 
     class LedgerRow(models.Model):
         run = models.UUIDField()
-        action = models.CharField(max_length=16)  # run, apply, unapply, fake
+        action = models.CharField(max_length=16)  # run, apply, unapply, fake, hold
         app = models.CharField(max_length=255, default="")
         name = models.CharField(max_length=255, default="")
         phase = models.CharField(max_length=16, default="")
@@ -46,7 +47,7 @@ def row_model() -> type[models.Model]:
         version = models.CharField(max_length=32)
         started = models.DateTimeField()
         duration_ms = models.BigIntegerField(null=True)
-        outcome = models.CharField(max_length=16)  # running, done, failed
+        outcome = models.CharField(max_length=16)  # done, failed, held
         error = models.CharField(max_length=64, default="")  # class and SQLSTATE, never values
 
         class Meta:
@@ -151,6 +152,23 @@ class Ledger:
         ]
         with self.connection.cursor() as cursor:
             cursor.execute(f"INSERT INTO {quote(TABLE)} ({columns}) VALUES ({places})", params)  # noqa: S608
+
+    def hold(self, keys: Iterable[Key]) -> None:
+        """Note which release first came with migrations that wait; what drops needs to know."""
+        if not self.release:
+            return
+        known = self.brought_by()
+        for app, name in keys:
+            if (app, name) not in known:
+                self._write("hold", app=app, name=name, outcome="held")
+
+    def brought_by(self) -> dict[Key, str]:
+        """The release that first came with each migration that was ever held back."""
+        rows = self.rows().filter(action="hold").order_by("-id")
+        return {
+            (app, name): release
+            for app, name, release in rows.values_list("app", "name", "release")
+        }
 
     def releases(self) -> list[str]:
         """Oldest first, as ``migrate`` first saw them here."""

@@ -13,9 +13,14 @@ from safemigrate.backends import backend_for
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+    _Editor = BaseDatabaseSchemaEditor
+else:
+    _Editor = object
 
 
-class SafeSchemaEditorMixin:
+class SafeSchemaEditorMixin(_Editor):
     """Composes with whatever schema editor the connection's engine brings."""
 
     def execute(self, sql: Any, params: Any = ()) -> None:
@@ -25,9 +30,9 @@ class SafeSchemaEditorMixin:
         Each try waits no longer than the executor has set for the session. Inside a
         transaction a refusal ends it, and the executor tries the whole migration again.
         """
-        connection = self.connection  # type: ignore[attr-defined]
-        send = super().execute  # type: ignore[misc]
-        if self.collect_sql or connection.in_atomic_block:  # type: ignore[attr-defined]
+        connection = self.connection
+        send = super().execute
+        if self.collect_sql or connection.in_atomic_block:
             send(sql, params)
             return
         backend = backend_for(connection)
@@ -56,10 +61,10 @@ class SafeSchemaEditorMixin:
                 self.run_deferred_sql()
             except BaseException:
                 self.deferred_sql = []
-                super().__exit__(*sys.exc_info())  # type: ignore[misc]
+                super().__exit__(*sys.exc_info())
                 raise
         self.deferred_sql = []
-        super().__exit__(exc_type, exc_value, traceback)  # type: ignore[misc]
+        super().__exit__(exc_type, exc_value, traceback)
 
 
 def _is_concurrent(sql: Any) -> bool:
@@ -75,7 +80,7 @@ def _composed(base: type) -> type:
 @contextmanager
 def safe_schema_editor(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Inside, ``connection.schema_editor()`` is ours; on this connection object alone."""
-    connection.SchemaEditorClass = _composed(connection.SchemaEditorClass)  # type: ignore[assignment,arg-type]
+    connection.SchemaEditorClass = _composed(connection.SchemaEditorClass)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import django
 from django.core.exceptions import ImproperlyConfigured
@@ -39,11 +39,16 @@ if TYPE_CHECKING:
     from django.db.migrations.migration import Migration
 
 
+def _composed_below(command: Any) -> type[MigrationAutodetector]:
+    """Built on what is installed below us, so that other packages' detectors live on."""
+    return composed(super(_Composing, command).autodetector)
+
+
 class _Composing:
-    @property
-    def autodetector(self) -> type[MigrationAutodetector]:
-        """Built on what is installed below us, so that other packages' detectors live on."""
-        return composed(super().autodetector)  # type: ignore[misc]
+    # A property, because other packages assign Django's attribute after we were imported.
+    autodetector: ClassVar[type[MigrationAutodetector]] = cast(
+        "type[MigrationAutodetector]", property(_composed_below)
+    )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import FieldOperation
 from django.db.migrations.operations.models import IndexOperation
 from django.db.migrations.utils import resolve_relation
+from django.db.models import F, Q
 
 from safemigrate.operations import (
     AddIndexConcurrently,
@@ -156,7 +157,7 @@ def _(operation: migrations.RenameField, app_label: str) -> Footprint:
 def _(operation: FieldOperation, app_label: str) -> Footprint:
     model = operation.model_name.lower()
     own = Touch(app_label, model, operation.name.lower())
-    return _touching(own, *_references(operation.field, app_label, model))
+    return _touching(own, *_references(getattr(operation, "field", None), app_label, model))
 
 
 @_of.register
@@ -172,8 +173,30 @@ def _(operation: StopFilling, app_label: str) -> Footprint:
 
 @_of.register
 def _(operation: BatchedBackfill, app_label: str) -> Footprint:
-    names = [name.lower() for name in operation.values or ()] or [WHOLE]
+    if operation.values is None:
+        names = {WHOLE}
+    else:
+        # What it reads counts as well: a column must not be dropped before it was copied.
+        names = {name.lower() for name in operation.values}
+        names |= _fields_read(operation.where, *operation.values.values())
     return _touching(*(Touch(app_label, operation.model_name_lower, name) for name in names))
+
+
+def _fields_read(*things: Any) -> set[str]:
+    """The fields of the model that conditions and expressions name."""
+    names: set[str] = set()
+    for thing in things:
+        if isinstance(thing, Q):
+            for child in thing.children:
+                if isinstance(child, tuple):
+                    names |= {child[0].partition("__")[0].lower()} | _fields_read(child[1])
+                else:
+                    names |= _fields_read(child)
+        elif isinstance(thing, F):
+            names.add(str(thing.deconstruct()[1][0]).partition("__")[0].lower())
+        elif hasattr(thing, "get_source_expressions"):
+            names |= _fields_read(*thing.get_source_expressions())
+    return names
 
 
 @_of.register(migrations.AddIndex)
@@ -190,7 +213,7 @@ def _(operation: migrations.AddConstraint, app_label: str) -> Footprint:
 @_of.register
 def _(operation: IndexOperation, app_label: str) -> Footprint:
     # RemoveIndex, RenameIndex, RemoveConstraint: their columns are in the state alone.
-    return _touching(Touch(app_label, operation.model_name.lower()))
+    return _touching(Touch(app_label, operation.model_name_lower))
 
 
 def _of_members(operation: Any, app_label: str, thing: Any) -> Footprint:

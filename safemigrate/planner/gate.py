@@ -27,7 +27,9 @@ class Facts:
 
     ``releases``: oldest first, as first seen by ``migrate`` on this database; the running one
     included. ``applied_under``: migration -> release; ``""``: before the first known one.
-    ``asked``: ``--phase`` names this phase: somebody says that the rollout is complete.
+    ``brought_by``: migration that drops something -> the release that first came with it; the
+    releases before that one use what it drops. ``asked``: ``--phase`` names this phase: somebody
+    says that the rollout is complete.
     """
 
     release: str
@@ -37,6 +39,14 @@ class Facts:
     user: str = ""
     ignored: Sequence[str] = field(default=())
     asked: bool = False
+    brought_by: Mapping[Key, str] = field(default_factory=dict)
+
+    def under(self, key: Key) -> str:
+        """The release that ``key`` belongs to."""
+        return self.applied_under.get(key, self.brought_by.get(key, self.release))
+
+    def is_there(self, key: Key) -> bool:
+        return key in self.applied_under or key in self.brought_by
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,11 @@ class Hold:
 
 
 def why_held(completes: Sequence[Key], facts: Facts) -> Hold | None:
-    """Why a migration that completes ``completes`` must wait, or None if it is due."""
+    """
+    Why a migration that completes ``completes`` must wait, or None if it is due.
+
+    A migration that drops something is among them itself, and ``facts.brought_by`` knows it.
+    """
     if reason := _release_reason(completes, facts):
         return Hold(reason)
     if reason := _older_session(completes, facts):
@@ -57,7 +71,7 @@ def why_held(completes: Sequence[Key], facts: Facts) -> Hold | None:
 
 
 def _release_reason(completes: Sequence[Key], facts: Facts) -> str | None:
-    unapplied = [key for key in completes if key not in facts.applied_under]
+    unapplied = [key for key in completes if not facts.is_there(key)]
     if unapplied:
         return _not_an_earlier_release(unapplied[0], facts)
     if not facts.asked:
@@ -67,7 +81,7 @@ def _release_reason(completes: Sequence[Key], facts: Facts) -> str | None:
                 "run migrate --phase contract when the rollout is complete"
             )
         for key in completes:
-            if _age(facts.applied_under[key], facts) >= _age(facts.release, facts):
+            if _age(facts.under(key), facts) >= _age(facts.release, facts):
                 return _not_an_earlier_release(key, facts)
     return None
 
@@ -81,16 +95,16 @@ def _not_an_earlier_release(key: Key, facts: Facts) -> str:
             f"{name} comes first, and no release is set; "
             "run migrate --phase contract when the rollout is complete"
         )
-    under = facts.applied_under.get(key, facts.release)
+    came = "it came" if key in facts.brought_by else f"{name} came"
     return (
-        f"{name} belongs to release {under}, which is the newest; the next release applies this, "
-        "or migrate --phase contract when the rollout is complete"
+        f"{came} with release {facts.under(key)}, and code of the release before may be running; "
+        "the next release applies it, or migrate --phase contract when the rollout is complete"
     )
 
 
 def _older_session(completes: Sequence[Key], facts: Facts) -> str | None:
     """A session that may run code from before the newest of ``completes``."""
-    needed = max((_age(facts.applied_under[key], facts) for key in completes), default=-1)
+    needed = max((_age(facts.under(key), facts) for key in completes), default=-1)
     newest = facts.releases[needed] if needed >= 0 else "the first known one"
     for session in facts.sessions:
         if session.application_name.startswith(OWN_SESSIONS):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 Changes = dict[str, list[Migration]]
+Draft = Any
+"""A migration being made; Django's stubs take its attributes for those of the class."""
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Outcome:
 def rewrite(changes: Changes, context: Context) -> Outcome:
     """Every migration in ``changes``, safe and split; dependencies between them repointed."""
     refusals = [] if context.may_ask else list(_renames(changes, context))
-    split: dict[tuple[str, str], list[tuple[Part, Migration]]] = {}
+    split: dict[tuple[str, str], list[tuple[Part, Draft]]] = {}
     for app_label, app_migrations in changes.items():
         for migration in app_migrations:
             rewritten = [
@@ -161,18 +163,18 @@ def _two_releases(app_label: str, before: Part, after: Part) -> Refusal:
     )
 
 
-def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[Part, Migration]]:
+def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[Part, Draft]]:
     """The migration itself if nothing was rewritten, so that Django's own naming stands."""
     if len(parts) == 1 and parts[0].operations == migration.operations:
         return [(parts[0], migration)]
-    made = []
+    made: list[tuple[Part, Draft]] = []
     for number, part in enumerate(parts, start=1):
         base = _with(migration, _telling(part)).suggest_name()
         story = base if len(parts) == 1 and part.phase is Phase.EXPAND else f"{base}_{part.phase}"
         new = _with(migration, part.operations, name=f"{migration.name}_{number}")
         new.atomic = part.atomic is not False
-        new.suggest_name = lambda story=story: story  # type: ignore[method-assign,misc]
-        new.of_phase = part.phase if len(parts) > 1 else None  # type: ignore[attr-defined]
+        new.suggest_name = lambda story=story: story
+        new.of_phase = part.phase if len(parts) > 1 else None
         made.append((part, new))
     return made
 
@@ -184,20 +186,18 @@ def _telling(part: Part) -> list[Operation]:
     return additions if additions and part.phase is not Phase.CONTRACT else part.sources
 
 
-def _with(migration: Migration, operations: Iterable[Operation], name: str = "") -> Migration:
-    new = type("Migration", (Migration,), {})(name or migration.name, migration.app_label)
+def _with(migration: Migration, operations: Iterable[Operation], name: str = "") -> Draft:
+    new: Draft = type("Migration", (Migration,), {})(name or migration.name, migration.app_label)
     new.operations = list(operations)
     new.initial = migration.initial
     return new
 
 
-def _joined(
-    changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Migration]]]
-) -> Changes:
+def _joined(changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Draft]]]) -> Changes:
     """One line of migrations per app, expands first, and each depending on what it needs."""
     joined: Changes = {}
     for app_label, app_migrations in changes.items():
-        line: list[tuple[Part, Migration]] = []
+        line: list[tuple[Part, Draft]] = []
         for original in app_migrations:
             for part, migration in split[app_label, original.name]:
                 migration.dependencies = [
@@ -219,7 +219,7 @@ def _joined(
 def _repointed(
     dependency: tuple[str, str],
     phase: Phase,
-    split: dict[tuple[str, str], list[tuple[Part, Migration]]],
+    split: dict[tuple[str, str], list[tuple[Part, Draft]]],
 ) -> tuple[str, str]:
     """To the last part of the other migration that runs no later than this phase."""
     parts = split.get((dependency[0], dependency[1]))

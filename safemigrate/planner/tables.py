@@ -41,7 +41,7 @@ def _locks_of(operation: Operation, app_label: str, before: ProjectState) -> Ite
         yield from _table(app_label, operation.old_name_lower, before, LockMode.ACCESS_EXCLUSIVE)
         return
     if isinstance(operation, FieldOperation | IndexOperation):
-        yield from _table(app_label, operation.model_name.lower(), before, _mode(operation))
+        yield from _table(app_label, operation.model_name_lower, before, _mode(operation))
     elif isinstance(operation, ModelOperation):
         yield from _table(app_label, operation.name_lower, before, LockMode.ACCESS_EXCLUSIVE)
     if isinstance(operation, migrations.AddField | migrations.AlterField):
