@@ -1,0 +1,71 @@
+"""E104, E105, E106: what the rows must obey."""
+
+from django.contrib.postgres import operations as contrib
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.db import migrations, models
+from django.db.models import Q
+
+from safemigrate.operations import AddForeignKey
+from tests.rules.asking import adding, altering, ids, on_a_new_table, one
+
+CHECK = models.CheckConstraint(condition=Q(total__gte=0), name="total_positive")
+
+
+class TestCheckConstraint:
+    def test_a_check_is_refused_with_not_valid_and_validate(self):
+        finding = one(migrations.AddConstraint("order", CHECK), "E104")
+        kinds = [type(operation) for operation in finding.instead]
+        assert kinds == [contrib.AddConstraintNotValid, contrib.ValidateConstraint]
+
+    def test_a_type_that_brings_a_check_is_refused(self):
+        assert one(altering("total", models.PositiveIntegerField(null=True)), "E104")
+
+    def test_not_valid_validate_and_a_new_table_are_left_alone(self):
+        assert ids(contrib.AddConstraintNotValid("order", CHECK)) == []
+        assert ids(contrib.ValidateConstraint("order", CHECK.name)) == []
+        assert on_a_new_table(migrations.AddConstraint("order", CHECK)) == []
+        assert ids(migrations.RemoveConstraint("order", CHECK.name)) == []
+
+
+class TestExclusionConstraint:
+    EXCLUSION = ExclusionConstraint(name="no_overlap", expressions=[("total", "=")])
+
+    def test_an_exclusion_on_a_full_table_is_refused_with_steps(self):
+        finding = one(migrations.AddConstraint("order", self.EXCLUSION), "E105")
+        assert finding.instead is None
+        assert finding.steps
+
+    def test_an_exclusion_on_a_new_table_is_left_alone(self):
+        assert on_a_new_table(migrations.AddConstraint("order", self.EXCLUSION)) == []
+
+
+class TestForeignKey:
+    def test_a_new_foreign_key_is_refused_with_the_chain(self):
+        key = models.ForeignKey("shop.Shop", models.CASCADE, null=True)
+        finding = one(adding(key), "E106")
+        assert isinstance(finding.instead.operations()[-1], AddForeignKey)
+        assert "shop.shop" in finding.why
+
+    def test_a_one_to_one_is_a_foreign_key_and_unique(self):
+        key = models.OneToOneField("shop.Shop", models.CASCADE, null=True)
+        assert ids(adding(key)) == ["E103", "E106"]
+
+    def test_a_foreign_key_that_points_elsewhere_is_refused(self):
+        assert one(altering("customer", models.ForeignKey("shop.Shop", models.CASCADE)), "E106")
+
+    def test_an_integer_that_becomes_a_foreign_key_of_the_same_type_is_one_hazard(self):
+        # The column's name changes with it, so it must be kept for this to be one.
+        key = models.ForeignKey("shop.Shop", models.CASCADE, null=True, db_column="shop_id")
+        assert one(altering("shop_id", key), "E106")
+
+    def test_a_foreign_key_that_changes_in_the_code_alone_is_left_alone(self):
+        for same in (
+            models.ForeignKey("shop.Customer", models.PROTECT),
+            models.ForeignKey("shop.Customer", models.CASCADE, related_name="orders"),
+        ):
+            assert ids(altering("customer", same)) == []
+
+    def test_a_constraint_dropped_or_a_many_to_many_is_left_alone(self):
+        loose = models.ForeignKey("shop.Customer", models.CASCADE, db_constraint=False)
+        assert ids(altering("customer", loose)) == []
+        assert ids(adding(models.ManyToManyField("shop.Shop"))) == []

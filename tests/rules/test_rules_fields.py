@@ -1,0 +1,214 @@
+"""E107 to E111, E113, E115, E117, E121: columns."""
+
+import uuid
+
+import pytest
+from django.contrib.postgres.functions import RandomUUID
+from django.db import migrations, models
+from django.db.models import F
+from django.utils import timezone
+
+from safemigrate.facts.phases import Phase
+from safemigrate.operations import (
+    BatchedBackfill,
+    ContractDrop,
+    DropDatabaseDefault,
+    ExpandField,
+    MakeFieldIgnorable,
+    SetNotNull,
+)
+from safemigrate.operations.phases import flat, phase_of
+from tests.rules.asking import adding, altering, ask, ids, on_a_new_table, one
+
+
+def phases(finding):
+    """Every operation stands in its own phase."""
+    for phase in Phase:
+        assert {phase_of(o) for o in flat(finding.instead.of(phase))} <= {phase}
+    return [type(o) for o in flat(finding.instead.operations())]
+
+
+class TestRequiredField:
+    def test_a_required_field_is_refused_with_expand_and_contract(self):
+        finding = one(adding(models.BooleanField(default=False)), "E107")
+        assert phases(finding) == [ExpandField, DropDatabaseDefault]
+
+    def test_an_empty_text_that_django_fills_in_is_required_too(self):
+        assert one(adding(models.CharField(max_length=5, blank=True)), "E107")
+
+    def test_without_any_default_there_are_steps(self):
+        assert one(adding(models.IntegerField()), "E107").steps
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            models.IntegerField(null=True),
+            models.IntegerField(null=True, default=3),
+            models.IntegerField(db_default=3),
+            models.ManyToManyField("shop.Shop"),
+        ],
+    )
+    def test_a_field_that_old_code_can_leave_out_is_left_alone(self, field):
+        assert ids(adding(field)) == []
+
+    def test_a_required_field_of_a_new_table_is_left_alone(self):
+        assert on_a_new_table(adding(models.BooleanField(default=False))) == []
+
+
+class TestFrozenDefault:
+    @pytest.mark.parametrize("default", [uuid.uuid4, timezone.now, lambda: 1])
+    def test_a_callable_default_is_refused(self, default):
+        found = ask(adding(models.TextField(default=default, null=True)))
+        assert [finding.rule for finding in found] == ["E108"]
+        assert BatchedBackfill in phases(found[0])
+
+    def test_a_time_of_creation_is_one_for_all_rows(self):
+        assert ids(adding(models.DateTimeField(auto_now_add=True, null=True))) == ["E108"]
+
+    def test_a_volatile_database_default_rewrites_the_table(self):
+        finding = one(adding(models.UUIDField(db_default=RandomUUID())), "E108")
+        assert "rewrites" in finding.what
+
+    def test_required_and_frozen_are_two_hazards(self):
+        assert ids(adding(models.UUIDField(default=uuid.uuid4))) == ["E107", "E108"]
+
+    @pytest.mark.parametrize("default", [dict, list])
+    def test_an_empty_container_is_the_same_for_all_rows_anyway(self, default):
+        assert ids(adding(models.JSONField(default=default, null=True))) == []
+
+
+class TestNotNull:
+    def test_not_null_with_a_default_is_refused_with_fill_and_contract(self):
+        finding = one(altering("total", models.IntegerField(default=0)), "E109")
+        assert phases(finding) == [BatchedBackfill, SetNotNull]
+        assert finding.instead.backfill[0].keep_filled
+
+    def test_not_null_without_a_default_has_steps(self):
+        assert one(altering("total", models.IntegerField()), "E109").steps
+
+    def test_null_allowed_is_left_alone(self):
+        assert ids(altering("number", models.CharField(max_length=20, null=True))) == []
+
+
+class TestColumnType:
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("total", models.BigIntegerField(null=True)),
+            ("number", models.CharField(max_length=10)),
+            ("note", models.CharField(max_length=10, null=True)),
+            ("price", models.DecimalField(max_digits=8, decimal_places=3)),
+            ("price", models.DecimalField(max_digits=7, decimal_places=2)),
+            ("number", models.CharField(max_length=20, db_collation="C")),
+            ("number", models.IntegerField()),
+        ],
+    )
+    def test_a_change_that_rewrites_is_refused(self, name, field):
+        assert one(altering(name, field), "E110").steps
+
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("number", models.CharField(max_length=30)),
+            ("number", models.CharField()),
+            ("number", models.TextField()),
+            ("number", models.SlugField(max_length=20, db_index=False)),
+            ("price", models.DecimalField(max_digits=9, decimal_places=2)),
+            ("total", models.IntegerField(null=True, choices=[(1, "one")], verbose_name="sum")),
+            ("total", models.IntegerField(null=True, db_comment="said to the database")),
+        ],
+    )
+    def test_a_change_of_the_catalogue_alone_is_left_alone(self, name, field):
+        assert ids(altering(name, field)) == []
+
+    def test_the_like_index_of_an_indexed_text_is_not_free(self):
+        wider = models.CharField(max_length=80, db_index=True)
+        assert ids(altering("email", wider, "customer")) == []
+        assert ids(altering("email", models.TextField(db_index=True), "customer")) == ["E110"]
+
+    def test_a_primary_key_made_smaller_is_refused(self):
+        assert ids(altering("id", models.AutoField(primary_key=True))) == ["E110"]
+
+    def test_a_type_that_cannot_be_told_is_refused(self):
+        class Odd(models.Field):
+            def __init__(self, *args, size=1, **kwargs):
+                self.size = size
+                super().__init__(*args, **kwargs)
+
+            def deconstruct(self):
+                name, path, args, kwargs = super().deconstruct()
+                return name, path, args, {**kwargs, "size": self.size}
+
+            def db_type(self, connection):
+                raise RuntimeError("wants a server")
+
+        assert ids(altering("number", Odd(size=2))) == ["E110"]
+
+    def test_without_a_connection_what_differs_is_refused(self):
+        bigger = altering("number", models.CharField(max_length=30))
+        assert ids(bigger, connection=None) == ["E110"]
+
+
+class TestRenameField:
+    def test_a_rename_is_refused_with_the_deployments_in_order(self):
+        finding = one(migrations.RenameField("order", "total", "amount"), "E111")
+        assert 'db_column="total"' in finding.steps[0]
+
+    def test_another_db_column_is_a_rename(self):
+        assert one(altering("total", models.IntegerField(null=True, db_column="t")), "E111")
+
+    def test_a_many_to_many_field_names_its_table(self):
+        assert one(migrations.RenameField("order", "tags", "labels"), "E111")
+
+    def test_a_rename_in_the_code_alone_is_left_alone(self):
+        assert ids(migrations.RenameField("order", "named", "called")) == []
+        kept = models.IntegerField(null=True, db_column="total")
+        assert ids(altering("total", kept)) == []
+
+
+class TestRemoveField:
+    def test_a_removed_field_is_refused_with_expand_and_drop(self):
+        finding = one(migrations.RemoveField("order", "number"), "E113")
+        assert phases(finding) == [MakeFieldIgnorable, ContractDrop]
+
+    def test_a_field_that_new_code_can_leave_out_needs_the_drop_alone(self):
+        assert phases(one(migrations.RemoveField("order", "total"), "E113")) == [ContractDrop]
+
+    def test_a_contract_drop_and_a_new_table_are_left_alone(self):
+        assert ids(ContractDrop("order", "total")) == []
+        assert on_a_new_table(migrations.RemoveField("order", "total")) == []
+
+
+class TestGeneratedField:
+    def field(self, persist=True):
+        return models.GeneratedField(
+            expression=F("total") * 2, output_field=models.IntegerField(), db_persist=persist
+        )
+
+    def test_a_stored_one_is_refused(self):
+        assert one(adding(self.field()), "E115").steps
+
+    def test_a_virtual_one_and_a_new_table_are_left_alone(self):
+        assert ids(adding(self.field(persist=False))) == []
+        assert on_a_new_table(adding(self.field())) == []
+
+
+class TestPrimaryKey:
+    def test_a_new_primary_key_is_refused(self):
+        new = models.UUIDField(primary_key=True, default=uuid.uuid4)
+        assert "E117" in ids(adding(new))
+        assert "E117" in ids(altering("number", models.CharField(max_length=20, primary_key=True)))
+
+    def test_the_same_primary_key_is_left_alone(self):
+        same = models.BigAutoField(primary_key=True, verbose_name="number")
+        assert ids(altering("id", same)) == []
+
+
+class TestDropDefault:
+    def test_a_database_default_that_goes_is_refused_with_the_contract(self):
+        finding = one(altering("status", models.IntegerField()), "E121")
+        assert phases(finding) == [DropDatabaseDefault]
+
+    def test_another_database_default_is_left_alone(self):
+        assert ids(altering("status", models.IntegerField(db_default=2))) == []
+        assert ids(altering("total", models.IntegerField(null=True, db_default=2))) == []

@@ -1,0 +1,81 @@
+"""E112, E114, E118, E119, E120: tables, and what nobody can read."""
+
+from django.db import migrations, models
+from django.db.migrations.operations.base import Operation
+
+from safemigrate.operations import ContractDrop, MakeModelIgnorable
+from tests.rules.asking import ids, on_a_new_table, one
+
+
+class TestRenameModel:
+    def test_a_renamed_model_is_refused_with_the_table_to_keep(self):
+        finding = one(migrations.RenameModel("Order", "Purchase"), "E112")
+        assert 'db_table = "shop_order"' in finding.steps[0]
+
+    def test_another_table_name_is_refused(self):
+        assert one(migrations.AlterModelTable("order", "orders"), "E112")
+
+    def test_a_rename_that_keeps_the_table_is_left_alone(self):
+        assert ids(migrations.RenameModel("Kept", "Renamed")) == []
+        assert ids(migrations.AlterModelTable("order", "shop_order")) == []
+
+
+class TestDeleteModel:
+    def test_a_deleted_model_is_refused_with_expand_and_drop(self):
+        finding = one(migrations.DeleteModel("Order"), "E114")
+        kinds = [type(o) for o in finding.instead.operations()]
+        assert kinds == [MakeModelIgnorable, ContractDrop]
+
+    def test_a_proxy_an_unmanaged_and_a_new_model_are_left_alone(self):
+        assert ids(migrations.DeleteModel("Seen")) == []
+        assert ids(migrations.DeleteModel("Elsewhere")) == []
+        assert on_a_new_table(migrations.DeleteModel("Order")) == []
+
+
+class TestOrderWithRespectTo:
+    def test_an_order_that_comes_is_refused(self):
+        assert one(migrations.AlterOrderWithRespectTo("order", "customer"), "E118")
+
+    def test_no_order_before_and_none_after_is_left_alone(self):
+        assert ids(migrations.AlterOrderWithRespectTo("order", None)) == []
+
+
+class TestRawSql:
+    def test_sql_cannot_be_judged_yet(self):
+        assert "Assured" in one(migrations.RunSQL("VACUUM"), "E119").steps[-1]
+
+    def test_no_sql_is_left_alone(self):
+        assert ids(migrations.RunSQL(migrations.RunSQL.noop)) == []
+
+
+class TestUnknownOperation:
+    def test_an_operation_of_ones_own_is_refused(self):
+        class Own(Operation):
+            def database_forwards(self, *args):
+                """Anything."""
+
+        assert one(Own(), "E120")
+
+    def test_a_stock_operation_with_its_own_database_half_is_unknown(self):
+        class Own(migrations.AddField):
+            def database_forwards(self, *args):
+                """Anything."""
+
+        assert ids(Own("order", "fresh", models.IntegerField(null=True))) == ["E120"]
+
+    def test_a_constraint_of_an_unknown_class_is_refused(self):
+        class Own(models.BaseConstraint):
+            pass
+
+        assert ids(migrations.AddConstraint("order", Own(name="own"))) == ["E120"]
+
+    def test_what_touches_no_table_in_use_is_left_alone(self):
+        for harmless in (
+            migrations.CreateModel("Fresh", [("id", models.AutoField(primary_key=True))]),
+            migrations.AlterModelOptions("order", {"ordering": ["total"]}),
+            migrations.AlterModelManagers("order", []),
+            migrations.AlterModelTableComment("order", "said to the database"),
+            migrations.RenameIndex("order", new_name="b", old_name="a"),
+            migrations.RunPython(migrations.RunPython.noop),
+        ):
+            assert ids(harmless) == [], harmless
