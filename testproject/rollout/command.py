@@ -34,9 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "--orders", type=_positive(int), default=1_000_000, help="rows to begin with"
     )
     words.add_argument("--seconds", type=_positive(float), default=8, help="length of a window")
-    words.add_argument(
-        "--rate", type=_positive(float), default=60, help="requests per second of a release"
-    )
+    words.add_argument("--rate", type=_positive(float), default=60, help="requests per second")
     words.add_argument(
         "--hold-transaction",
         type=float,

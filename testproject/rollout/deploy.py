@@ -14,7 +14,7 @@ from testproject import releases
 from testproject.rollout import final, trees
 from testproject.rollout.manage import RolloutError, environment, manage
 from testproject.rollout.seed import Host
-from testproject.rollout.traffic import THREADS, Traffic
+from testproject.rollout.traffic import PROCESSES, THREADS, Traffic
 from testproject.rollout.windows import Command, Fill, Run, Window
 
 FLAVOURS = {"plain": "plain Django", "safemigrate": "safemigrate"}
@@ -34,12 +34,11 @@ class Plan:
     seconds: float
     rate: float
     hold_seconds: float
-    processes: int = 2
 
     @property
     def quiet_seconds(self) -> float:
         """Return how long to watch before the first migrate: about as long as that will take."""
-        return max(self.seconds, self.hold_seconds + 5 + self.orders / 100_000)
+        return max(self.seconds, self.hold_seconds + 5 + self.orders / 30_000)
 
 
 @dataclass
@@ -70,8 +69,7 @@ class Rollout:
                 self.folder / "records",
                 orders=self.plan.orders,
                 rate=self.plan.rate,
-                processes=self.plan.processes,
-                first_slot=number * self.plan.processes * THREADS,
+                first_slot=number * PROCESSES * THREADS,
             )
         try:
             for traffic in self.traffic.values():
@@ -79,14 +77,15 @@ class Rollout:
             self._deploy()
         finally:
             for traffic in self.traffic.values():
-                traffic.stop()
+                traffic.stop_all()
         self.run.requests = [r for traffic in self.traffic.values() for r in traffic.requests()]
         with self.host.connect(self.database) as connection:
             self.run.remarks = final.remarks(connection)
         return self.run
 
     def _deploy(self) -> None:
-        self.traffic["r1"].go()
+        for _ in range(PROCESSES):
+            self.traffic["r1"].go()
         with self.window("r1, no migration", "r1"):
             time.sleep(self.plan.quiet_seconds)
         for old, new in (("r1", "r2"), ("r2", "r3")):
@@ -94,9 +93,9 @@ class Rollout:
                 command = self._migrate(new)
             self.run.windows[-1].fill = fill_of(command.output)
             with self.window(f"{old} and {new}", old, new):
-                self.traffic[new].go()
+                self._replace_one(old, new)
                 time.sleep(self.plan.seconds)
-            self.traffic[old].stop()
+                self._replace_one(old, new)
             with self.window(f"{new} alone", new):
                 time.sleep(self.plan.seconds)
 
@@ -107,6 +106,11 @@ class Rollout:
         yield
         window = Window(name, running, began, time.monotonic(), migrating)
         self.run.windows.append(window)
+
+    def _replace_one(self, old: str, new: str) -> None:
+        """Start a process of the new release, then end one of the old: the load stays the same."""
+        self.traffic[new].go()
+        self.traffic[old].stop()
 
     def _migrate(self, release: str) -> Command:
         """Run migrate as a deploy does; a reader's transaction may be open meanwhile."""

@@ -15,6 +15,7 @@ from testproject.rollout.windows import Request
 READY_SECONDS = 120
 STOP_SECONDS = 90
 
+PROCESSES = 2  # per release
 THREADS = 8  # per process: as many requests may hang at once before others queue behind them
 
 
@@ -32,18 +33,18 @@ class Traffic:
     folder: Path
     orders: int
     rate: float
-    processes: int = 2
     first_slot: int = 0
-    _running: list[subprocess.Popen[str]] = field(default_factory=list)
+    _waiting: list[subprocess.Popen[str]] = field(default_factory=list)
+    _sending: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for number in range(self.processes):
+        for number in range(PROCESSES):
             words = [sys.executable, "-m", "testproject.rollout.worker"]
             words += ["--record", str(self._record(number)), "--orders", str(self.orders)]
-            words += ["--rate", str(self.rate / self.processes), "--threads", str(THREADS)]
+            words += ["--rate", str(self.rate / PROCESSES), "--threads", str(THREADS)]
             words += ["--slot", str(self.first_slot + number * THREADS)]
-            self._running.append(
+            self._waiting.append(
                 subprocess.Popen(
                     words,
                     cwd=REPOSITORY,
@@ -53,33 +54,34 @@ class Traffic:
                     text=True,
                 )
             )
-        for process in self._running:
+        for process in self._waiting:
             self._expect("imported", process)
 
     def go(self) -> None:
-        """Let them connect, warm up and send; return when all do."""
-        for process in self._running:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            self._expect("ready", process)
+        """Let the next process connect, warm up and send; return when it does."""
+        process = self._waiting.pop(0)
+        self._sending.append(process)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        self._expect("ready", process)
 
     def stop(self) -> None:
-        """Let each request under way end, then the processes."""
-        for process in self._running:
+        """Let the requests of the oldest process end, then the process."""
+        _end(self._sending.pop(0))
+
+    def stop_all(self) -> None:
+        """End what is left, whether it sends or waits."""
+        left = self._sending + self._waiting
+        for process in left:  # all at once, then each in turn
             process.stdin.close()
-        for process in self._running:
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            process.stdout.close()
-        self._running.clear()
+        for process in left:
+            _end(process)
+        self._sending, self._waiting = [], []
 
     def requests(self) -> list[Request]:
         """Return what was recorded, in the order it was due."""
         found: list[Request] = []
-        for number in range(self.processes):
+        for number in range(PROCESSES):
             record = self._record(number)
             if record.exists():
                 lines = record.read_text().splitlines()
@@ -95,8 +97,17 @@ class Traffic:
             answered = selector.select(READY_SECONDS)
         said = process.stdout.readline().strip() if answered else "nothing"
         if said != word:
-            self.stop()
             raise RolloutError(
                 f"A process of {self.release} should have said {word!r} within "
                 f"{READY_SECONDS} s and said {said!r}. Its error output is above."
             )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()

@@ -151,9 +151,16 @@ class Run:
 
     def worst_ms(self, *, migrating: bool) -> float:
         """Return the longest wait while a migrate ran, or in the quiet window before the first."""
-        windows = [w for w in self.windows if w.migrating] if migrating else self.windows[:1]
+        windows = self._compared(migrating=migrating)
         waits = [felt(self.requests, w, release) for w in windows for release in w.releases]
         return max((wait.worst_ms for wait in waits if wait.requests), default=math.nan)
+
+    def seconds(self, *, migrating: bool) -> float:
+        """Return how long ``worst_ms`` looked: the worst of more requests is worse by chance."""
+        return sum(window.seconds for window in self._compared(migrating=migrating))
+
+    def _compared(self, *, migrating: bool) -> list[Window]:
+        return [w for w in self.windows if w.migrating] if migrating else self.windows[:1]
 
     @property
     def ratio(self) -> float:
@@ -181,7 +188,8 @@ def verdict(run: Run, plain: Run | None = None) -> list[Point]:
         ),
         Point(
             f"worst wait while migrating within {NOISE:g} x the quiet one",
-            f"{run.ratio:.2f} x ({busy:.0f} ms against {quiet:.0f} ms)",
+            f"{run.ratio:.2f} x ({busy:.0f} ms in {run.seconds(migrating=True):.0f} s against "
+            f"{quiet:.0f} ms in {run.seconds(migrating=False):.0f} s)",
             run.ratio <= NOISE,
         ),
         Point(
