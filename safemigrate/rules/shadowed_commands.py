@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 from safemigrate.rules.base import Commands, Finding, rule
 
-_MIXINS = {"makemigrations": "MakeMigrationsMixin", "migrate": "MigrateMixin"}
+_MIXINS = {
+    "makemigrations": "MakeMigrationsMixin",
+    "migrate": "MigrateMixin",
+    "squashmigrations": "WriterMixin",
+}
 
 
 @rule("E301", "shadowed-commands", about=Commands)
@@ -14,7 +18,7 @@ def shadowed_commands(commands: Commands) -> Iterator[Finding]:
     """Another app's command hides ours, so nothing is held back or rewritten."""
     for command in commands.without_ours:
         app = commands.app_of[command]
-        mixin = _MIXINS.get(command, "MakeMigrationsMixin")
+        mixin = _MIXINS[command]
         yield Finding(
             what=f"The command {command} comes from {app[:32]}, not from safemigrate.",
             why=(
@@ -24,8 +28,8 @@ def shadowed_commands(commands: Commands) -> Iterator[Finding]:
             ),
             steps=(
                 f'Move "safemigrate" before "{app}" in INSTALLED_APPS.',
-                f"If you need both, write a command in an app that stands first: from "
-                f"safemigrate.management.mixins import {mixin}; "
-                f"class Command({mixin}, Their): pass.",
+                "If you need both, write the command in an app that stands first, with "
+                f"{mixin} of safemigrate.management.mixins on top of theirs:",
+                f"class Command({mixin}, Their): pass",
             ),
         )

@@ -1,0 +1,393 @@
+"""E301, E302, E303, E304, W401, W402, the baseline, and everything that fails closed."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from django.core import checks as django_checks
+from django.core.management import CommandError, call_command
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError
+from django.db.migrations.loader import MigrationLoader
+from django.test import override_settings
+from django.utils import timezone
+
+from safemigrate import baseline as baselines
+from safemigrate import checks, judge
+
+BAD_INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
+GOOD = 'migrations.AddField("order", "ok", models.IntegerField(null=True)),'
+
+
+def say(*args):
+    out = StringIO()
+    call_command("safemigrate", *args, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """How often the migrations were loaded."""
+    seen = []
+    original = MigrationLoader.load_disk
+
+    def load_disk(self):
+        seen.append(self)
+        return original(self)
+
+    monkeypatch.setattr(MigrationLoader, "load_disk", load_disk)
+    return seen
+
+
+class TestShadowedCommands:
+    @pytest.fixture
+    def shadow(self, project, monkeypatch):
+        """An app before ours with a ``migrate`` of its own."""
+
+        def install(text):
+            commands = project.folder / project.label / "management/commands"
+            commands.mkdir(parents=True)
+            (commands.parent / "__init__.py").touch()
+            (commands / "__init__.py").touch()
+            (commands / "migrate.py").write_text(text)
+            return override_settings(INSTALLED_APPS=[project.label, "safemigrate"])
+
+        return install
+
+    def test_ours_alone_is_left_alone(self, project):
+        assert checks.check_commands() == []
+
+    def test_a_command_that_hides_ours_is_refused(self, project, shadow):
+        from django.core.management import get_commands
+
+        stock = (
+            "from django.core.management.commands.migrate import Command as C\n"
+            "class Command(C): pass"
+        )
+        with shadow(stock):
+            get_commands.cache_clear()
+            (message,) = checks.check_commands()
+        get_commands.cache_clear()
+        assert message.id == "safemigrate.E301"
+        assert f'Move "safemigrate" before "{project.label}"' in message.hint
+        assert "class Command(MigrateMixin, Their)" in message.hint
+
+    def test_a_command_composed_with_ours_is_left_alone(self, project, shadow):
+        from django.core.management import get_commands
+
+        ours = (
+            "from safemigrate.management.mixins import MigrateMixin\n"
+            "from django.core.management.commands.migrate import Command as C\n"
+            "class Command(MigrateMixin, C): pass"
+        )
+        with shadow(ours):
+            get_commands.cache_clear()
+            assert checks.check_commands() == []
+        get_commands.cache_clear()
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("value", "told"),
+        [
+            ({"RELEASES": "r1"}, 'Did you mean "RELEASE"?'),
+            ({"HELD_TOO_LONG": 3}, "datetime.timedelta"),
+            ("nope", "django-safemigrate"),
+            (None, "Make it a dict"),
+        ],
+    )
+    def test_what_nobody_understands_is_refused_by_name(self, project, value, told):
+        with override_settings(SAFEMIGRATE=value):
+            (message,) = checks.check_settings()
+            assert message.id == "safemigrate.E302"
+            assert told in message.hint
+            project.migration("0002_bad", BAD_INDEX)
+            assert project.checked() == [("E101", f"{project.label}.0002_bad")]
+
+    def test_right_settings_are_left_alone(self, project):
+        with override_settings(SAFEMIGRATE={"RELEASE": "r1"}):
+            assert checks.check_settings() == []
+
+
+class TestUnreadableMigration:
+    @pytest.mark.parametrize(
+        "text", ["import nothing_of_this_name", "def broken(:", "x = 1", "raise RuntimeError('no')"]
+    )
+    def test_a_file_that_cannot_be_loaded_is_named(self, project, text):
+        project.write("0002_broken", text)
+        assert project.found() == [("0002_broken", "E303")]
+        assert project.checked() == [("E303", f"{project.label}.0002_broken")]
+
+    def test_a_dependency_that_is_not_there_is_told(self, project):
+        project.migration("0002_lost", GOOD, after="0001_gone")
+        (found,) = judge.judge_project()
+        assert found.finding.rule == "E303"
+        assert "0001_gone" in found.finding.why
+
+    def test_two_last_migrations_are_told_and_still_judged(self, project):
+        project.migration("0002_left", GOOD)
+        project.migration("0002_right", BAD_INDEX)
+        assert project.found() == [("", "E303"), ("0002_right", "E101")]
+
+    def test_an_operation_that_does_not_fit_is_told(self, project):
+        project.migration("0002_lost", 'migrations.RemoveField("order", "never_there"),')
+        assert "E303" in [rule for _, rule in project.found()]
+
+    def test_it_is_no_part_of_a_baseline(self, project):
+        project.write("0002_broken", "x = 1")
+        with pytest.raises(CommandError, match="not everything can be judged"):
+            say("baseline")
+        assert not project.baseline.exists()
+
+
+class TestBaseline:
+    @pytest.fixture(autouse=True)
+    def _bad(self, project):
+        project.migration("0002_bad", BAD_INDEX)
+
+    def test_what_was_there_is_exempt_and_nothing_is_loaded(self, project, loads):
+        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
+        say("baseline")
+        loads.clear()
+        assert project.checked() == []
+        assert loads == []
+
+    def test_it_is_sorted_and_written_the_same_twice(self, project):
+        say("baseline")
+        first = project.baseline.read_text()
+        say("baseline")
+        assert project.baseline.read_text() == first
+        assert json.loads(first)["migrations"][f"{project.label}.0002_bad"]["rules"] == ["E101"]
+        assert "up to date" in say("baseline", "--check")
+
+    def test_what_comes_later_is_refused(self, project):
+        say("baseline")
+        project.migration("0003_worse", BAD_INDEX.replace('"i"', '"j"'), after="0002_bad")
+        assert project.checked() == [("E101", f"{project.label}.0003_worse")]
+        with pytest.raises(CommandError, match="not up to date"):
+            say("baseline", "--check")
+
+    def test_another_rule_in_the_same_migration_is_refused(self, project):
+        """Exempt is the pair of migration and rule, nothing wider."""
+        say("baseline")
+        project.migration("0002_bad", BAD_INDEX + 'migrations.RunSQL("VACUUM"),')
+        assert project.checked() == [("E119", f"{project.label}.0002_bad")]
+
+    def test_a_rule_taken_out_by_hand_is_refused_again(self, project):
+        say("baseline")
+        project.baseline.write_text(project.baseline.read_text().replace('["E101"]', "[]"))
+        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
+
+    def test_one_made_for_another_server_exempts_only_what_it_lists(self, project):
+        """Made on SQLite it lists nothing, and must not pass for a verdict on PostgreSQL."""
+        say("baseline", "--database", "lite")
+        assert '"rules": []' in project.baseline.read_text()
+        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{",
+            "[]",
+            '{"version": 2, "migrations": {}}',
+            '{"version": 1}',
+            '{"version": 1, "migrations": {"shop.0002_bad": ["E101"]}}',
+            '{"version": 1, "migrations": {"shop.0002_bad": {"rules": [1], "seen": ""}}}',
+            "<<<<<<< HEAD\n{}",
+        ],
+    )
+    def test_a_damaged_one_exempts_nothing(self, project, text):
+        project.baseline.write_text(text)
+        assert project.checked() == [
+            ("E304", None),
+            ("E101", f"{project.label}.0002_bad"),
+        ]
+        with pytest.raises(CommandError, match="cannot be read"):
+            say("lint")
+
+    def test_a_folder_in_its_place_exempts_nothing(self, project):
+        project.baseline.mkdir()
+        assert [id for id, _ in project.checked()] == ["E304", "E101"]
+
+    def test_a_squash_is_exempt_from_what_it_replaces_is_exempt_from(self, project):
+        say("baseline")
+        replaces = f"replaces = {[(project.label, '0002_bad')]!r}"
+        project.migration("0002_squashed", BAD_INDEX, more=replaces)
+        assert project.checked() == []
+
+    def test_a_folder_that_is_not_there_is_told(self, project):
+        with (
+            override_settings(SAFEMIGRATE={"BASELINE": "no/such/folder.json"}),
+            pytest.raises(CommandError, match="cannot be written"),
+        ):
+            say("baseline")
+
+
+class TestStaleBaseline:
+    def test_a_migration_that_is_gone_is_a_warning(self, project):
+        extra = project.migration("0002_gone", GOOD)
+        say("baseline")
+        extra.unlink()
+        assert project.checked() == [("W402", None)]
+        say("baseline")
+        assert project.checked() == []
+
+
+class TestHeldContract:
+    def held(self, monkeypatch, days):
+        from safemigrate.executor import status
+
+        since = None if days is None else timezone.now() - timedelta(days=days)
+        one = SimpleNamespace(key=("shop", "0003_drop"), reason="release r1 runs", since=since)
+        monkeypatch.setattr(status, "held", lambda connection: [one])
+        return checks.check_held(databases=["default"])
+
+    def test_one_held_too_long_is_a_warning(self, project, monkeypatch):
+        (message,) = self.held(monkeypatch, 15)
+        assert message.id == "safemigrate.W401"
+        assert message.obj == "shop.0003_drop"
+        assert "release r1 runs" in message.hint
+
+    @pytest.mark.parametrize("days", [13, None])
+    def test_one_held_for_a_while_is_left_alone(self, project, monkeypatch, days):
+        assert self.held(monkeypatch, days) == []
+
+    def test_without_a_database_nothing_is_asked(self, project):
+        assert checks.check_held(databases=None) == []
+
+
+class TestJudging:
+    def test_a_verdict_is_remembered_by_content(self, project, loads):
+        project.migration("0002_bad", BAD_INDEX)
+        first = project.checked()
+        loads.clear()
+        assert project.checked() == first == [("E101", f"{project.label}.0002_bad")]
+        assert loads == []
+        project.migration("0002_bad", GOOD)
+        assert project.checked() == []
+
+    def test_a_verdict_that_others_could_have_planted_is_not_believed(self, project, loads):
+        project.migration("0002_bad", BAD_INDEX)
+        project.checked()
+        checks.cache_file().chmod(0o666)
+        loads.clear()
+        project.checked()
+        assert len(loads) == 1
+        checks.cache_file().parent.chmod(0o777)
+        assert checks.cache_file() is None
+        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
+
+    @pytest.mark.parametrize("text", ["", "[]", "null", '{"key": 1}'])
+    def test_a_damaged_cache_is_no_cache(self, project, text):
+        project.migration("0002_bad", BAD_INDEX)
+        checks.cache_file().write_text(text)
+        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
+
+    def test_a_model_made_and_renamed_in_the_same_migration_is_new(self, project):
+        project.migration(
+            "0002_new",
+            'migrations.CreateModel("A", [("id", models.BigAutoField(primary_key=True))]),'
+            'migrations.RenameModel("A", "B"),'
+            'migrations.AddField("b", "n", models.IntegerField(unique=True)),',
+        )
+        assert project.found() == []
+
+    def test_the_database_half_is_judged_and_the_state_half_is_not(self, project):
+        project.migration(
+            "0002_half",
+            f"migrations.SeparateDatabaseAndState(state_operations=[{BAD_INDEX}]),",
+        )
+        assert project.found() == []
+        project.migration(
+            "0002_half",
+            f"migrations.SeparateDatabaseAndState(database_operations=[{BAD_INDEX}]),",
+        )
+        assert project.found() == [("0002_half", "E101")]
+
+    def test_other_packages_are_counted_and_left_alone(self, project):
+        whole = judge.judgement()
+        assert whole.migrations == 1
+        assert whole.third_party >= 2
+
+    def test_chosen_apps_and_migrations_only(self, project):
+        project.migration("0002_bad", BAD_INDEX)
+        assert project.found(apps=["other"]) == []
+        assert project.found(only=[f"{project.label}.0001_initial"]) == []
+        assert len(project.found(only=[f"{project.label}.0002_bad"])) == 1
+
+    def test_a_field_that_asks_the_database_is_refused_the_answer(self, project):
+        connection = judge._mute(judge.judging_connection())
+        with pytest.raises(DatabaseError, match="must not ask"):
+            connection.cursor()
+
+    def test_the_whole_check_framework_shows_it(self, project):
+        project.migration("0002_bad", BAD_INDEX)
+        project.forget()
+        checks.register_all()
+        found = django_checks.run_checks(tags=["safemigrate"])
+        assert [message.id for message in found] == ["safemigrate.E101"]
+
+    def test_only_the_apps_that_were_asked_for(self, project):
+        from django.apps import apps
+
+        project.migration("0002_bad", BAD_INDEX)
+        project.forget()
+        other = [apps.get_app_config("contenttypes")]
+        assert checks.check_migrations(app_configs=other) == []
+
+
+class TestCommand:
+    def test_lint_tells_everything_and_fails(self, project):
+        project.migration("0002_bad", BAD_INDEX)
+        out = StringIO()
+        with pytest.raises(CommandError, match="1 finding in 1 migration; 2 migrations judged"):
+            call_command("safemigrate", "lint", stdout=out)
+        assert "AddIndexConcurrently(" in out.getvalue()
+
+    def test_lint_honours_the_baseline_unless_told_otherwise(self, project):
+        project.migration("0002_bad", BAD_INDEX)
+        say("baseline")
+        assert "Nothing unsafe but 1 in the baseline" in say("lint")
+        with pytest.raises(CommandError, match="1 finding"):
+            say("lint", "--all")
+
+    def test_names_that_are_not_there_are_told(self, project):
+        with pytest.raises(CommandError, match="no database 'nowhere'"):
+            say("lint", "--database", "nowhere")
+        with pytest.raises(CommandError, match="nosuchapp"):
+            say("lint", "nosuchapp")
+
+    def test_a_subcommand_is_needed(self, project):
+        with pytest.raises(CommandError, match="SUBCOMMAND"):
+            say()
+
+    def test_its_own_findings_do_not_stop_it(self):
+        from safemigrate.management.commands.safemigrate import Command
+
+        assert Command.requires_system_checks == []
+        assert issubclass(Command, BaseCommand)
+
+    def test_the_status_of_a_new_database_is_empty(self, project, lite):
+        told = say("status", "--database", "lite")
+        assert "Nothing is held back." in told
+
+    def test_a_database_that_is_down_is_told(self, project, monkeypatch):
+        from safemigrate.executor import status
+
+        def down(connection):
+            raise DatabaseError("connection refused")
+
+        monkeypatch.setattr(status, "held", down)
+        with pytest.raises(CommandError, match="cannot be asked: connection refused"):
+            say("status")
+
+
+def test_a_file_is_read_again_only_if_it_changed(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("1")
+    before = baselines.content_of(str(path))
+    path.write_text("22")
+    assert baselines.content_of(str(path)) != before
