@@ -1,0 +1,359 @@
+"""What makemigrations writes for each model change, without a database."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from safemigrate.planner import autodetector
+from tests.planner.states import Agrees, Written, model, written
+
+
+def pick_a_number() -> int:
+    return 4
+
+
+def order(**fields) -> list:
+    return [model("Order", **fields)]
+
+
+def adding(field: models.Field) -> Written:
+    return written(order(), order(extra=field))
+
+
+EXPAND = ["ExpandField"]
+FILL = ["BatchedBackfill"]
+
+
+@pytest.mark.parametrize(
+    ("field", "chain"),
+    [
+        (models.IntegerField(null=True), {"expand": ["AddField"]}),
+        (models.IntegerField(db_default=3), {"expand": ["AddField"]}),
+        (models.IntegerField(null=True, default=3), {"expand": ["AddField"]}),
+        (
+            models.IntegerField(default=3),
+            {"expand": EXPAND, "contract": ["DropDatabaseDefault"]},
+        ),
+        (
+            models.CharField(max_length=9, blank=True),
+            {"expand": EXPAND, "contract": ["DropDatabaseDefault"]},
+        ),
+        (
+            models.JSONField(default=dict),
+            {"expand": EXPAND, "contract": ["DropDatabaseDefault"]},
+        ),
+        (
+            models.UUIDField(default=uuid.uuid4),
+            {"expand": EXPAND, "backfill": FILL, "contract": ["SetNotNull", "DropDatabaseDefault"]},
+        ),
+        (
+            models.DateTimeField(default=timezone.now),
+            {"expand": EXPAND, "backfill": FILL, "contract": ["SetNotNull", "DropDatabaseDefault"]},
+        ),
+        (
+            models.DateTimeField(auto_now=True),
+            {"expand": EXPAND, "backfill": FILL, "contract": ["SetNotNull", "DropDatabaseDefault"]},
+        ),
+        (
+            models.DateTimeField(auto_now_add=True, null=True),
+            {"expand": EXPAND, "backfill": FILL, "contract": ["DropDatabaseDefault"]},
+        ),
+        (
+            models.IntegerField(default=pick_a_number),
+            {"expand": EXPAND, "backfill": FILL, "contract": ["SetNotNull"]},
+        ),
+        (
+            models.IntegerField(null=True, default=pick_a_number),
+            {"expand": EXPAND, "backfill": FILL},
+        ),
+        (models.DateTimeField(db_default=Now()), {"expand": ["AddField"]}),
+        (
+            models.IntegerField(null=True, db_index=True),
+            {"expand": [*EXPAND, "AddFieldIndexConcurrently"]},
+        ),
+        (
+            models.IntegerField(default=3, db_index=True),
+            {
+                "expand": [*EXPAND, "AddFieldIndexConcurrently"],
+                "contract": ["DropDatabaseDefault"],
+            },
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, models.Field) else "-".join(value),
+)
+def test_each_kind_of_default_has_its_own_chain(field, chain):
+    made = adding(field)
+    assert made.operations == chain
+    assert not made.refusals
+
+
+def test_a_new_foreign_key_gets_its_column_index_and_constraint_one_by_one():
+    made = written(
+        [model("Order"), model("Customer")],
+        [
+            model("Order", customer=models.ForeignKey("shop.Customer", models.CASCADE, null=True)),
+            model("Customer"),
+        ],
+    )
+    assert made.operations == {
+        "expand": ["ExpandField", "AddFieldIndexConcurrently", "AddForeignKey"]
+    }
+    assert made.files[0].atomic is False
+
+
+def test_a_many_to_many_field_is_a_new_table_and_stays_as_it_is():
+    made = written(
+        [model("Order"), model("Tag")],
+        [model("Order", tags=models.ManyToManyField("shop.Tag")), model("Tag")],
+    )
+    assert made.operations == {"expand": ["AddField"]}
+    assert made.files[0].atomic
+
+
+def test_a_removed_many_to_many_field_is_dropped_in_a_later_release():
+    made = written(
+        [model("Order", tags=models.ManyToManyField("shop.Tag")), model("Tag")],
+        [model("Order"), model("Tag")],
+    )
+    assert made.operations == {"expand": ["MakeFieldIgnorable"], "contract": ["ContractDrop"]}
+
+
+@pytest.mark.parametrize(
+    ("field", "expand"),
+    [
+        (models.IntegerField(), ["MakeFieldIgnorable"]),
+        (models.IntegerField(default=3), ["MakeFieldIgnorable"]),
+        (models.IntegerField(null=True), None),
+        (models.IntegerField(db_default=3), None),
+    ],
+)
+def test_a_removed_field_is_made_ignorable_where_it_has_to_be(field, expand):
+    made = written(order(legacy=field), order())
+    assert made.operations.get("expand") == expand
+    assert made.operations["contract"] == ["ContractDrop"]
+
+
+def test_a_removed_model_loses_its_foreign_keys_first():
+    made = written([model("Order"), model("Audit")], [model("Order")])
+    assert made.operations == {"expand": ["MakeModelIgnorable"], "contract": ["ContractDrop"]}
+
+
+def test_an_index_is_built_and_dropped_concurrently():
+    index = models.Index(fields=["total"], name="by_total")
+    with_it = [model("Order", options={"indexes": [index]}, total=models.IntegerField())]
+    without = order(total=models.IntegerField())
+    assert written(without, with_it).operations == {"expand": ["AddIndexConcurrently"]}
+    assert written(with_it, without).operations == {"expand": ["RemoveIndexConcurrently"]}
+
+
+def test_db_index_of_an_existing_field_is_built_concurrently():
+    made = written(
+        order(email=models.CharField(max_length=9)),
+        order(email=models.CharField(max_length=9, db_index=True)),
+    )
+    assert made.operations == {"expand": ["AddFieldIndexConcurrently"]}
+
+
+def test_the_files_read_as_a_story():
+    made = written(
+        order(legacy=models.IntegerField()),
+        order(token=models.UUIDField(default=uuid.uuid4)),
+    )
+    assert made.story == [
+        "shop.0002_order_token_expand",
+        "shop.0003_order_token_backfill",
+        "shop.0004_remove_order_legacy_order_token_contract",
+    ]
+    assert [f.dependencies for f in made.files] == [
+        [("shop", "0001_initial")],
+        [("shop", "0002_order_token_expand")],
+        [("shop", "0003_order_token_backfill")],
+    ]
+
+
+def test_a_name_that_was_asked_for_is_in_every_file_with_its_phase():
+    made = written(order(), order(token=models.UUIDField(default=uuid.uuid4)), name="tokens")
+    assert made.story == [
+        "shop.0002_tokens_expand",
+        "shop.0003_tokens_backfill",
+        "shop.0004_tokens_contract",
+    ]
+
+
+def test_a_name_that_was_asked_for_stands_alone_where_nothing_is_split():
+    made = written(order(), order(extra=models.IntegerField(null=True)), name="extra")
+    assert made.story == ["shop.0002_extra"]
+
+
+def test_one_file_that_is_not_split_is_named_as_django_names_it():
+    assert adding(models.IntegerField(null=True)).story == ["shop.0002_order_extra"]
+
+
+def test_a_very_long_name_is_cut_before_the_phase():
+    fields = {f"a_very_long_name_of_a_field_{n}": models.IntegerField(default=1) for n in range(9)}
+    made = written(order(), order(**fields))
+    assert [name.rpartition("_")[2] for name in made.story] == ["expand", "contract"]
+
+
+def test_nothing_is_rewritten_for_a_new_model():
+    """Nobody reads a table that is not there yet."""
+    made = written(
+        [model("Customer")],
+        [
+            model("Customer"),
+            model(
+                "Order",
+                options={"indexes": [models.Index(fields=["total"], name="by_total")]},
+                total=models.IntegerField(default=3, unique=True),
+                token=models.UUIDField(default=uuid.uuid4),
+                customer=models.ForeignKey("shop.Customer", models.CASCADE),
+            ),
+        ],
+    )
+    assert [set(file.operations) for file in made.files] == [{"CreateModel"}]
+    assert not made.refusals
+
+
+def test_two_new_apps_that_refer_to_each_other_come_in_one_run():
+    """Django breaks the circle with a second migration of one of them."""
+    made = written(
+        [],
+        [
+            model("Order", customer=models.ForeignKey("crm.Customer", models.CASCADE)),
+            model(
+                "Customer",
+                app="crm",
+                last_order=models.ForeignKey("shop.Order", models.CASCADE, null=True),
+            ),
+        ],
+    )
+    assert len(made.files) == 3
+    assert {o for file in made.files for o in file.operations} == {"CreateModel", "AddField"}
+
+
+def test_two_apps_whose_existing_models_begin_to_refer_to_each_other():
+    before = [model("Order"), model("Customer", app="crm")]
+    made = written(
+        before,
+        [
+            model("Order", customer=models.ForeignKey("crm.Customer", models.CASCADE, null=True)),
+            model(
+                "Customer",
+                app="crm",
+                last_order=models.ForeignKey("shop.Order", models.CASCADE, null=True),
+                rank=models.IntegerField(default=1),
+            ),
+        ],
+    )
+    assert not made.refusals
+
+
+def test_two_apps_remove_models_that_refer_to_each_other():
+    """Each waits for the other's foreign key to go; the phases must not tie a knot."""
+    before = [
+        model("Order", customer=models.ForeignKey("crm.Customer", models.CASCADE)),
+        model(
+            "Customer",
+            app="crm",
+            last_order=models.ForeignKey("shop.Order", models.CASCADE, null=True),
+        ),
+        model("Kept"),
+        model("Kept", app="crm"),
+    ]
+    made = written(before, before[2:])
+    assert not made.refusals
+    phases = [(file.app, file.phase) for file in made.files]
+    assert phases.count(("shop", "expand")) >= 1
+    assert phases.count(("crm", "contract")) >= 1
+
+
+def test_a_field_that_looks_renamed_is_refused_when_nobody_can_be_asked():
+    """--noinput in CI; plain Django drops the data here."""
+    total = models.IntegerField(null=True)
+    made = written(order(total=total), order(amount=total))
+    [refusal] = made.refusals
+    assert refusal.reason == (
+        "order.total is gone and amount, a field just like it, has come: that looks like a "
+        "rename, and taking it for two changes would drop the data of total."
+    )
+    assert "Run makemigrations without --noinput" in refusal.do
+
+
+def test_a_model_that_looks_renamed_is_refused_when_nobody_can_be_asked():
+    total = models.IntegerField(null=True)
+    made = written([model("Order", total=total)], [model("Purchase", total=total)])
+    assert "Order is gone and Purchase" in made.refusals[0].reason
+
+
+def test_somebody_who_says_that_it_is_no_rename_gets_both_changes():
+    made = written(
+        order(total=models.IntegerField(default=1)),
+        order(amount=models.IntegerField(default=1)),
+        questioner=Agrees(renames=False),
+    )
+    assert not made.refusals
+    assert made.operations == {
+        "expand": ["MakeFieldIgnorable", "ExpandField"],
+        "contract": ["ContractDrop", "DropDatabaseDefault"],
+    }
+
+
+def test_a_rename_that_somebody_agreed_to_is_judged_by_its_rule():
+    """A plain RENAME COLUMN breaks the release that is running; there is no chain for it yet."""
+    made = written(
+        order(total=models.IntegerField()),
+        order(amount=models.IntegerField()),
+        questioner=Agrees(renames=True),
+    )
+    [refusal] = made.refusals
+    assert refusal.finding is not None
+    assert refusal.finding.rule
+
+
+def test_a_column_that_becomes_another_kind_of_thing_needs_two_releases():
+    """A number becomes a many-to-many field: Django removes one and adds the other."""
+    made = written(
+        [model("Order", tags=models.IntegerField()), model("Tag")],
+        [model("Order", tags=models.ManyToManyField("shop.Tag")), model("Tag")],
+        questioner=Agrees(renames=False),
+    )
+    [refusal] = made.refusals
+    assert "The first belongs to this release, the second to a later one." in refusal.reason
+    assert "Make the removal now and deploy it" in refusal.do
+
+
+def test_a_change_that_nothing_makes_safe_is_refused_with_its_finding():
+    made = written(
+        order(total=models.IntegerField()),
+        order(total=models.CharField(max_length=9)),
+    )
+    [refusal] = made.refusals
+    assert refusal.finding is not None
+
+
+def test_a_project_on_sqlite_alone_is_left_alone(monkeypatch):
+    monkeypatch.setattr(autodetector, "protected_connection", lambda: None)
+    made = adding(models.UUIDField(default=uuid.uuid4))
+    assert made.story == ["shop.0002_order_extra"]
+    assert made.operations == {"expand": ["AddField"]}
+
+
+def test_an_unmanaged_table_is_not_rewritten():
+    """The table is somebody else's; Django sends it nothing."""
+    made = written(
+        [model("Order", options={"managed": False})],
+        [model("Order", options={"managed": False}, extra=models.IntegerField(default=1))],
+    )
+    assert not made.refusals
+
+
+def test_django_does_not_ask_about_a_callable_default_of_a_unique_field():
+    """It warns that all rows get one value; here every row gets its own."""
+    made = adding(models.UUIDField(default=uuid.uuid4, unique=True))
+    assert made.operations["expand"][0] == "ExpandField"
+    assert "AddFieldIndexConcurrently" in [o for f in made.files for o in f.operations]
