@@ -1,0 +1,262 @@
+"""The documentation is true: its stories run, its commands, links, keys and texts are there."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+from safemigrate import operations
+from safemigrate.facts import settings
+from safemigrate.facts.release import MAX_RELEASE_CHARS, PLATFORM_VARIABLES
+from safemigrate.planner import gate
+from tests.docs import pages
+from tests.projects import Project
+
+DOCS = pages.ROOT / "docs"
+OF_A_STORY = ("models", "settings", "migration", "file")
+LATER = {"docs/rollout.svg", "docs/benchmarks.md"}  # made by the rollout and the benchmarks
+STORIES = [
+    page
+    for page in pages.PAGES
+    if pages.blocks(page, "console")
+    or any(set(block.kind) & set(OF_A_STORY) for block in pages.blocks(page, "python"))
+]
+
+every_page = pytest.mark.parametrize("page", pages.PAGES, ids=pages.name)
+
+
+@pytest.mark.parametrize("page", STORIES, ids=pages.name)
+def test_the_story_of_a_page_runs_from_top_to_bottom(page: Path, project: Project):
+    """Somebody types in the whole page: what it prints is what the page says."""
+    everything = pages.blocks(page, "python", "console")
+    if any("INSTALLED_APPS" in block.text for block in everything):
+        config = (project.folder / "config.py").read_text()
+        project.write("config.py", config.replace('"safemigrate", ', ""))
+    types_commands = any(block.language == "console" for block in everything)
+    for block in everything:
+        if block.language == "console":
+            _type_in(project, page, block)
+        elif block.kind:
+            _put(project, block)
+            if block.kind == ("models",) and not types_commands:
+                project.run("makemigrations")
+    project.run("migrate" if project.migrations() else "check")
+
+
+def _put(project: Project, block: pages.Block) -> None:
+    kind, *rest = block.kind
+    if kind == "models":
+        project.models(block.text)
+    elif kind == "settings":
+        project.setting(block.text)
+    else:
+        [where] = rest
+        project.write(f"shop/migrations/{where}.py" if kind == "migration" else where, block.text)
+
+
+def _type_in(project: Project, page: Path, block: pages.Block) -> None:
+    """Run each ``$ NAME=value python manage.py ...`` and compare what is printed below it."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, printed = part.partition("\n")
+        typed = shlex.split(command)
+        start = typed.index("python")
+        env = dict(word.split("=", 1) for word in typed[:start])
+        ran = project.run(*typed[start + 2 :], **env)
+        assert ran.out.strip() == printed.strip(), f"{pages.name(page)}: $ {command}"
+
+
+@every_page
+def test_plain_python_blocks_run(page: Path):
+    """A reader pastes the block into a shell of a project."""
+    for block in pages.blocks(page, "python"):
+        if not block.kind:
+            exec(compile(block.text, f"{pages.name(page)}:{block.line}", "exec"), {})
+
+
+@every_page
+def test_blocks_are_of_a_kind_that_is_tested(page: Path):
+    """A new kind of block, or a misspelt one, would be read by nobody but users."""
+    known = {"console", "python", "sh", "sql", "text", "yaml"}
+    for block in pages.blocks(page):
+        where = f"{pages.name(page)}:{block.line}"
+        assert block.language in known, where
+        if block.language == "python" and block.kind:
+            assert block.kind[0] in OF_A_STORY, where
+
+
+@every_page
+def test_every_command_is_there_with_its_options(page: Path):
+    """A command that a page shows is parsed by the command itself."""
+    for line in pages.manage_commands(page):
+        command, *rest = shlex.split(line)
+        assert command in get_commands(), f"{pages.name(page)}: {line}"
+        made = load_command_class(get_commands()[command], command)
+        made.create_parser("manage.py", command).parse_args(rest)
+
+
+def test_both_commands_of_the_readme_are_known_to_the_bootstrap():
+    """``python3 testproject ...`` without options, as a newcomer types it."""
+    readme = (pages.ROOT / "README.md").read_text()
+    typed = re.findall(r"python3 testproject (\w+)$", readme, re.MULTILINE)
+    assert typed == ["rollout", "tests"]
+    helped = subprocess.run(
+        [sys.executable, "testproject", "--help"],
+        cwd=pages.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for command in typed:
+        assert f"python3 testproject {command} " in helped
+
+
+@every_page
+def test_every_relative_link_leads_somewhere(page: Path):
+    """Also the anchor in it."""
+    for target, anchor in pages.links(page):
+        where = f"{pages.name(page)} -> {target.name}#{anchor}"
+        assert target.exists() or str(target.resolve().relative_to(pages.ROOT)) in LATER, where
+        assert not anchor or anchor in pages.anchors(target), where
+
+
+def test_the_index_names_every_page():
+    there = {target.name for target, _ in pages.links(DOCS / "README.md")}
+    written = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
+    assert written <= there
+
+
+def test_the_settings_page_has_every_key_type_and_default():
+    """Both ways: no key is missing, none is made up."""
+    rows = {cells[0].strip("`"): cells for cells in pages.first_cells(DOCS / "settings.md")}
+    written = {key: row[1:3] for key, row in rows.items() if len(row) == 4 and key.isupper()}
+    wanted = {field.name.upper(): _type_and_default(field) for field in _fields()}
+    assert written == wanted
+    assert f"At most {MAX_RELEASE_CHARS} characters" in (DOCS / "settings.md").read_text()
+
+
+def _fields():
+    return dataclasses.fields(settings.Settings)
+
+
+def _type_and_default(field) -> list[str]:
+    default = field.default
+    if isinstance(default, bool):
+        return ["bool", f"`{default}`"]
+    if isinstance(default, timedelta):
+        return ["timedelta", _spoken(default)]
+    if isinstance(default, tuple):
+        return ["list of strings", ", ".join(f"`{value}`" for value in default)]
+    if field.name == "baseline":
+        return ["string or path", f"`{default}`"]
+    return ["string", f"`{default}`" if default else '`""`']
+
+
+def _spoken(duration: timedelta) -> str:
+    for unit in ("days", "hours", "minutes", "seconds"):
+        if (number := duration / timedelta(**{unit: 1})) >= 1 or unit == "seconds":
+            return f"{number:g} {unit}"
+    raise AssertionError(duration)
+
+
+def test_the_settings_page_has_every_variable_of_a_platform():
+    """In the order in which they are asked."""
+    text = (DOCS / "settings.md").read_text().partition("## Releases from hosting platforms")[2]
+    written = re.findall(r"`([A-Z][A-Z_]+)`", text)
+    assert tuple(word for word in written if word != "RELEASE") == PLATFORM_VARIABLES
+
+
+def test_the_operations_page_has_every_public_name():
+    text = (DOCS / "operations.md").read_text()
+    assert [name for name in operations.__all__ if f"`{name}" not in text] == []
+    heads = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    headed = {word for head in heads for word in head.split(", ")}
+    of_users = {
+        name
+        for name in operations.__all__
+        if hasattr(getattr(operations, name), "database_forwards") and name != "SafeOperation"
+    }
+    assert headed == of_users
+
+
+def test_every_reason_of_the_gate_is_on_the_phases_page():
+    """Word for word: people search for what ``migrate`` has printed."""
+    text = pages.words((DOCS / "phases.md").read_text())
+    spoken = [part for reason in _reasons() for part in reason if len(part) > 3]
+    assert spoken
+    assert [part for part in spoken if pages.words(part) not in text] == []
+
+
+def test_every_quoted_reason_is_one_of_the_gate():
+    patterns = [".+".join(map(re.escape, reason)) for reason in _reasons()]
+    quoted = [b for b in pages.blocks(DOCS / "phases.md", "text") if b.kind == ("reasons",)]
+    assert quoted
+    for block in quoted:
+        line = block.text.strip()
+        assert any(re.fullmatch(pattern, line) for pattern in patterns), line
+
+
+def _reasons() -> list[list[str]]:
+    """The texts in gate.py that are sentences; what stands between their values."""
+    found = []
+    for function in ast.walk(ast.parse(inspect.getsource(gate))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        first = function.body[0]
+        described = id(first.value) if isinstance(first, ast.Expr) else 0
+        inside = [node for node in ast.walk(function) if isinstance(node, ast.JoinedStr)]
+        pieces = {id(value) for joined in inside for value in joined.values}
+        for node in ast.walk(function):
+            if isinstance(node, ast.JoinedStr):
+                found.append(_parts(node))
+            elif _is_sentence(node) and id(node) not in pieces | {described}:
+                found.append([node.value])
+    return found
+
+
+def _is_sentence(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) > 3
+
+
+def _parts(joined: ast.JoinedStr) -> list[str]:
+    parts = [""]
+    for value in joined.values:
+        if isinstance(value, ast.Constant):
+            parts[-1] += value.value
+        else:
+            parts.append("")
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("page", "phrase"),
+    [
+        ("phases.md", "both change the same thing."),
+        ("phases.md", "Everything else that is due was applied."),
+        ("phases.md", "it comes after "),
+        ("locks.md", "Nobody holds it at this moment"),
+        ("locks.md", "Nothing of this step was changed, and no query was kept waiting."),
+        ("locks.md", "Run migrate again, or end that session first."),
+        ("what-if.md", "cannot be built: there are duplicates."),
+        ("what-if.md", "The unfinished index was dropped."),
+        ("what-if.md", "rows were filled and stay"),
+        ("what-if.md", "it goes on where this run stopped"),
+        ("what-if.md", "so it cannot be NOT NULL."),
+        ("what-if.md", "a CHECK NOT VALID keeps new ones out"),
+    ],
+)
+def test_what_the_pages_quote_is_what_safemigrate_says(page: str, phrase: str):
+    """An error text that was changed is changed on its page too."""
+    assert phrase in pages.words((DOCS / page).read_text())
+    sources = (pages.ROOT / "safemigrate").rglob("*.py")
+    # Adjacent string literals are one text.
+    assert any(phrase in re.sub(r'"\s+f?"', "", path.read_text()) for path in sources)
