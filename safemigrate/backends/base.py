@@ -16,7 +16,8 @@ from safemigrate.facts.locks import TableLock
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-    from django.db.models import Field, Model
+    from django.db.backends.ddl_references import Statement
+    from django.db.models import Field, Index, Model
 
 T = TypeVar("T")
 Take = Callable[[], None]
@@ -134,14 +135,14 @@ class Backend(abc.ABC):
         editor: BaseDatabaseSchemaEditor,
         model: type[Model],
         name: str,
-        build: Callable[[], object],
+        build: Callable[[], Statement | str],
     ) -> None:
         """Build the index ``name`` by sending what ``build()`` returns, while writes go on."""
 
     @abc.abstractmethod
     def index_sql(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Any
-    ) -> object: ...
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Index
+    ) -> Statement: ...
 
     @abc.abstractmethod
     def add_field_indexes(
@@ -172,7 +173,9 @@ class Backend(abc.ABC):
         Add the column of ``field`` so that code which does not know it can go on inserting.
 
         ``database_default``: NOT_PROVIDED: the column is nullable. A constant: it is the column's
-        default and ``field.null`` is obeyed. An expression: nullable, with that as its default.
+        default and ``field.null`` is obeyed. An expression: nullable, with that as its default,
+        unless it is the field's own ``db_default`` and the same for all rows. A many-to-many
+        field gets its table.
         """
 
     @abc.abstractmethod
@@ -199,7 +202,7 @@ class Backend(abc.ABC):
         field: Field[Any, Any],
         value: Any,
     ) -> None:
-        """Give the column the database default ``value``, a constant or an expression."""
+        """Give a column that has no database default ``value``, a constant or an expression."""
 
     @abc.abstractmethod
     def drop_default(
@@ -220,6 +223,10 @@ class Backend(abc.ABC):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
         """Add the FK of ``field`` without checking the rows under a lock, then check them."""
+
+    @abc.abstractmethod
+    def create_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
+        """Create the table with its indexes and without its foreign keys."""
 
     @abc.abstractmethod
     def drop_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None: ...

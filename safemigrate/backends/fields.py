@@ -1,14 +1,46 @@
-"""Variants of a model's field: the column as it is on the way to its final form."""
+"""What a bound field is in the database, and the column as it is on the way to its final form."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import Field
 from django.db.models.fields import NOT_PROVIDED
+from django.db.models.fields.related import ForeignObject, ManyToManyField
+
+if TYPE_CHECKING:
+    from django.db.models import Field, Model
 
 _CACHED = ("_db_default_expression", "_get_default", "db_returning", "cached_col", "unique")
+
+
+def column_of(field: Field[Any, Any]) -> str:
+    """The column of a field that has one."""
+    if field.column is None:
+        raise TypeError(f"{field} has no column of its own.")
+    return field.column
+
+
+def has_index(field: Field[Any, Any]) -> bool:
+    """Whether the field was declared with ``db_index``; a unique field may be as well."""
+    return bool(getattr(field, "db_index", False))
+
+
+def through_of(field: Field[Any, Any]) -> type[Model] | None:
+    """The table that Django made for a many-to-many field; None for one with a model."""
+    if not isinstance(field, ManyToManyField):
+        return None
+    through: Any = field.remote_field.through
+    made: type[Model] | None = through if through._meta.auto_created else None
+    return made
+
+
+def parent_of(field: Field[Any, Any]) -> type[Model] | None:
+    """The model that a foreign key in the database refers to, or None if there is none."""
+    if not isinstance(field, ForeignObject) or not getattr(field, "db_constraint", False):
+        return None
+    parent: type[Model] = field.remote_field.model
+    return parent
 
 
 def variant(field: Field[Any, Any], **changes: Any) -> Field[Any, Any]:
@@ -26,7 +58,7 @@ def variant(field: Field[Any, Any], **changes: Any) -> Field[Any, Any]:
 
 
 def bare(field: Field[Any, Any], *, null: bool, database_default: Any) -> Field[Any, Any]:
-    """The column alone: no Python default, index or unique; with this database default."""
+    """The column alone: no Python default, index, unique or foreign key; this database default."""
     return variant(
         field,
         null=null,
@@ -34,4 +66,9 @@ def bare(field: Field[Any, Any], *, null: bool, database_default: Any) -> Field[
         db_default=database_default,
         db_index=False,
         unique=False,
+        # Checked while the column is added, it would read every row under ACCESS EXCLUSIVE.
+        db_constraint=False,
+        # With these Django gives the new column the moment of the migration as its default.
+        auto_now=False,
+        auto_now_add=False,
     )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db.models.fields import NOT_PROVIDED
 
 from safemigrate.backends.base import Backend, IndexState, Session, Take, nothing
-from safemigrate.backends.fields import variant
+from safemigrate.backends.fields import column_of, through_of, variant
+from safemigrate.backends.statements import index_of, name_of
 from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-    from django.db.models import Field, Model
+    from django.db.backends.ddl_references import Statement
+    from django.db.models import Field, Index, Model
 
 T = TypeVar("T")
 
@@ -71,43 +73,56 @@ class SQLiteBackend(Backend):
         editor: BaseDatabaseSchemaEditor,
         model: type[Model],
         name: str,
-        build: Callable[[], object],
+        build: Callable[[], Statement | str],
     ) -> None:
         if editor.collect_sql or self.index_state(model._meta.db_table, name) is IndexState.ABSENT:
-            editor.execute(build(), params=None)  # type: ignore[arg-type]
+            editor.execute(build(), params=None)
 
-    def index_sql(self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Any) -> object:
+    def index_sql(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Index
+    ) -> Statement:
         return index.create_sql(model, editor)
 
     def add_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        if field.primary_key or not (field.db_index or field.unique):
-            return
-        if field.unique:
-            editor.alter_field(model, variant(field, unique=False, db_index=False), field)
-            return
-        for name, statement in self._index_of(editor, model, field).items():
-            self.create_index(editor, model, name, lambda statement=statement: statement)  # type: ignore[misc]
+        if field.unique and not field.primary_key and self._changes(editor, model, field, True):
+            with self._as_it_is(editor, model):
+                found = variant(field, null=field.null)
+                editor.alter_field(model, variant(found, unique=False, db_index=False), found)
+        if statement := index_of(editor, model, field):
+            self.create_index(editor, model, name_of(statement), lambda: statement)
 
     def drop_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        if field.unique and not field.primary_key:
-            editor.alter_field(model, field, variant(field, unique=False, db_index=False))
-            return
-        for name in self._index_of(editor, model, field):
-            self.drop_index(editor, model, name)
+        if field.unique and not field.primary_key and self._changes(editor, model, field, False):
+            with self._as_it_is(editor, model):
+                found = variant(field, null=field.null)
+                editor.alter_field(model, found, variant(found, unique=False, db_index=False))
+        if statement := index_of(editor, model, field):
+            self.drop_index(editor, model, name_of(statement))
 
-    def _index_of(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> dict[str, Any]:
-        statement = editor._create_index_sql(model, fields=[field])
-        return {str(statement.parts["name"]).strip('"'): statement}
+    def _changes(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        unique: bool,
+    ) -> bool:
+        if editor.collect_sql:
+            return True
+        with self.connection.cursor() as cursor:
+            found = self.connection.introspection.get_constraints(cursor, model._meta.db_table)
+        column = [column_of(field)]
+        return unique is not any(c["unique"] and c["columns"] == column for c in found.values())
 
     def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
-        quoted = self.connection.ops.quote_name(name)
-        editor.execute(f"DROP INDEX IF EXISTS {quoted}", params=None)
+        if not editor.collect_sql and (
+            self.index_state(model._meta.db_table, name) is IndexState.ABSENT
+        ):
+            return
+        editor.execute(f"DROP INDEX {self.connection.ops.quote_name(name)}", params=None)
 
     def add_column(
         self,
@@ -116,31 +131,76 @@ class SQLiteBackend(Backend):
         field: Field[Any, Any],
         database_default: Any,
     ) -> None:
-        if not editor.collect_sql and self.has_column(model._meta.db_table, field.column):
+        if field.many_to_many:
+            if through := through_of(field):
+                self.create_table(editor, through)
             return
+        if not editor.collect_sql and self.has_column(model._meta.db_table, column_of(field)):
+            return
+        final = variant(field, db_index=False, unique=False)
         constant = database_default is not NOT_PROVIDED and not hasattr(
             database_default, "resolve_expression"
         )
-        default = database_default if constant else NOT_PROVIDED
-        null = field.null or not constant
-        column = variant(field, null=null, default=default, db_default=NOT_PROVIDED, db_index=False)
-        editor.add_field(model, column)
+        if not field.has_db_default():
+            final.null = field.null or not constant
+            final.default = database_default if constant else NOT_PROVIDED
+        with self._as_it_is(editor, model):
+            editor.add_field(model, final)
 
     def drop_column(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        if editor.collect_sql or self.has_column(model._meta.db_table, field.column):
-            editor.remove_field(model, field)
+        if field.many_to_many:
+            if through := through_of(field):
+                self.drop_table(editor, through)
+            return
+        if editor.collect_sql or self.has_column(model._meta.db_table, column_of(field)):
+            with self._as_it_is(editor, model):
+                editor.remove_field(model, field)
 
     def set_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        editor.alter_field(model, variant(field, null=True), field)
+        if editor.collect_sql or self._is_null(model, field):
+            final = variant(field, null=field.null)
+            with self._as_it_is(editor, model):
+                editor.alter_field(model, variant(field, null=True), final)
 
     def drop_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        editor.alter_field(model, variant(field, null=False), variant(field, null=True))
+        if editor.collect_sql or not self._is_null(model, field):
+            with self._as_it_is(editor, model):
+                editor.alter_field(model, variant(field, null=False), variant(field, null=True))
+
+    def _is_null(self, model: type[Model], field: Field[Any, Any]) -> bool:
+        return field.column in self._nullable(model)
+
+    def _nullable(self, model: type[Model]) -> set[str]:
+        with self.connection.cursor() as cursor:
+            found = self.connection.introspection.get_table_description(
+                cursor, model._meta.db_table
+            )
+        return {info.name for info in found if info.null_ok}
+
+    @contextmanager
+    def _as_it_is(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> Iterator[None]:
+        """
+        Inside, the model's fields are as nullable as their columns.
+
+        Django makes the table anew from the model, which knows fields in their final form; a
+        column that is still to be filled must stay as it is.
+        """
+        columns = set() if editor.collect_sql else self._nullable(model)
+        fields = [f for f in model._meta.local_concrete_fields if f.column in columns]
+        waiting = [field for field in fields if not field.null and not field.primary_key]
+        for field in waiting:
+            field.null = True
+        try:
+            yield
+        finally:
+            for field in waiting:
+                field.null = False
 
     def set_default(
         self,
@@ -169,9 +229,22 @@ class SQLiteBackend(Backend):
     ) -> None:
         """None was dropped."""
 
+    def create_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
+        if editor.collect_sql or not self.has_table(model._meta.db_table):
+            editor.create_model(model)
+
     def drop_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
         if editor.collect_sql or self.has_table(model._meta.db_table):
-            editor.delete_model(model)
+            # Not delete_model(): that takes the many-to-many tables along, or stumbles over them.
+            quoted = self.connection.ops.quote_name(model._meta.db_table)
+            editor.execute(f"DROP TABLE {quoted}", params=None)
+            editor.deferred_sql = [
+                sql
+                for sql in editor.deferred_sql
+                if not (
+                    hasattr(sql, "references_table") and sql.references_table(model._meta.db_table)
+                )
+            ]
 
     def keep_filled(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], values: Mapping[str, Any]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
 
-from safemigrate.backends.postgresql.indexes import unquoted
+from safemigrate.backends.fields import column_of, parent_of
 from safemigrate.backends.postgresql.locking import Locking, sqlstate
+from safemigrate.backends.statements import foreign_key_of, is_foreign_key, name_of
 from safemigrate.facts.errors import DataInTheWay, PlanRefused
 from safemigrate.facts.locks import LockMode, TableLock
 
@@ -27,6 +28,21 @@ class Tables(Locking):
     def _alter(self, editor: BaseDatabaseSchemaEditor, table: str, change: str) -> None:
         editor.execute(f"ALTER TABLE {self._quote(table)} {change}", params=None)
 
+    def create_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
+        if not editor.collect_sql and self.has_table(model._meta.db_table):
+            return
+
+        def create() -> None:
+            earlier, editor.deferred_sql = editor.deferred_sql, []
+            editor.create_model(model)
+            own, editor.deferred_sql = editor.deferred_sql, earlier
+            # In one transaction with the table: a run killed before them would not come back.
+            for statement in own:
+                if not is_foreign_key(editor, statement):
+                    editor.execute(statement, params=None)
+
+        self._locked(editor, [], create)
+
     def drop_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
         table = model._meta.db_table
         if not editor.collect_sql and not self.has_table(table):
@@ -42,7 +58,7 @@ class Tables(Locking):
             ]
 
         with self._dependents_named(f"table {table}"):
-            self.patiently([TableLock(table)], drop)
+            self._locked(editor, [TableLock(table)], drop)
 
     @contextmanager
     def _dependents_named(self, thing: str) -> Iterator[None]:
@@ -69,7 +85,8 @@ class Tables(Locking):
             of = f"{table}.{field.column}" if field else f"{table}, from it and to it"
             editor.execute(f"-- drop the foreign keys of {of}", params=None)
             return
-        for child, constraint, parent in self._foreign_keys(table, field and field.column):
+        column = column_of(field) if field else None
+        for child, constraint, parent in self._foreign_keys(table, column):
             drop = f"ALTER TABLE {self._quote(child)} DROP CONSTRAINT {self._quote(constraint)}"
             self.patiently(
                 [TableLock(child), TableLock(parent)],
@@ -79,9 +96,12 @@ class Tables(Locking):
     def add_foreign_key(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        table, parent = model._meta.db_table, field.remote_field.model._meta.db_table
-        statement: Any = editor._create_fk_sql(model, field, "_fk_%(to_table)s_%(to_column)s")
-        name = unquoted(statement)
+        other = parent_of(field)
+        if other is None:
+            return
+        table, parent = model._meta.db_table, other._meta.db_table
+        statement = foreign_key_of(editor, model, field)
+        name = name_of(statement)
         validate = f"ALTER TABLE {self._quote(table)} VALIDATE CONSTRAINT {self._quote(name)}"
         add = f"{statement} NOT VALID"
         if editor.collect_sql:

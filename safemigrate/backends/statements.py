@@ -1,0 +1,61 @@
+"""
+Statements of Django's own schema editor that it has no public name for.
+
+They are the same in Django 5.2, 6.0 and 6.1 (``django/db/backends/base/schema.py``), and making
+ours of them keeps every name equal to the one that plain Django would give. Until an operation of
+Django's makes them concurrently, this is the one place that knows their names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from safemigrate.backends.fields import has_index
+
+if TYPE_CHECKING:
+    from django.db.backends.ddl_references import Statement
+    from django.db.models import Field, Model
+
+
+def index_of(
+    editor: Any, model: type[Model], field: Field[Any, Any], **words: bool
+) -> Statement | None:
+    """What ``db_index=True`` makes, or None where ``unique`` makes it superfluous."""
+    if not has_index(field) or field.unique:
+        return None
+    statement: Statement = editor._create_index_sql(model, fields=[field], **words)
+    return statement
+
+
+def like_index_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> Statement | None:
+    """The second index of text on PostgreSQL, for LIKE in every locale."""
+    statement: Statement | None = editor._create_like_index_sql(model, field)
+    if statement is not None:
+        # Django offers no concurrent form of this one; only the template differs.
+        statement.template = editor.sql_create_index_concurrently
+    return statement
+
+
+def unique_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> Statement:
+    statement: Statement = editor._create_unique_sql(model, [field])
+    return statement
+
+
+def foreign_key_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> Statement:
+    suffix = "_fk_%(to_table)s_%(to_column)s"
+    statement: Statement = editor._create_fk_sql(model, field, suffix)
+    return statement
+
+
+def is_foreign_key(editor: Any, statement: object) -> bool:
+    """Whether Django put off this statement to add a foreign key."""
+    return bool(getattr(statement, "template", None) == editor.sql_create_fk)
+
+
+def constraint_name(editor: Any, table: str, column: str, suffix: str) -> str:
+    return str(editor._create_index_name(table, [column], suffix=suffix))
+
+
+def name_of(statement: Statement) -> str:
+    """The name that a statement gives to what it makes, unquoted."""
+    return str(statement.parts["name"]).strip('"').replace('""', '"')
