@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields import NOT_PROVIDED
 
-from safemigrate.backends.fields import bare
+from safemigrate.backends.fields import bare, column_of, parent_of, through_of, variant
 from safemigrate.backends.names import own_name
 from safemigrate.backends.postgresql.filling import Filling
 from safemigrate.backends.postgresql.locking import QUERY_CANCELED, sqlstate
 from safemigrate.backends.postgresql.tables import Tables
+from safemigrate.backends.statements import constraint_name
+from safemigrate.facts.defaults import DefaultKind, default_of
 from safemigrate.facts.errors import DataInTheWay, DeadlinePassed, WrongOperation
-from safemigrate.facts.locks import LockMode, TableLock
+from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -36,56 +38,98 @@ class Columns(Filling, Tables):
         field: Field[Any, Any],
         database_default: Any,
     ) -> None:
-        table, column = model._meta.db_table, field.column
-        if not editor.collect_sql and self.has_column(table, column):
+        if field.many_to_many:
+            self._add_through(editor, field)
             return
-        expression = isinstance(database_default, BaseExpression)
+        table, column = model._meta.db_table, column_of(field)
+        check = self._check_of(field)
+        # In ADD COLUMN itself the CHECK would read the whole table under ACCESS EXCLUSIVE; in
+        # somebody's transaction that lock is held to its end, and there is nothing to win.
+        apart = not self.in_transaction
+        if editor.collect_sql or not self.has_column(table, column):
+            self._locked(
+                editor,
+                [TableLock(table)],
+                lambda: self._send_column(editor, model, field, database_default, apart),
+            )
+        if not check or not apart:
+            return
+        name = check_name(editor, table, column)
+        if editor.collect_sql or self._constraint_is_validated(table, name) is False:
+            self._validate(editor, table, name)
+
+    def _check_of(self, field: Field[Any, Any]) -> str:
+        """The condition that Django puts on the column of a positive integer; else ``""``."""
+        return str(field.db_parameters(connection=self.connection)["check"] or "")
+
+    def _send_column(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        database_default: Any,
+        apart: bool,
+    ) -> None:
+        check = self._check_of(field)
+        expression = isinstance(database_default, BaseExpression) and not _says_itself(
+            field, database_default
+        )
         null = field.null or expression or database_default is NOT_PROVIDED
         # ADD COLUMN with a constant touches no row; with a volatile expression it rewrites the
         # table, so that one is set in a statement of its own, for the rows to come.
         at_once = NOT_PROVIDED if expression else database_default
+        new = bare(field, null=null, database_default=at_once)
+        if check and apart:
+            new = variant(new, db_check=lambda connection: None)
+        editor.add_field(model, new)
+        if check and apart:
+            table, column = model._meta.db_table, column_of(field)
+            self._add_check(editor, table, check, check_name(editor, table, column))
+        if expression:
+            self._send_default(editor, model, field, database_default)
 
-        def add() -> None:
-            editor.add_field(model, bare(field, null=null, database_default=at_once))
-            if expression:
-                self._send_default(editor, model, field, database_default)
-
-        locks = [TableLock(table)]
-        if field.remote_field and field.db_constraint:  # type: ignore[attr-defined]
-            parent = field.remote_field.model._meta.db_table
-            locks.append(TableLock(parent, LockMode.SHARE_ROW_EXCLUSIVE))
-        self.patiently(locks, add)
+    def _add_through(self, editor: BaseDatabaseSchemaEditor, field: Field[Any, Any]) -> None:
+        through = through_of(field)
+        if through is None:
+            return
+        self.create_table(editor, through)
+        for key in through._meta.local_concrete_fields:
+            if parent_of(key):
+                self.add_foreign_key(editor, through, key)
 
     def drop_column(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        table = model._meta.db_table
-        if not editor.collect_sql and not self.has_column(table, field.column):
+        if field.many_to_many:
+            if through := through_of(field):
+                self.drop_table(editor, through)
+            return
+        table, column = model._meta.db_table, column_of(field)
+        if not editor.collect_sql and not self.has_column(table, column):
             return
 
         def drop() -> None:
             # No CASCADE: what hangs on the column is not ours to drop.
-            self._alter(editor, table, f"DROP COLUMN {self._quote(field.column)}")
+            self._alter(editor, table, f"DROP COLUMN {self._quote(column)}")
             # Statements about the column that Django put off to the end would now fail.
             editor.deferred_sql = [
                 sql
                 for sql in editor.deferred_sql
-                if not (
-                    hasattr(sql, "references_column") and sql.references_column(table, field.column)
-                )
+                if not (hasattr(sql, "references_column") and sql.references_column(table, column))
             ]
 
-        with self._dependents_named(f"column {table}.{field.column}"):
-            self.patiently([TableLock(table)], drop)
+        with self._dependents_named(f"column {table}.{column}"):
+            self._locked(editor, [TableLock(table)], drop)
 
     def set_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        table, column = model._meta.db_table, field.column
+        table, column = model._meta.db_table, column_of(field)
         name = not_null_name(table, column)
         locks = [TableLock(table)]
+        condition = f"{self._quote(column)} IS NOT NULL"
         if editor.collect_sql:
-            self._add_check(editor, table, column, name)
+            self._add_check(editor, table, condition, name)
             self._validate(editor, table, name)
             self._finish_not_null(editor, model, field, name)
             return
@@ -93,7 +137,7 @@ class Columns(Filling, Tables):
         if not is_not_null:
             validated = self._constraint_is_validated(table, name)
             if validated is None:
-                self.patiently(locks, lambda: self._add_check(editor, table, column, name))
+                self.patiently(locks, lambda: self._add_check(editor, table, condition, name))
             if not validated:
                 try:
                     self._validate(editor, table, name)
@@ -116,10 +160,10 @@ class Columns(Filling, Tables):
         return found
 
     def _add_check(
-        self, editor: BaseDatabaseSchemaEditor, table: str, column: str, name: str
+        self, editor: BaseDatabaseSchemaEditor, table: str, condition: str, name: str
     ) -> None:
-        condition = f"CHECK ({self._quote(column)} IS NOT NULL) NOT VALID"
-        self._alter(editor, table, f"ADD CONSTRAINT {self._quote(name)} {condition}")
+        add = f"ADD CONSTRAINT {self._quote(name)} CHECK ({condition}) NOT VALID"
+        self._alter(editor, table, add)
 
     def _validate(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> None:
         """Scan under SHARE UPDATE EXCLUSIVE: reads and writes go on."""
@@ -158,14 +202,14 @@ class Columns(Filling, Tables):
     ) -> None:
         """A valid CHECK lets SET NOT NULL skip its scan; after that the CHECK has served."""
         table = model._meta.db_table
-        self._alter(editor, table, f"ALTER COLUMN {self._quote(field.column)} SET NOT NULL")
+        self._alter(editor, table, f"ALTER COLUMN {self._quote(column_of(field))} SET NOT NULL")
         self._alter(editor, table, f"DROP CONSTRAINT IF EXISTS {self._quote(name)}")
         self.stop_filling(editor, model, [field.name])
 
     def drop_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        table, column = model._meta.db_table, field.column
+        table, column = model._meta.db_table, column_of(field)
         name = not_null_name(table, column)
         if not editor.collect_sql:
             is_not_null, _ = self._found(table, column)
@@ -176,7 +220,7 @@ class Columns(Filling, Tables):
             self._alter(editor, table, f"ALTER COLUMN {self._quote(column)} DROP NOT NULL")
             self._alter(editor, table, f"DROP CONSTRAINT IF EXISTS {self._quote(name)}")
 
-        self.patiently([TableLock(table)], drop)
+        self._locked(editor, [TableLock(table)], drop)
 
     def set_default(
         self,
@@ -186,9 +230,11 @@ class Columns(Filling, Tables):
         value: Any,
     ) -> None:
         table = model._meta.db_table
-        if not editor.collect_sql:
-            self._found(table, field.column)
-        self.patiently([TableLock(table)], lambda: self._send_default(editor, model, field, value))
+        if not editor.collect_sql and self._found(table, column_of(field))[1] is not None:
+            return
+        self._locked(
+            editor, [TableLock(table)], lambda: self._send_default(editor, model, field, value)
+        )
 
     def _send_default(
         self,
@@ -200,7 +246,7 @@ class Columns(Filling, Tables):
         sql, params = editor.db_default_sql(bare(field, null=field.null, database_default=value))
         statement = (
             f"ALTER TABLE {self._quote(model._meta.db_table)} "
-            f"ALTER COLUMN {self._quote(field.column)} SET DEFAULT {sql}"
+            f"ALTER COLUMN {self._quote(column_of(field))} SET DEFAULT {sql}"
         )
         editor.execute(statement, params or None)
 
@@ -208,12 +254,24 @@ class Columns(Filling, Tables):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
         table = model._meta.db_table
-        if not editor.collect_sql and self._found(table, field.column)[1] is None:
+        column = column_of(field)
+        if not editor.collect_sql and self._found(table, column)[1] is None:
             return
-        drop = f"ALTER COLUMN {self._quote(field.column)} DROP DEFAULT"
-        self.patiently([TableLock(table)], lambda: self._alter(editor, table, drop))
+        drop = f"ALTER COLUMN {self._quote(column)} DROP DEFAULT"
+        self._locked(editor, [TableLock(table)], lambda: self._alter(editor, table, drop))
 
 
 def not_null_name(table: str, column: str) -> str:
     """The CHECK that stands in while a column is made NOT NULL; the same in every run."""
     return own_name("notnull", table, column)
+
+
+def check_name(editor: BaseDatabaseSchemaEditor, table: str, column: str) -> str:
+    """The CHECK of a positive integer, named as Django names its constraints."""
+    return constraint_name(editor, table, column, "_check")
+
+
+def _says_itself(field: Field[Any, Any], database_default: Any) -> bool:
+    """Whether this is the field's own ``db_default``, and one value for all rows."""
+    own = default_of(field)
+    return own.kind is DefaultKind.DATABASE_CONSTANT and bool(own.value == database_default)

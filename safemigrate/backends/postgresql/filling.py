@@ -15,6 +15,7 @@ from django.db.models import Q, Value
 from django.db.models.expressions import Combinable, ExpressionWrapper
 from django.db.models.sql import Query
 
+from safemigrate.backends.fields import column_of
 from safemigrate.backends.names import own_name
 from safemigrate.backends.postgresql.locking import Locking
 from safemigrate.facts.errors import WrongOperation
@@ -41,7 +42,7 @@ class Filling(Locking):
     def _keep_column_filled(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str, value: Any
     ) -> None:
-        table, column = model._meta.db_table, model._meta.get_field(name).column  # type: ignore[union-attr]
+        table, column = model._meta.db_table, _column(model, name)
         trigger = own_name("fill", table, column)
         if not editor.collect_sql and self._fill_trigger(table, column):
             return
@@ -66,7 +67,7 @@ class Filling(Locking):
             editor.execute(create_function, params=None)
             editor.execute(create_trigger, params=None)
 
-        self.patiently([TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE)], create)
+        self._locked(editor, [TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE)], create)
 
     def _expression_sql(
         self, model: type[Model], name: str, value: Any
@@ -99,16 +100,17 @@ class Filling(Locking):
     ) -> None:
         table = model._meta.db_table
         for name in fields:
-            column = model._meta.get_field(name).column  # type: ignore[union-attr]
-            if editor.collect_sql or not self._fill_trigger(table, column):
+            column = _column(model, name)
+            if not editor.collect_sql and not self._fill_trigger(table, column):
                 continue
             trigger = self._quote(own_name("fill", table, column))
 
             def drop(trigger: str = trigger) -> None:
-                editor.execute(f"DROP TRIGGER {trigger} ON {self._quote(table)}", params=None)
+                where = f"{trigger} ON {self._quote(table)}"
+                editor.execute(f"DROP TRIGGER IF EXISTS {where}", params=None)
                 editor.execute(f"DROP FUNCTION IF EXISTS {trigger}()", params=None)
 
-            self.patiently([TableLock(table)], drop)
+            self._locked(editor, [TableLock(table)], drop)
 
     def _fill_trigger(self, table: str, column: str) -> bool:
         return bool(
@@ -117,3 +119,8 @@ class Filling(Locking):
                 [self._quote(table), own_name("fill", table, column)],
             )
         )
+
+
+def _column(model: type[Model], name: str) -> str:
+    field: Any = model._meta.get_field(name)
+    return column_of(field)

@@ -6,21 +6,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, Error
 
 from safemigrate.backends.base import IndexState, project_settings
+from safemigrate.backends.fields import column_of
 from safemigrate.backends.postgresql.locking import QUERY_CANCELED, Locking, sqlstate
+from safemigrate.backends.postgresql.sessions import apart
+from safemigrate.backends.statements import index_of, like_index_of, name_of, unique_of
 from safemigrate.facts.errors import DataInTheWay, DeadlinePassed
 from safemigrate.facts.locks import TableLock
 from safemigrate.facts.progress import current_listener, say
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-    from django.db.models import Field, Model
+    from django.db.backends.ddl_references import Statement
+    from django.db.models import Field, Index, Model
 
 UNIQUE_VIOLATION = "23505"
+DUPLICATE_TABLE = "42P07"
 
 
 class Indexes(Locking):
@@ -31,7 +38,9 @@ class Indexes(Locking):
     Source: https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
     """
 
-    def index_sql(self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Any) -> object:
+    def index_sql(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], index: Index
+    ) -> Statement:
         return index.create_sql(model, editor, concurrently=True)
 
     def add_field_indexes(
@@ -42,7 +51,7 @@ class Indexes(Locking):
         if field.unique:
             self._add_unique(editor, model, field)
         for name, statement in self._field_indexes(editor, model, field).items():
-            self.create_index(editor, model, name, lambda statement=statement: statement)  # type: ignore[misc]
+            self.create_index(editor, model, name, partial(_itself, statement))
 
     def drop_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
@@ -50,55 +59,49 @@ class Indexes(Locking):
         for name in self._field_indexes(editor, model, field):
             self.drop_index(editor, model, name)
         if field.unique and not field.primary_key:
-            table, name = model._meta.db_table, _unique_name(editor, model, field)
+            table, name = model._meta.db_table, name_of(unique_of(editor, model, field))
             if editor.collect_sql or self._constraint_is_validated(table, name) is not None:
                 drop = f"ALTER TABLE {self._quote(table)} DROP CONSTRAINT {self._quote(name)}"
-                self.patiently([TableLock(table)], lambda: editor.execute(drop, params=None))
+                self._locked(editor, [TableLock(table)], lambda: editor.execute(drop, params=None))
             else:
                 self.drop_index(editor, model, name)
 
     def _field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> dict[str, Any]:
+    ) -> dict[str, Statement]:
         """``{name: statement}`` of the plain index and of its ``_like`` twin."""
-        statements: list[Any] = []
-        if field.db_index and not field.unique:
-            statements.append(editor._create_index_sql(model, fields=[field], concurrently=True))  # type: ignore[call-arg]
-        like = editor._create_like_index_sql(model, field)  # type: ignore[attr-defined]
-        if like is not None:
-            # Django offers no concurrent form of this one; only the template differs.
-            like.template = editor.sql_create_index_concurrently  # type: ignore[attr-defined]
-            statements.append(like)
-        return {unquoted(statement): statement for statement in statements}
+        plain = index_of(editor, model, field, concurrently=True)
+        like = like_index_of(editor, model, field)
+        return {name_of(statement): statement for statement in (plain, like) if statement}
 
     def _add_unique(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
         """A unique index that is ready becomes the constraint without a scan."""
-        table, name = model._meta.db_table, _unique_name(editor, model, field)
+        table, name = model._meta.db_table, name_of(unique_of(editor, model, field))
         if not editor.collect_sql and self._constraint_is_validated(table, name) is not None:
             return
         build = (
             f"CREATE UNIQUE INDEX CONCURRENTLY {self._quote(name)} "
-            f"ON {self._quote(table)} ({self._quote(field.column)})"
+            f"ON {self._quote(table)} ({self._quote(column_of(field))})"
         )
         self.create_index(editor, model, name, lambda: build)
         use = (
             f"ALTER TABLE {self._quote(table)} ADD CONSTRAINT {self._quote(name)} "
             f"UNIQUE USING INDEX {self._quote(name)}"
         )
-        self.patiently([TableLock(table)], lambda: editor.execute(use, params=None))
+        self._locked(editor, [TableLock(table)], lambda: editor.execute(use, params=None))
 
     def create_index(
         self,
         editor: BaseDatabaseSchemaEditor,
         model: type[Model],
         name: str,
-        build: Callable[[], object],
+        build: Callable[[], Statement | str],
     ) -> None:
         table = model._meta.db_table
         if editor.collect_sql:
-            editor.execute(build(), params=None)  # type: ignore[arg-type]
+            editor.execute(build(), params=None)
             return
         self._wait_for_builder(table, name)
         state = self.index_state(table, name)
@@ -109,10 +112,16 @@ class Indexes(Locking):
             self.drop_index(editor, model, name)
         try:
             with self.unhurried(), self._progress_shown(table, name):
-                editor.execute(build(), params=None)  # type: ignore[arg-type]
+                editor.execute(build(), params=None)
         except DatabaseError as error:
             if not self.connection.is_usable():
                 raise
+            if sqlstate(error) == DUPLICATE_TABLE:
+                # Not ours to drop: a build that began since we looked, or another table's index.
+                if self.index_state(table, name) is IndexState.ABSENT:
+                    raise
+                self.create_index(editor, model, name, build)
+                return
             # An INVALID unique index still refuses rows, and a retry would stumble over it.
             self.drop_index(editor, model, name)
             raise self._build_failed(error, table, name) or error from error
@@ -199,12 +208,16 @@ WATCH_EVERY_S = 1.0
 
 
 def _watch(
-    watched: Any, pid: int, name: str, listener: Callable[[str, bool], None], done: Any
+    watched: BaseDatabaseWrapper,
+    pid: int,
+    name: str,
+    listener: Callable[[str, bool], None],
+    done: threading.Event,
 ) -> None:
     """Until ``done``, say which phase the build is in and how much of it is done."""
     if done.wait(WATCH_EVERY_S):
         return
-    connection = watched.copy()
+    connection = apart(watched)
     try:
         while not done.is_set():
             with connection.cursor() as cursor:
@@ -217,7 +230,7 @@ def _watch(
             if row:
                 listener(f"building {name}: {build_progress(*row)}", True)
             done.wait(WATCH_EVERY_S)
-    except DatabaseError:
+    except Error:
         # Progress is a courtesy: a build must not fail because nobody could watch it.
         return
     finally:
@@ -230,15 +243,8 @@ def build_progress(phase: str, blocks: int, blocks_done: int, tuples: int, tuple
     return f"{phase}, {100 * part // total} %" if total else phase
 
 
-def unquoted(statement: Any) -> str:
-    """The name that a statement of Django's gives to what it makes."""
-    return str(statement.parts["name"]).strip('"').replace('""', '"')
-
-
-def _unique_name(
-    editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-) -> str:
-    return unquoted(editor._create_unique_sql(model, [field]))
+def _itself(statement: Statement) -> Statement:
+    return statement
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from django.db import DatabaseError
+from django.db import DatabaseError, Error
 
 from safemigrate.backends.base import Take, project_settings
 from safemigrate.backends.postgresql.catalog import Catalog
@@ -24,6 +24,9 @@ from safemigrate.facts.errors import LockNotObtained
 from safemigrate.facts.locks import TableLock, canonical
 from safemigrate.facts.patience import Patience
 from safemigrate.facts.progress import say
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 T = TypeVar("T")
 
@@ -75,6 +78,18 @@ class Locking(Catalog):
             # The pauses are spread so that two runners do not probe in step; no secret hangs on it.
             time.sleep(patience.pause_after(elapsed, random.random()).total_seconds())  # noqa: S311
 
+    def _locked(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        locks: Sequence[TableLock],
+        work: Callable[[], None],
+    ) -> None:
+        """``patiently``, or straight away while sqlmigrate collects: that asks nothing."""
+        if editor.collect_sql:
+            work()
+        else:
+            self.patiently(locks, work)
+
     def _take(self, locks: Sequence[TableLock], wait: timedelta) -> None:
         """
         Take ``locks`` now or fail; later statements of the transaction wait only a moment.
@@ -119,11 +134,18 @@ class Locking(Catalog):
         self._set_session({name: str(value) for name, value in wanted.items()})
         try:
             yield
-        finally:
-            # A connection that was lost takes its settings with it, and a transaction that is
-            # still broken here is rolled back by whoever opened it, to settings made before it.
-            if self.connection.connection is not None and not self.connection.needs_rollback:
-                self._set_session(before)
+        except BaseException:
+            # A connection that was lost takes its settings with it; that must not hide why.
+            with suppress(Error):
+                self._put_back(before)
+            raise
+        self._put_back(before)
+
+    def _put_back(self, before: dict[str, str]) -> None:
+        # A transaction that is still broken here is rolled back by whoever opened it, to
+        # settings made before it.
+        if self.connection.connection is not None and not self.connection.needs_rollback:
+            self._set_session(before)
 
     def _set_session(self, values: dict[str, str]) -> None:
         for name, value in values.items():

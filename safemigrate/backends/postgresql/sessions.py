@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import Error
 
 from safemigrate.backends.base import Session
 from safemigrate.backends.postgresql.catalog import Catalog
 from safemigrate.facts.errors import AnotherRunner
 from safemigrate.facts.progress import say
 from safemigrate.facts.release import label
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Two halves of one 64-bit key: "safe", "migr" in ASCII. Advisory locks are per database.
 RUNNER_LOCK = (0x73616665, 0x6D696772)
@@ -60,7 +66,7 @@ class Sessions(Catalog):
         no concurrent build.
         Source: https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
         """
-        guard = self.connection.copy()
+        guard = apart(self.connection)
         try:
             with transaction_on(guard):
                 self._take_runner_lock(guard, wait)
@@ -68,9 +74,9 @@ class Sessions(Catalog):
         finally:
             guard.close()
 
-    def _take_runner_lock(self, guard: object, wait: timedelta) -> None:
+    def _take_runner_lock(self, guard: BaseDatabaseWrapper, wait: timedelta) -> None:
         started = time.monotonic()
-        with guard.cursor() as cursor:  # type: ignore[attr-defined]
+        with guard.cursor() as cursor:
             cursor.execute(
                 "SET LOCAL idle_in_transaction_session_timeout = 0; "
                 "SET LOCAL application_name = 'safemigrate: holds the right to migrate'"
@@ -108,12 +114,27 @@ class Sessions(Catalog):
 
 
 @contextmanager
-def transaction_on(connection: object) -> Iterator[None]:
+def transaction_on(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """``transaction.atomic`` for a connection that is not registered under an alias."""
-    connection.set_autocommit(False)  # type: ignore[attr-defined]
+    connection.set_autocommit(False)
     try:
         yield
     finally:
-        if connection.connection is not None:  # type: ignore[attr-defined]
-            connection.rollback()  # type: ignore[attr-defined]
-            connection.set_autocommit(True)  # type: ignore[attr-defined]
+        # If it was lost its transaction is over, and what was done meanwhile stays done.
+        with suppress(Error):
+            if connection.connection is not None:
+                connection.rollback()
+                connection.set_autocommit(True)
+
+
+def apart(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """
+    A second connection to the same database, not from the project's pool.
+
+    A pool may hold no more than the one that is in use, and it would keep what we set.
+    """
+    twin: BaseDatabaseWrapper = connection.copy()
+    twin.settings_dict["OPTIONS"] = {
+        name: value for name, value in twin.settings_dict["OPTIONS"].items() if name != "pool"
+    }
+    return twin
