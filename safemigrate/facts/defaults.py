@@ -113,6 +113,14 @@ def _is_constant(expression: Any) -> bool:
     )
 
 
+_WITH_CHECK = ("PositiveBigIntegerField", "PositiveIntegerField", "PositiveSmallIntegerField")
+
+
+def comes_with_check(field: models.Field[Any, Any]) -> bool:
+    """Whether Django gives the column a CHECK, which ADD COLUMN would test on every row."""
+    return field.get_internal_type() in _WITH_CHECK
+
+
 def standing_default(field: models.Field[Any, Any]) -> Any:
     """
     The database default that lets inserts leave ``field`` out, or NOT_PROVIDED for NULL.

@@ -23,10 +23,9 @@ class Assured(Operation):
             raise ValueError("Assured needs a reason: because='...'.")
         self.operation = operation
         self.because = because
-        self.reversible = operation.reversible
-        self.atomic = operation.atomic
-        self.reduces_to_sql = operation.reduces_to_sql
-        self.category = operation.category
+        # Read by Django from the operation it runs; the class cannot know them.
+        for name in ("reversible", "atomic", "reduces_to_sql", "category"):
+            setattr(self, name, getattr(operation, name))
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         self.operation.state_forwards(app_label, state)

@@ -28,7 +28,7 @@ class SafeOperation(Operation):
     """
 
     phase: ClassVar[Phase]
-    needs_autocommit: ClassVar[bool] = True
+    needs_autocommit: bool = True
     back: ClassVar[IRREVERSIBLE | None] = None
 
     def _backend(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.migrations.operations.base import OperationCategory
 
+from safemigrate.backends.fields import through_of
 from safemigrate.facts.defaults import standing_default
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import SafeOperation
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
     from django.db.models import Model
-
-    from safemigrate.backends import Backend
 
 
 class ContractDrop(SafeOperation):
@@ -76,13 +75,7 @@ class ContractDrop(SafeOperation):
                 backend.drop_table(schema_editor, through)
             backend.drop_table(schema_editor, model)
             return
-        field = self._field(model, self.name)
-        if field.many_to_many:
-            through = field.remote_field.through  # type: ignore[attr-defined]
-            if through._meta.auto_created:
-                backend.drop_table(schema_editor, through)
-        elif field.column is not None:
-            backend.drop_column(schema_editor, model, field)
+        backend.drop_column(schema_editor, model, self._field(model, self.name))
 
     def database_backwards(
         self,
@@ -97,14 +90,12 @@ class ContractDrop(SafeOperation):
             return
         if self.name is None:
             for table in (model, *_own_tables(model)):
-                _create_again(backend, schema_editor, table)
+                backend.create_table(schema_editor, table)
             return
         field = self._field(model, self.name)
-        if field.many_to_many:
-            through = field.remote_field.through  # type: ignore[attr-defined]
-            if through._meta.auto_created:
-                _create_again(backend, schema_editor, through)
-        elif field.column is not None:
+        if through := through_of(field):
+            backend.create_table(schema_editor, through)
+        elif not field.many_to_many:
             backend.add_column(schema_editor, model, field, standing_default(field))
             backend.add_field_indexes(schema_editor, model, field)
 
@@ -178,15 +169,5 @@ class MakeModelIgnorable(SafeOperation):
 
 def _own_tables(model: type[Model]) -> list[type[Model]]:
     """The through tables that Django made for this model's many-to-many fields."""
-    return [
-        field.remote_field.through
-        for field in model._meta.local_many_to_many
-        if field.remote_field.through._meta.auto_created
-    ]
-
-
-def _create_again(
-    backend: Backend, schema_editor: BaseDatabaseSchemaEditor, model: type[Model]
-) -> None:
-    if not backend.has_table(model._meta.db_table):
-        backend.patiently([], lambda: schema_editor.create_model(model))
+    throughs = (through_of(field) for field in model._meta.local_many_to_many)
+    return [through for through in throughs if through is not None]

@@ -9,14 +9,17 @@ from django.db.migrations.operations.base import OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 from django.db.models.fields import NOT_PROVIDED
 
-from safemigrate.facts.defaults import standing_default
+from safemigrate.backends.fields import parent_of, through_of
+from safemigrate.facts.defaults import comes_with_check, standing_default
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import SafeOperation
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
-    from django.db.models import Field
+    from django.db.models import Field, Model
+
+    from safemigrate.backends import Backend
 
 
 class ExpandField(SafeOperation, migrations.AddField):
@@ -26,11 +29,13 @@ class ExpandField(SafeOperation, migrations.AddField):
     ``database_default``: left out, the column is nullable for now. A constant: it stays the
     column's default and existing rows have it at once. An expression: nullable, and the default
     of rows to come. Indexes, uniqueness and foreign keys are left to operations of their own;
-    a many-to-many field gets its table.
+    a many-to-many field gets its table. The CHECK of a positive integer is validated afterwards.
 
-    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
-    Re-run:  does nothing if the column is there.
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing; for a CHECK then
+             SHARE UPDATE EXCLUSIVE while the rows are read.
+    Re-run:  does nothing if the column is there; validates a CHECK that was left NOT VALID.
     Back:    drops the column.
+    Raises:  NeedsAutocommit for a positive integer in a migration without ``atomic = False``.
     Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
     """
 
@@ -46,6 +51,8 @@ class ExpandField(SafeOperation, migrations.AddField):
         database_default: Any = NOT_PROVIDED,
     ) -> None:
         self.database_default = database_default
+        # Its CHECK is validated after the column is there, not under the lock that adds it.
+        self.needs_autocommit = comes_with_check(field)
         super().__init__(model_name, name, field, preserve_default)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
@@ -282,8 +289,7 @@ class MakeFieldIgnorable(_ColumnOperation):
             return
         field = self._field(model, self.name)
         if field.many_to_many:
-            through = field.remote_field.through  # type: ignore[attr-defined]
-            if through._meta.auto_created:
+            if through := through_of(field):
                 backend.drop_foreign_keys(schema_editor, through)
             return
         if field.remote_field:
@@ -307,15 +313,14 @@ class MakeFieldIgnorable(_ColumnOperation):
             return
         field = self._field(model, self.name)
         if field.many_to_many:
-            through = field.remote_field.through  # type: ignore[attr-defined]
-            if through._meta.auto_created:
+            if through := through_of(field):
                 add_foreign_keys(backend, schema_editor, through)
             return
         if standing_default(field) is NOT_PROVIDED and not field.null:
             backend.set_not_null(schema_editor, model, field)
         elif not field.has_db_default():
             backend.drop_default(schema_editor, model, field)
-        if field.remote_field and field.db_constraint:  # type: ignore[attr-defined]
+        if parent_of(field):
             backend.add_foreign_key(schema_editor, model, field)
 
     def describe(self) -> str:
@@ -326,8 +331,10 @@ class MakeFieldIgnorable(_ColumnOperation):
         return f"ignore_{self.model_name_lower}_{self.name_lower}"
 
 
-def add_foreign_keys(backend: Any, schema_editor: Any, model: Any) -> None:
+def add_foreign_keys(
+    backend: Backend, schema_editor: BaseDatabaseSchemaEditor, model: type[Model]
+) -> None:
     """All foreign keys that ``model`` declares."""
     for field in model._meta.local_concrete_fields:
-        if field.remote_field and field.db_constraint:
+        if parent_of(field):
             backend.add_foreign_key(schema_editor, model, field)

@@ -34,6 +34,14 @@ class AddIndexConcurrently(SafeOperation, migrations.AddIndex):
     def __init__(self, model_name: str, index: Index) -> None:
         super().__init__(model_name, index)
 
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name):
+            model = state.models[app_label, self.model_name_lower]
+        for name, _ in self.index.fields_orders:
+            with self._found(app_label, self.model_name, name):
+                model.get_field(name)
+        super().state_forwards(app_label, state)
+
     def database_forwards(
         self,
         app_label: str,
@@ -98,8 +106,11 @@ class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
         super().__init__(model_name, name)
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        with self._found(app_label, self.model_name, self.name):
-            state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        with self._found(app_label, self.model_name):
+            indexes = state.models[app_label, self.model_name_lower].options["indexes"]
+        if self.name not in {index.name for index in indexes}:
+            with self._found(app_label, self.model_name, self.name):
+                raise LookupError(self.name)
         super().state_forwards(app_label, state)
 
     def database_forwards(
@@ -146,6 +157,7 @@ class AddFieldIndexConcurrently(SafeOperation, FieldOperation):
 
     phase = Phase.EXPAND
     category = OperationCategory.ADDITION
+    field: Field[Any, Any] | None
 
     def __init__(self, model_name: str, name: str, field: Field[Any, Any] | None = None) -> None:
         super().__init__(model_name, name, field)

@@ -15,7 +15,8 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models import Field, Q
 
-from safemigrate.facts.defaults import DefaultKind, default_of
+from safemigrate.backends.fields import has_index, parent_of
+from safemigrate.facts.defaults import DefaultKind, comes_with_check, default_of
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.contract import ContractDrop, MakeModelIgnorable
@@ -91,24 +92,29 @@ def add_field(operation: migrations.AddField, app_label: str, before: ProjectSta
     new = operation.field
     if new.many_to_many or new.generated or new.primary_key:
         return None
+    if _same_for_all(new) and new.unique and not new.null:
+        return None  # one value cannot be every row's; a rule says so
     column = _column(operation)
     extras = _indexes_and_keys(operation.model_name, operation.name, new)
-    if column is None and extras:
-        column = _adding(operation)
+    if column is None and (extras or comes_with_check(new)):
+        column = _plain(operation)
     if column is None:
         return None
     column.expand += extras
     return column
 
 
+def _same_for_all(new: Field[Any, Any]) -> bool:
+    constant = (DefaultKind.CONSTANT, DefaultKind.DATABASE_CONSTANT)
+    return default_of(new).kind in constant
+
+
 def _column(operation: migrations.AddField) -> Chain | None:
     """How the column comes; None if Django's own way is right."""
     new, where = operation.field, (operation.model_name, operation.name)
     default = default_of(new)
-    if default.kind is DefaultKind.CONSTANT and not new.null and not new.unique:
-        chain = _adding(operation, database_default=default.value)
-        chain.contract = [DropDatabaseDefault(*where, database_default=default.value)]
-        return chain
+    if default.kind is DefaultKind.CONSTANT and not new.null:
+        return _with_constant(operation, default.value)
     fills = (DefaultKind.EXPRESSION, DefaultKind.DATABASE_VOLATILE, DefaultKind.CALLABLE)
     if default.kind not in fills:
         return None
@@ -129,6 +135,26 @@ def _column(operation: migrations.AddField) -> Chain | None:
     return chain
 
 
+def _plain(operation: migrations.AddField) -> Chain:
+    """A column that Django's own way would fill at once, or leave NULL; in our operation."""
+    default = default_of(operation.field)
+    if default.kind is DefaultKind.CONSTANT and default.value is not None:
+        # A unique one gets NULLs: its value would be every row's.
+        return (
+            _adding(operation)
+            if operation.field.unique
+            else _with_constant(operation, default.value)
+        )
+    return _adding(operation)
+
+
+def _with_constant(operation: migrations.AddField, value: Any) -> Chain:
+    chain = _adding(operation, database_default=value)
+    where = (operation.model_name, operation.name)
+    chain.contract = [DropDatabaseDefault(*where, database_default=value)]
+    return chain
+
+
 def _adding(operation: migrations.AddField, **says: Any) -> Chain:
     new = operation.field
     if not says and default_of(new).kind is DefaultKind.DATABASE_CONSTANT:
@@ -141,9 +167,9 @@ def _adding(operation: migrations.AddField, **says: Any) -> Chain:
 
 def _indexes_and_keys(model_name: str, name: str, new: Field[Any, Any]) -> list[Operation]:
     extras: list[Operation] = []
-    if new.db_index or new.unique:
+    if has_index(new) or new.unique:
         extras.append(AddFieldIndexConcurrently(model_name, name))
-    if new.remote_field and new.db_constraint:  # type: ignore[attr-defined]
+    if parent_of(new):
         extras.append(AddForeignKey(model_name, name))
     return extras
 
@@ -154,8 +180,8 @@ def alter_field(
 ) -> Chain | None:
     old = before.models[app_label, operation.model_name_lower].get_field(operation.name)
     new = operation.field
-    gains = (new.unique and not old.unique) or (new.db_index and not old.db_index)
-    loses = (old.unique and not new.unique) or (old.db_index and not new.db_index)
+    gains = (new.unique and not old.unique) or (has_index(new) and not has_index(old))
+    loses = (old.unique and not new.unique) or (has_index(old) and not has_index(new))
     if not gains or loses or _column_of(old) != _column_of(new):
         return None
     build = AddFieldIndexConcurrently(operation.model_name, operation.name, new)
