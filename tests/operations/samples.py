@@ -1,0 +1,272 @@
+"""One or more samples of every public operation; a new operation adds its own here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from django.db import models
+from django.db.migrations.operations.base import Operation
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from safemigrate import operations as ops
+
+
+def nobody() -> list[Operation]:
+    return []
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    ``prepare``: what was applied before it. ``comes_back``: whether unapplying it leaves the
+    schema as it was. ``says``: words of the SQL that ``sqlmigrate`` must show.
+    """
+
+    what: str
+    make: Callable[[], ops.SafeOperation]
+    prepare: Callable[[], list[Operation]] = nobody
+    missing: Sequence[Callable[[], Operation]] = field(default=())
+    comes_back: bool = True
+    says: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{type(self.make()).__name__}-{self.what}"
+
+
+def nullable(name: str = "note") -> list[Operation]:
+    column = models.CharField(max_length=9)
+    return [ops.ExpandField("order", name, column)]
+
+
+def filled() -> list[Operation]:
+    return [*nullable(), ops.BatchedBackfill("order", {"note": "x"}, Q(note__isnull=True))]
+
+
+def kept_filled() -> list[Operation]:
+    where = Q(note__isnull=True)
+    return [*nullable(), ops.BatchedBackfill("order", {"note": "x"}, where, keep_filled=True)]
+
+
+def constant() -> list[Operation]:
+    column = models.CharField(max_length=9, default="low")
+    return [ops.ExpandField("order", "urgency", column, database_default="low")]
+
+
+def bare_key() -> list[Operation]:
+    key = models.ForeignKey("shop.customer", models.CASCADE, null=True, related_name="+")
+    return [ops.ExpandField("order", "payer", key)]
+
+
+SAMPLES = [
+    Sample(
+        "plain",
+        lambda: ops.AddIndexConcurrently("order", models.Index(fields=["total"], name="total_idx")),
+        missing=[
+            lambda: ops.AddIndexConcurrently("nothing", models.Index(fields=["a"], name="n_idx")),
+            lambda: ops.AddIndexConcurrently("order", models.Index(fields=["a"], name="n_idx")),
+        ],
+        says=("CREATE INDEX CONCURRENTLY", "total_idx"),
+    ),
+    Sample(
+        "partial, covering, expression",
+        lambda: ops.AddIndexConcurrently(
+            "order",
+            models.Index(
+                F("total") * 2, name="double_idx", condition=Q(flag=True), include=["email"]
+            ),
+        ),
+        says=("CREATE INDEX CONCURRENTLY", "INCLUDE", "WHERE"),
+    ),
+    Sample(
+        "plain",
+        lambda: ops.RemoveIndexConcurrently("order", "order_flag_idx"),
+        missing=[
+            lambda: ops.RemoveIndexConcurrently("order", "no_idx"),
+            lambda: ops.RemoveIndexConcurrently("nothing", "order_flag_idx"),
+        ],
+        says=("DROP INDEX CONCURRENTLY", "order_flag_idx"),
+    ),
+    Sample(
+        "text index",
+        lambda: ops.AddFieldIndexConcurrently(
+            "order", "email", models.CharField(max_length=80, db_index=True)
+        ),
+        missing=[
+            lambda: ops.AddFieldIndexConcurrently("order", "nothing"),
+            lambda: ops.AddFieldIndexConcurrently("nothing", "email"),
+        ],
+        says=("CREATE INDEX CONCURRENTLY", "varchar_pattern_ops"),
+    ),
+    Sample(
+        "unique text",
+        lambda: ops.AddFieldIndexConcurrently(
+            "order", "email", models.CharField(max_length=80, unique=True)
+        ),
+        says=("CREATE UNIQUE INDEX CONCURRENTLY", "UNIQUE USING INDEX", "varchar_pattern_ops"),
+    ),
+    Sample(
+        "nullable",
+        lambda: ops.ExpandField("order", "note", models.CharField(max_length=9, null=True)),
+        missing=[lambda: ops.ExpandField("nothing", "note", models.TextField(null=True))],
+        says=("ADD COLUMN", '"note"'),
+    ),
+    Sample(
+        "constant",
+        lambda: ops.ExpandField(
+            "order", "urgency", models.IntegerField(default=3), database_default=3
+        ),
+        says=("ADD COLUMN", "DEFAULT 3 NOT NULL"),
+    ),
+    Sample(
+        "expression",
+        lambda: ops.ExpandField("order", "at", models.DateTimeField(), database_default=Now()),
+        says=("ADD COLUMN", "SET DEFAULT"),
+    ),
+    Sample(
+        "positive",
+        lambda: ops.ExpandField(
+            "order", "count", models.PositiveIntegerField(default=0), database_default=0
+        ),
+        says=("CHECK", "NOT VALID", "VALIDATE CONSTRAINT"),
+    ),
+    Sample(
+        "many to many",
+        lambda: ops.ExpandField("order", "friends", models.ManyToManyField("shop.customer")),
+        says=("CREATE TABLE", "NOT VALID", "VALIDATE"),
+    ),
+    Sample(
+        "filled",
+        lambda: ops.SetNotNull("order", "note"),
+        prepare=filled,
+        missing=[
+            lambda: ops.SetNotNull("order", "nothing"),
+            lambda: ops.SetNotNull("nothing", "note"),
+        ],
+        says=("NOT VALID", "VALIDATE CONSTRAINT", "SET NOT NULL"),
+    ),
+    Sample(
+        "kept filled",
+        lambda: ops.SetNotNull("order", "note"),
+        prepare=kept_filled,
+        comes_back=False,  # the trigger is not set up again: the code that knows the field stays
+        says=("DROP TRIGGER",),
+    ),
+    Sample(
+        "constant",
+        lambda: ops.DropDatabaseDefault("order", "urgency", "low"),
+        prepare=constant,
+        missing=[
+            lambda: ops.DropDatabaseDefault("order", "nothing", 1),
+            lambda: ops.DropDatabaseDefault("nothing", "urgency", 1),
+        ],
+        says=("DROP DEFAULT",),
+    ),
+    Sample(
+        "column",
+        lambda: ops.AddForeignKey("order", "payer"),
+        prepare=bare_key,
+        missing=[
+            lambda: ops.AddForeignKey("order", "nothing"),
+            lambda: ops.AddForeignKey("nothing", "payer"),
+        ],
+        says=("FOREIGN KEY", "NOT VALID", "VALIDATE CONSTRAINT"),
+    ),
+    Sample(
+        "required",
+        lambda: ops.MakeFieldIgnorable("order", "flag"),
+        missing=[
+            lambda: ops.MakeFieldIgnorable("order", "nothing"),
+            lambda: ops.MakeFieldIgnorable("nothing", "flag"),
+        ],
+        says=("DROP NOT NULL",),
+    ),
+    Sample(
+        "with a default",
+        lambda: ops.MakeFieldIgnorable("order", "status"),
+        says=("SET DEFAULT 'new'",),
+    ),
+    Sample(
+        "foreign key",
+        lambda: ops.MakeFieldIgnorable("order", "customer"),
+        says=("DROP NOT NULL", "foreign keys of shop_order.customer_id"),
+    ),
+    Sample("many to many", lambda: ops.MakeFieldIgnorable("order", "tags")),
+    Sample(
+        "model",
+        lambda: ops.MakeModelIgnorable("Note"),
+        missing=[lambda: ops.MakeModelIgnorable("Nothing")],
+        says=("foreign keys of shop_note",),
+    ),
+    Sample(
+        "field",
+        lambda: ops.ContractDrop("order", "flag"),
+        prepare=lambda: [
+            ops.RemoveIndexConcurrently("order", "order_flag_idx"),
+            ops.MakeFieldIgnorable("order", "flag"),
+        ],
+        missing=[
+            lambda: ops.ContractDrop("order", "nothing"),
+            lambda: ops.ContractDrop("nothing"),
+        ],
+        says=("DROP COLUMN", '"flag"'),
+    ),
+    Sample(
+        "unique field",
+        lambda: ops.ContractDrop("order", "nick"),
+        prepare=lambda: [
+            ops.ExpandField("order", "nick", models.CharField(max_length=9, unique=True)),
+            ops.AddFieldIndexConcurrently("order", "nick"),
+        ],
+        says=("DROP COLUMN",),
+    ),
+    Sample(
+        "foreign key",
+        lambda: ops.ContractDrop("order", "customer"),
+        prepare=lambda: [ops.MakeFieldIgnorable("order", "customer")],
+        says=("DROP COLUMN", '"customer_id"'),
+    ),
+    Sample(
+        "many to many",
+        lambda: ops.ContractDrop("order", "tags"),
+        prepare=lambda: [ops.MakeFieldIgnorable("order", "tags")],
+        says=("DROP TABLE", '"shop_order_tags"'),
+    ),
+    Sample(
+        "model",
+        lambda: ops.ContractDrop("Note"),
+        prepare=lambda: [ops.MakeModelIgnorable("Note")],
+        says=("DROP TABLE", '"shop_note"', '"shop_note_about"'),
+    ),
+    Sample(
+        "values",
+        lambda: ops.BatchedBackfill(
+            "order", values={"note": F("slug")}, where=Q(note__isnull=True), batch_rows=2
+        ),
+        prepare=nullable,
+        missing=[
+            lambda: ops.BatchedBackfill("order", {"nothing": 1}),
+            lambda: ops.BatchedBackfill("nothing", {"note": 1}),
+        ],
+        says=("CANNOT BE WRITTEN AS SQL",),
+    ),
+    Sample(
+        "kept filled",
+        lambda: ops.BatchedBackfill(
+            "order", {"note": F("slug")}, Q(note__isnull=True), keep_filled=True
+        ),
+        prepare=nullable,
+    ),
+    Sample(
+        "kept filled",
+        lambda: ops.StopFilling("order", "note"),
+        prepare=kept_filled,
+        comes_back=False,
+        missing=[
+            lambda: ops.StopFilling("order", "nothing"),
+            lambda: ops.StopFilling("nothing", "note"),
+        ],
+        says=("DROP TRIGGER", "DROP FUNCTION"),
+    ),
+]
