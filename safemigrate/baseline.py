@@ -211,8 +211,13 @@ def is_first_party(folder: str) -> bool:
     parts = set(Path(real).parts)
     if parts & {"site-packages", "dist-packages"}:
         return False
-    installed = {os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
-    return not any(real.startswith(root + os.sep) for root in installed)
+    return not any(real.startswith(root + os.sep) for root in _installed())
+
+
+@cache
+def _installed() -> frozenset[str]:
+    """Where packages go; of a distribution's own making some are not called site-packages."""
+    return frozenset(os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))
 
 
 def _folder(config: AppConfig) -> str | None:

@@ -275,7 +275,7 @@ def check_held(
 
     from safemigrate.executor import status
     from safemigrate.facts import settings as ours
-    from safemigrate.facts.errors import WrongSettings
+    from safemigrate.facts.errors import UnsupportedDatabase, WrongSettings
     from safemigrate.rules import HeldContract
 
     try:
@@ -284,7 +284,11 @@ def check_held(
         return []  # E302 says so
     found: list[CheckMessage] = []
     for alias in databases or ():
-        for held in status.held(connections[alias]):
+        try:
+            waiting = status.held(connections[alias])
+        except UnsupportedDatabase:
+            continue  # nothing is held where we do not work
+        for held in waiting:
             if held.since is None:
                 continue
             since = timezone.make_aware(held.since) if timezone.is_naive(held.since) else held.since

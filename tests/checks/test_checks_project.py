@@ -1,8 +1,11 @@
 """E301, E302, E303, E304, W401, W402, the baseline, and everything that fails closed."""
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +20,7 @@ from django.utils import timezone
 from safemigrate import baseline as baselines
 from safemigrate import checks, judge
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 BAD_INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
 GOOD = 'migrations.AddField("order", "ok", models.IntegerField(null=True)),'
 
@@ -374,6 +378,19 @@ class TestCommand:
         told = say("status", "--database", "lite")
         assert "Nothing is held back." in told
 
+    def test_the_status_names_what_waits_and_what_was_done(self, project, pg, monkeypatch):
+        from safemigrate.executor import status
+
+        since = timezone.now() - timedelta(days=20, hours=3)
+        one = SimpleNamespace(key=("shop", "0003_drop"), reason="release r1 runs", since=since)
+        monkeypatch.setattr(status, "held", lambda connection: [one])
+        call_command("migrate", project.label, verbosity=0)
+        told = say("status")
+        assert "shop.0003_drop" in told
+        assert "20 d 3 h" in told
+        assert "release r1 runs" in told
+        assert f"{project.label}.0001_initial" in told
+
     def test_a_database_that_is_down_is_told(self, project, monkeypatch):
         from safemigrate.executor import status
 
@@ -391,3 +408,16 @@ def test_a_file_is_read_again_only_if_it_changed(tmp_path):
     before = baselines.content_of(str(path))
     path.write_text("22")
     assert baselines.content_of(str(path)) != before
+
+
+def test_a_start_with_nothing_new_loads_no_rule():
+    """Every command pays for what is imported at the start."""
+    program = (
+        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings';"
+        "django.setup(); from django.core import checks; checks.run_checks();"
+        "print([m for m in sys.modules if m in ('safemigrate.rules.plain_index', 'psycopg_pool')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
