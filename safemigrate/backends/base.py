@@ -98,6 +98,10 @@ class Backend(abc.ABC):
     def lock_was_refused(self, error: BaseException) -> bool:
         """Whether ``error`` says that a lock was not to be had, and nothing else is wrong."""
 
+    @abc.abstractmethod
+    def takes_its_time(self, statement: object) -> bool:
+        """Whether a statement, by whoever wrote it, is one that ``unhurried`` is for."""
+
     # One runner, many sessions -------------------------------------------------------------
 
     @abc.abstractmethod

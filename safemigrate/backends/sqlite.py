@@ -43,6 +43,9 @@ class SQLiteBackend(Backend):
     def lock_was_refused(self, error: BaseException) -> bool:
         return False
 
+    def takes_its_time(self, statement: object) -> bool:
+        return False
+
     def one_runner(self, wait: timedelta) -> AbstractContextManager[None]:
         return nothing()
 

@@ -36,7 +36,7 @@ class SafeSchemaEditorMixin(_Editor):
             send(sql, params)
             return
         backend = backend_for(connection)
-        if _is_concurrent(sql):
+        if backend.takes_its_time(sql):
             with backend.unhurried():
                 send(sql, params)
             return
@@ -65,11 +65,6 @@ class SafeSchemaEditorMixin(_Editor):
                 raise
         self.deferred_sql = []
         super().__exit__(exc_type, exc_value, traceback)
-
-
-def _is_concurrent(sql: Any) -> bool:
-    """CREATE, DROP or REINDEX ... CONCURRENTLY, by whoever wrote it: no transaction, no timeout."""
-    return "CONCURRENTLY" in str(sql).upper().split()
 
 
 @cache

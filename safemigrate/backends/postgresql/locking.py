@@ -118,6 +118,10 @@ class Locking(Catalog):
         with self._session_settings(lock_timeout=milliseconds(wait)):
             yield
 
+    def takes_its_time(self, statement: object) -> bool:
+        """CREATE, DROP, REINDEX or DETACH ... CONCURRENTLY: no transaction and no lock_timeout."""
+        return "CONCURRENTLY" in str(statement).upper().split()
+
     @contextmanager
     def unhurried(self) -> Iterator[None]:
         """A lock_timeout inside a concurrent build would leave an INVALID index."""
