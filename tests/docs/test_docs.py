@@ -188,6 +188,110 @@ def test_the_operations_page_has_every_public_name():
     assert headed == of_users
 
 
+BEFORE = """
+class Audit(models.Model):
+    text = models.TextField()
+
+class Customer(models.Model):
+    email = models.EmailField()
+
+class Order(models.Model):
+    amount = models.IntegerField()
+    code = models.CharField(max_length=9)
+    unindexed = models.IntegerField(db_index=True)
+    required = models.IntegerField()
+    optional = models.IntegerField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["amount"], name="old_idx"),
+            models.Index(fields=["unindexed", "amount"], name="same_idx"),
+        ]
+        constraints = [models.CheckConstraint(condition=models.Q(amount__gte=0), name="old_check")]
+"""
+AFTER = """
+def lucky():
+    return 7
+
+class Customer(models.Model):
+    email = models.EmailField()
+
+class Order(models.Model):
+    amount = models.IntegerField()
+    code = models.CharField(max_length=9, unique=True)
+    unindexed = models.IntegerField()
+    nullable = models.CharField(max_length=3, null=True)
+    constant = models.SmallIntegerField(default=1)
+    token = models.UUIDField(default=uuid.uuid4)
+    computed = models.BigIntegerField(default=lucky)
+    customer = models.ForeignKey(Customer, models.CASCADE, null=True, related_name="+")
+    customers = models.ManyToManyField(Customer, related_name="+")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["code"], name="new_idx"),
+            models.Index(fields=["unindexed", "amount"], name="renamed_idx"),
+        ]
+
+class Fresh(models.Model):
+    pass
+"""
+CHANGES = {  # a row of the table -> what it does to the models above
+    "new nullable field": "nullable",
+    "new NOT NULL field, constant": "constant",
+    "new field, `default=uuid": "token",
+    "new field, another callable": "computed",
+    "new `ForeignKey`": "customer",
+    "new `ManyToManyField`": "customers",
+    "new model": "Fresh",
+    "new `Index`": "new_idx",
+    "`db_index=True`": "code",
+    "`Index` removed": "old_idx",
+    "`Index` with a new name": "renamed_idx",
+    "`db_index` or `unique` removed": "unindexed",
+    "constraint removed": "old_check",
+    "field removed, required": "required",
+    "field removed, nullable": "optional",
+    "model removed": "Audit",
+}
+
+
+def test_the_table_of_model_changes_is_what_makemigrations_writes(project: Project):
+    """Each row, in its order; "refused" is what the rules' own pages and tests are about."""
+    project.models(BEFORE)
+    project.run("makemigrations")
+    project.models(AFTER)
+    project.run("makemigrations", "--noinput")
+    files = "".join(project.read(name) for name in project.migrations()[1:])
+    written = [
+        (m[1], m[2])
+        for m in re.finditer(r"^        [\w.]*?(\w+)\(\n((?: {12}.*\n)*)", files, re.MULTILINE)
+    ]
+    rows = _table_of_changes()
+    assert [change for change in rows if _member(change) is None] == []
+    for change, promised in rows.items():
+        named = re.compile(rf"(name=|values=\{{)'{_member(change)}'")
+        found = [kind for kind, arguments in written if named.search(arguments)]
+        assert found == promised, change
+
+
+def _member(change: str) -> str | None:
+    return next((name for start, name in CHANGES.items() if change.startswith(start)), None)
+
+
+def _table_of_changes() -> dict[str, list[str]]:
+    text = (DOCS / "operations.md").read_text().partition("## Model change")[2].partition("##")[0]
+    rows: dict[str, list[str]] = {}
+    change = ""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) != 4 or cells[0] in ("model change", "---") or "refused" in cells[1]:
+            continue
+        change = cells[0] or change
+        rows.setdefault(change, []).extend(re.findall(r"`(\w+)`", cells[1]))
+    return rows
+
+
 def test_every_reason_of_the_gate_is_on_the_phases_page():
     """Word for word: people search for what ``migrate`` has printed."""
     text = pages.words((DOCS / "phases.md").read_text())
