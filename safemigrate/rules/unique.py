@@ -45,10 +45,17 @@ def unique(step: Step) -> Iterator[Finding]:
             "too, until the whole table has been read. One duplicate undoes it all."
         ),
         instead=chain,
-        steps=()
-        if chain
-        else tuple(text.format(operation=name, table=step.table) for text in _BY_HAND),
+        steps=() if chain else tuple(_steps(step)),
     )
+
+
+def _steps(step: Step) -> Iterator[str]:
+    if isinstance(step.operation, migrations.AlterField):
+        yield "Make the other changes of this field first, in a migration of their own."
+        yield "Then set unique=True and run makemigrations; it builds the index concurrently."
+        return
+    name = type(step.operation).__name__
+    yield from (text.format(operation=name, table=step.table) for text in _BY_HAND)
 
 
 def _made_unique(step: Step) -> str:

@@ -76,6 +76,10 @@ class TestUnique:
         finding = one(altering("number", models.CharField(max_length=20, unique=True)), "E103")
         assert isinstance(finding.instead.operations()[0], AddFieldIndexConcurrently)
 
+    def test_uniqueness_with_another_change_is_split_by_hand(self):
+        finding = one(altering("number", models.CharField(max_length=25, unique=True)), "E103")
+        assert "other changes" in finding.steps[0]
+
     def test_a_unique_together_that_grows_is_refused_and_one_that_shrinks_is_not(self):
         grown = {("number", "customer"), ("total", "number")}
         assert one(migrations.AlterUniqueTogether("order", grown), "E103")
