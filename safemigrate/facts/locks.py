@@ -69,10 +69,17 @@ class TableLock:
 
 
 def canonical(locks: Iterable[TableLock]) -> list[TableLock]:
-    """Each table once, in its strongest mode, by name: two runners never wait in a circle."""
-    strongest: dict[str, LockMode] = {}
+    """
+    Each table once, by name, so that two runners never wait in a circle.
+
+    The mode is the weakest that is as good as all that were asked for: of SHARE and ROW
+    EXCLUSIVE that is neither, but SHARE ROW EXCLUSIVE.
+    """
+    asked: dict[str, frozenset[LockMode]] = {}
     for lock in locks:
-        known = strongest.get(lock.table)
-        if known is None or known.strength < lock.mode.strength:
-            strongest[lock.table] = lock.mode
-    return [TableLock(table, strongest[table]) for table in sorted(strongest)]
+        asked[lock.table] = asked.get(lock.table, frozenset()) | lock.mode.conflicts()
+    return [TableLock(table, _weakest(asked[table])) for table in sorted(asked)]
+
+
+def _weakest(conflicts: frozenset[LockMode]) -> LockMode:
+    return next(mode for mode in LockMode if mode.conflicts() >= conflicts)

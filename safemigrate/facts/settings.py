@@ -48,6 +48,11 @@ class Settings:
                     f'SAFEMIGRATE["{name.upper()}"] is {getattr(self, name)!r}.',
                     do="Give a duration longer than zero.",
                 )
+        if self.held_too_long < timedelta(0):
+            raise WrongSettings(
+                f'SAFEMIGRATE["HELD_TOO_LONG"] is {self.held_too_long!r}.',
+                do="Give a duration of zero or more.",
+            )
 
 
 _POSITIVE = ("lock_deadline", "build_deadline", "runner_wait", "batch_duration")
@@ -82,7 +87,8 @@ def parse(raw: object, environ: Mapping[str, str] | None = None) -> Settings:
 def _known(key: object) -> str:
     if isinstance(key, str) and key in _NAMES:
         return key
-    near = difflib.get_close_matches(str(key).upper(), _NAMES, n=1, cutoff=0.4)
+    written = key.upper() if isinstance(key, str) else ""
+    near = difflib.get_close_matches(written, _NAMES, n=1, cutoff=0.4)
     hint = f'Did you mean "{near[0]}"? ' if near else ""
     raise WrongSettings(
         f"SAFEMIGRATE has an unknown key {key!r}.",

@@ -1,0 +1,146 @@
+"""One dict, every key known, every value of its type."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safemigrate.facts.errors import WrongSettings
+from safemigrate.facts.settings import Settings, current, parse
+
+KEYS = [field.name.upper() for field in dataclasses.fields(Settings)]
+DURATIONS = [f.name.upper() for f in dataclasses.fields(Settings) if f.type == "timedelta"]
+
+
+def refusal(raw) -> str:
+    with pytest.raises(WrongSettings) as raised:
+        parse(raw, {})
+    text = str(raised.value)
+    assert "Nothing was changed." in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("RELEASES", "RELEASE"),
+        ("release", "RELEASE"),
+        ("LOCK_TIMEOUT", "LOCK_DEADLINE"),
+        ("HOLD_CONTRACTS", "HOLD_CONTRACT"),
+        ("BATCH_DURATION_MS", "BATCH_DURATION"),
+        ("IGNORED_SESSIONS", "IGNORE_SESSIONS"),
+        ("BASELINE_FILE", "BASELINE"),
+        ("RUNNER_WAITS", "RUNNER_WAIT"),
+        ("BUILDDEADLINE", "BUILD_DEADLINE"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_right_one(typed, meant):
+    """A typing error in the settings would silently mean the default."""
+    text = refusal({typed: 1})
+    assert f"unknown key {typed!r}" in text
+    assert f'Did you mean "{meant}"?' in text
+    assert all(key in text for key in KEYS)
+
+
+@pytest.mark.parametrize("key", ["ZZZZ", "", 7, None])
+def test_a_key_like_no_other_is_refused_without_a_guess(key):
+    """A guess that is far off would send the reader the wrong way."""
+    text = refusal({key: 1})
+    assert repr(key) in text
+    assert "Did you mean" not in text
+
+
+WRONG = {
+    "RELEASE": [7, None, ["v1"]],
+    "HOLD_CONTRACT": ["no", 0, None],
+    "HELD_TOO_LONG": [14, "14 days"],
+    "LOCK_DEADLINE": [300, 0.5, "5m"],
+    "BUILD_DEADLINE": [None, 1],
+    "RUNNER_WAIT": [60],
+    "BATCH_DURATION": [100, "100ms"],
+    "IGNORE_SESSIONS": ["psql", [1], None],
+    "BASELINE": [None, 3],
+}
+
+
+def test_every_key_is_tried_with_wrong_types():
+    """A key that is added later must be tried too."""
+    assert set(WRONG) == set(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in WRONG.items() for value in values]
+)
+def test_a_wrong_type_is_refused_with_the_right_one(key, value):
+    """Seconds where a timedelta is wanted would be read as something else by somebody."""
+    text = refusal({key: value})
+    assert f'SAFEMIGRATE["{key}"]' in text
+    assert f"of type {type(value).__name__}" in text
+    assert "Give " in text
+
+
+@pytest.mark.parametrize("key", DURATIONS)
+def test_a_duration_may_not_be_negative(key):
+    """-5 minutes comes from a subtraction somewhere."""
+    assert key in refusal({key: timedelta(minutes=-5)})
+
+
+@pytest.mark.parametrize("key", [k for k in DURATIONS if k != "HELD_TOO_LONG"])
+def test_a_duration_may_not_be_zero(key):
+    """A deadline of nothing would give up before the first try."""
+    assert "longer than zero" in refusal({key: timedelta(0)})
+
+
+def test_the_string_of_the_other_package_is_named():
+    """django-safemigrate has a setting of the same name, a string."""
+    assert "django-safemigrate" in refusal("strict")
+
+
+@pytest.mark.parametrize("raw", [None, [], 7, {"a"}])
+def test_anything_but_a_dict_is_refused(raw):
+    """Somebody wrote SAFEMIGRATE = None to switch it off."""
+    assert f"of type {type(raw).__name__}" in refusal(raw)
+
+
+def test_what_is_right_is_taken_as_it_is():
+    """Paths and lists are as good as strings and tuples."""
+    settings = parse(
+        {
+            "RELEASE": "v1",
+            "HOLD_CONTRACT": False,
+            "BASELINE": Path("x") / "y.json",
+            "IGNORE_SESSIONS": ["psql"],
+            "LOCK_DEADLINE": timedelta(seconds=3),
+        },
+        {},
+    )
+    assert settings.release == "v1"
+    assert not settings.hold_contract
+    assert settings.baseline == str(Path("x") / "y.json")
+    assert settings.ignore_sessions == ("psql",)
+    assert settings.lock_deadline == timedelta(seconds=3)
+
+
+def test_an_empty_dict_is_all_defaults():
+    """Nothing but INSTALLED_APPS is needed."""
+    assert parse({}, {}) == Settings()
+
+
+def test_a_change_of_the_setting_is_seen(settings):
+    """``override_settings`` in a project's own tests."""
+    settings.SAFEMIGRATE = {"RELEASE": "v9"}
+    assert current().release == "v9"
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.none(), st.integers(), st.text()), min_size=1))
+def test_whatever_is_given_it_is_read_or_refused_in_words(raw):
+    """No wrong setting may end in a traceback of ours."""
+    try:
+        parse(raw, {})
+    except WrongSettings:
+        return
