@@ -221,6 +221,7 @@ class Order(models.Model):
     code = models.CharField(max_length=9, unique=True)
     unindexed = models.IntegerField()
     nullable = models.CharField(max_length=3, null=True)
+    positive = models.PositiveIntegerField(null=True)
     constant = models.SmallIntegerField(default=1)
     token = models.UUIDField(default=uuid.uuid4)
     computed = models.BigIntegerField(default=lucky)
@@ -238,6 +239,7 @@ class Fresh(models.Model):
 """
 CHANGES = {  # a row of the table -> what it does to the models above
     "new nullable field": "nullable",
+    "new nullable `PositiveIntegerField`": "positive",
     "new NOT NULL field, constant": "constant",
     "new field, `default=uuid": "token",
     "new field, another callable": "computed",
