@@ -15,6 +15,7 @@ from django.db.migrations.migration import Migration
 
 from safemigrate.backends import Backend
 from safemigrate.executor.ledger import Ledger
+from safemigrate.executor.loader import may_be_passed
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
 from safemigrate.facts.settings import Settings
@@ -78,6 +79,7 @@ class Gatekeeper:
             parents=frozenset(parent.key for parent in self.loader.graph.node_map[key].parents),
             footprint=self.footprint(key),
             may_wait=waits_for_rollout(migration),
+            may_be_passed=may_be_passed(migration),
         )
 
     def _holds(self, keys: Sequence[Key]) -> dict[Key, Hold]:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
-from django.db import DatabaseError, models, transaction
+from django.db import DatabaseError, models
 from django.utils.timezone import now
 
 from safemigrate.version import VERSION
@@ -90,10 +90,7 @@ class Ledger:
         if self.exists():
             return
         try:
-            with (
-                transaction.atomic(using=self.connection.alias),
-                self.connection.schema_editor() as editor,
-            ):
+            with self.connection.schema_editor() as editor:
                 editor.create_model(row_model())
         except DatabaseError:
             if not self.exists():

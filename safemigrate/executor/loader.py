@@ -1,4 +1,4 @@
-"""Django's loader, which knows that a contract that is held back is no hole in the history."""
+"""Django's loader, which knows that what is held back is no hole in the history."""
 
 from __future__ import annotations
 
@@ -8,16 +8,32 @@ from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from safemigrate.operations.phases import waits_for_rollout
+from safemigrate.facts.phases import Phase
+from safemigrate.operations import BatchedBackfill
+from safemigrate.operations.phases import STATE_ONLY, flat, phases_of, waits_for_rollout
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.migrations.migration import Migration
+
+
+def may_be_passed(migration: Migration) -> bool:
+    """
+    Whether later migrations that touch other things may be applied before it.
+
+    A contract, and a backfill of ours: it changes no state, so nothing can build on it.
+    """
+    if waits_for_rollout(migration):
+        return True
+    return phases_of(migration) == {Phase.BACKFILL} and all(
+        isinstance(o, (BatchedBackfill, *STATE_ONLY)) for o in flat(migration.operations)
+    )
 
 
 class SafeLoader(MigrationLoader):
     def check_consistent_history(self, connection: BaseDatabaseWrapper) -> None:
         """
-        As Django's, but an unapplied parent may be one that waits for a rollout.
+        As Django's, but an unapplied parent may be one that waits, see ``may_be_passed``.
 
         Raises: InconsistentMigrationHistory, Django's own, for every other hole.
         """
@@ -39,7 +55,8 @@ class SafeLoader(MigrationLoader):
                 replaced = self.replacements.get(parent.key)
                 if replaced and all(key in applied for key in replaced.replaces):
                     continue
-                if not waits_for_rollout(self.graph.nodes[parent.key]):
+                migration = self.graph.nodes[parent.key]
+                if migration is None or not may_be_passed(migration):
                     return False
                 # What stands before it must be applied as well, or wait itself.
                 to_look_at.append(parent.key)

@@ -29,7 +29,7 @@ from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import heard_by
 from safemigrate.management.refusing import refusal_text
 from safemigrate.management.voice import Voice
-from safemigrate.operations.phases import phases_of
+from safemigrate.operations.phases import flat, phases_of
 from safemigrate.planner.autodetector import composed, refusing_with
 from safemigrate.planner.cut import Cut, Key
 from safemigrate.planner.rewrite import Refusal
@@ -179,11 +179,16 @@ class MigrateMixin(_Composing):
 
 
 def _blocked(cut: Cut, asked: Phase | None) -> str:
-    lines = [
-        f"{'.'.join(key)} cannot run before {'.'.join(held)}, which is held back "
-        f"({cut.held.get(held, 'it cannot run either')}): both change the same thing."
-        for key, held in cut.blocked.items()
-    ]
+    lines = []
+    for key, culprit in cut.blocked.items():
+        sentence = f"{'.'.join(key)} cannot run before {'.'.join(culprit)}, which "
+        if culprit in cut.blocked:
+            sentence += "cannot run either."
+        elif asked is not None:
+            sentence += f"it depends on and which is held back ({cut.held[culprit]})."
+        else:
+            sentence += f"is held back ({cut.held[culprit]}): both change the same thing."
+        lines.append(sentence)
     if asked is not None:
         return " ".join(lines) + f" Every other {asked} that is due was applied. Run migrate first."
     return (
@@ -240,6 +245,12 @@ def _sentence(error: Exception) -> str:
 class MakeMigrationsMixin(_Composing):
     """``makemigrations`` that writes the safe chain, or refuses with what to do instead."""
 
+    def execute(self, *args: Any, **options: Any) -> Any:
+        if options.get("merge"):
+            # The checks cannot read a graph with two ends; this is the command that joins them.
+            options["skip_checks"] = True
+        return super().execute(*args, **options)  # type: ignore[misc]
+
     def handle(self, *args: Any, **options: Any) -> None:
         with (
             _errors_as_command_errors(),
@@ -281,16 +292,20 @@ class WriterMixin:
 
 @contextmanager
 def writing_atomic() -> Iterator[None]:
-    """Make the writer keep ``atomic = False``, which Django forgets until 6.0."""
-    if django.VERSION >= (6, 0):  # until 6.0: the whole function
-        yield
-        return
+    """
+    Make the writer keep ``atomic = False``.
+
+    A squash loses it in every version of Django, and until 6.0 every file does.
+    """
     head = "class Migration(migrations.Migration):\n"
     original = MigrationWriter.as_string
 
     def as_string(self: MigrationWriter) -> str:
+        migration: Any = self.migration
+        if any(getattr(o, "needs_autocommit", False) for o in flat(migration.operations)):
+            migration.atomic = False
         written = original(self)
-        if self.migration.atomic:
+        if migration.atomic or django.VERSION >= (6, 0):  # until 6.0: what follows
             return written
         return written.replace(head, f"{head}\n    atomic = False\n", 1)
 

@@ -2,7 +2,9 @@
 Which migrations of a plan run now, which are held back, and which cannot run because of those.
 
 A migration that is held back does not hold its descendants unless they touch the same thing:
-the numbers in their names make them depend on it, the database does not.
+the numbers in their names make them depend on it, the database does not. That is so for
+contracts and backfills alone, because the history check knows those holes; anything else that
+stays keeps all that comes after it.
 """
 
 from __future__ import annotations
@@ -17,12 +19,18 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Node:
-    """One unapplied migration; ``may_wait``: it is a contract, or relies on new code."""
+    """
+    One unapplied migration.
+
+    ``may_wait``: it is a contract, or relies on new code. ``may_be_passed``: others may be
+    applied before it, if they touch other things.
+    """
 
     key: Key
     parents: frozenset[Key]
     footprint: Footprint
     may_wait: bool = False
+    may_be_passed: bool = False
 
 
 @dataclass
@@ -48,7 +56,14 @@ def cut(nodes: Sequence[Node], reasons: Mapping[Key, str]) -> Cut:
             *(waiting[parent] for parent in node.parents if parent in waiting)
         )
         in_the_way = next(
-            (key for key in sorted(above) if known[key].footprint.meets(node.footprint)), None
+            (
+                key
+                for key in sorted(above)
+                if key in result.blocked
+                or not known[key].may_be_passed
+                or known[key].footprint.meets(node.footprint)
+            ),
+            None,
         )
         if node.key in reasons:
             result.held[node.key] = reasons[node.key]

@@ -13,7 +13,7 @@ from safemigrate.planner.footprints import Footprint, Touch
 def node(name: str, *columns: str, after: str = "", may_wait: bool = False) -> Node:
     parents = frozenset(("shop", parent) for parent in after.split())
     touches = frozenset(Touch("shop", "order", column) for column in columns)
-    return Node(("shop", name), parents, Footprint(touches), may_wait)
+    return Node(("shop", name), parents, Footprint(touches), may_wait, may_be_passed=may_wait)
 
 
 def names(keys) -> list[str]:
@@ -38,8 +38,8 @@ def test_a_later_migration_about_the_same_thing_is_blocked():
     assert result.run == []
 
 
-def test_what_is_blocked_blocks_what_touches_the_same_as_itself():
-    """The third never touches the first, but it needs the second."""
+def test_what_is_blocked_blocks_all_that_comes_after_it():
+    """An expand that could not run is a hole in the history, so nothing may pass it."""
     result = cut(
         [
             node("1", "flag", may_wait=True),
@@ -49,8 +49,19 @@ def test_what_is_blocked_blocks_what_touches_the_same_as_itself():
         ],
         WAITS,
     )
-    assert result.blocked == {("shop", "2"): ("shop", "1"), ("shop", "3"): ("shop", "2")}
-    assert names(result.run) == ["4"]
+    assert result.blocked == {
+        ("shop", "2"): ("shop", "1"),
+        ("shop", "3"): ("shop", "2"),
+        ("shop", "4"): ("shop", "2"),
+    }
+    assert result.run == []
+
+
+def test_an_expand_that_was_not_asked_for_is_passed_by_nobody():
+    """--phase contract while an expand is new: the contract behind it must not run first."""
+    result = cut([node("1", "a"), node("2", "b", after="1", may_wait=True)], WAITS)
+    assert result.run == []
+    assert result.held[("shop", "2")] == "it comes after shop.1"
 
 
 def test_a_contract_behind_a_held_contract_waits_and_is_no_error():
@@ -119,6 +130,8 @@ def test_nothing_that_runs_touches_what_waits_above_it(plan):
     known = {n.key: n for n in nodes}
     for key in result.run:
         for waiting in above(nodes, key) - set(result.run):
+            assert waiting in result.held
+            assert known[waiting].may_be_passed
             assert not known[waiting].footprint.meets(known[key].footprint)
 
 
