@@ -323,6 +323,9 @@ def _changes_rows(migration: Migration) -> bool:
 
 def _named(error: BaseException) -> str:
     """Class and SQLSTATE; never the text, which may hold values."""
-    cause = getattr(error, "__cause__", None)
-    state = getattr(error, "sqlstate", None) or getattr(cause, "sqlstate", None)
-    return f"{type(error).__name__} {state}" if state else type(error).__name__
+    name, state = type(error).__name__, ""
+    cause: BaseException | None = error
+    while cause is not None and not state:
+        state = getattr(cause, "sqlstate", None) or ""
+        cause = cause.__cause__
+    return f"{name} {state}" if state else name

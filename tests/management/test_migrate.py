@@ -1,0 +1,269 @@
+"""migrate as a deploy script runs it: processes, exit codes, sentences for whoever is on call."""
+
+from __future__ import annotations
+
+import subprocess
+
+import psycopg
+import pytest
+
+from tests.conftest import address
+from tests.projects import Project, Ran
+
+START = """
+class Order(models.Model):
+    email = models.CharField(max_length=50)
+    legacy = models.CharField(max_length=5)
+"""
+NEXT = """
+class Order(models.Model):
+    email = models.CharField(max_length=50, db_index=True)
+    token = models.UUIDField(default=uuid.uuid4)
+"""
+
+
+@pytest.fixture
+def shop(project) -> Project:
+    """r1 is deployed; nothing is written for r2."""
+    project.models(START)
+    project.run("makemigrations")
+    project.deploy("r1")
+    return project
+
+
+def end(process: subprocess.Popen[str]) -> Ran:
+    out, err = process.communicate(timeout=120)
+    return Ran(process.returncode, out, err)
+
+
+def refused(ran: Ran, *words: str) -> None:
+    assert ran.code == 1, ran.text
+    assert "Traceback" not in ran.text
+    assert ran.err.startswith(("CommandError: ", "SystemCheckError: "))
+    for word in words:
+        assert word in ran.text
+
+
+@pytest.mark.slow
+def test_two_at_once_one_works_the_other_waits_and_finds_nothing_to_do(shop):
+    """A deploy script that runs on every pod."""
+    shop.models(NEXT)
+    shop.run("makemigrations")
+    shop.release = "r2"
+    both = [shop.start("migrate"), shop.start("migrate")]
+    ended = [end(process) for process in both]
+    assert [ran.code for ran in ended] == [0, 0], [ran.text for ran in ended]
+    applied = [ran.out.count("... OK") for ran in ended]
+    assert sorted(applied) == [0, 2]
+
+
+@pytest.mark.slow
+def test_a_second_runner_says_who_runs_when_its_wait_is_over(shop):
+    shop.setting('SAFEMIGRATE["RUNNER_WAIT"] = timedelta(seconds=1)')
+    with shop.connect() as other:
+        other.execute("SELECT pg_advisory_lock(1935763045, 1835624306)")
+        ran = shop.manage("migrate")
+    refused(ran, "Another migrate is at work on this database: server process ")
+    assert "Nothing was changed. Wait for it and run migrate again" in ran.err
+
+
+BAD_SETTINGS = {
+    'SAFEMIGRATE["HOLD_CONTRACTS"] = True': ["unknown key 'HOLD_CONTRACTS'", '"HOLD_CONTRACT"?'],
+    'SAFEMIGRATE["LOCK_DEADLINE"] = 5': ["is 5, of type int", "Give a datetime.timedelta."],
+    'SAFEMIGRATE = "after_deploy"': ["is a string", "django-safemigrate"],
+    'SAFEMIGRATE["RELEASE"] = "x" * 70': ["has 70 characters", "at most 48"],
+    'SAFEMIGRATE["RELEASE"] = "my release"': ["is 'my release'", "are allowed"],
+}
+
+
+@pytest.mark.parametrize("line", BAD_SETTINGS)
+def test_a_wrong_setting_is_named_with_what_to_do(project, line):
+    project.setting(line)
+    refused(project.manage("migrate"), *BAD_SETTINGS[line])
+    assert project.sql("SELECT to_regclass('django_migrations')") == [(None,)]
+
+
+def test_a_phase_that_is_none_is_refused_by_the_command_line_and_by_call_command(project):
+    ran = project.manage("migrate", "--phase", "nonsense")
+    assert ran.code == 2
+    assert "invalid choice: 'nonsense'" in ran.err
+    call = "from django.core.management import call_command; call_command('migrate', phase='x')"
+    told = project.manage("shell", "-c", call)
+    assert told.code != 0
+    assert "There is no phase 'x'; the phases are expand, backfill, contract." in told.err
+    assert project.sql("SELECT to_regclass('django_migrations')") == [(None,)]
+
+
+def test_a_wait_of_less_than_nothing_is_refused(project):
+    refused(project.manage("migrate", "--wait", "-1"), "--wait is -1; give seconds, 0 or more.")
+
+
+def test_a_database_that_is_down_is_named_without_a_traceback(project):
+    ran = project.manage("migrate", DATABASE_URL="postgres://shop@127.0.0.1:1/shop")
+    refused(
+        ran, "The database 'default' cannot be used:", "Nothing was changed.", "run migrate again"
+    )
+
+
+def test_a_postgresql_that_is_too_old_is_named_with_both_versions(project):
+    project.setting(
+        "from django.db.backends.postgresql.features import DatabaseFeatures\n"
+        "DatabaseFeatures.minimum_database_version = (99,)"
+    )
+    ran = project.manage("migrate")
+    refused(ran, "PostgreSQL 99 or later is required (found ", "Upgrade the server")
+    assert project.sql("SELECT to_regclass('django_migrations')") == [(None,)]
+
+
+def test_a_driver_that_is_missing_is_named(project):
+    """Django needs it before any command of ours can speak; its last line must say it."""
+    project.write("psycopg.py", "raise ImportError('there is no psycopg')")
+    project.write("psycopg2.py", "raise ImportError('there is no psycopg2')")
+    ran = project.manage("migrate")
+    assert ran.code == 1
+    assert "psycopg" in ran.err.strip().splitlines()[-1]
+
+
+def test_a_typing_error_in_the_alias_is_djangos_own_error(project):
+    assert project.manage("migrate", "--database", "defautl").code == 2
+
+
+def test_the_commands_are_one_family_for_django(shop):
+    """commands.E001: migrate and makemigrations must have the same autodetector class."""
+    assert "no issues" in shop.run("check").out
+
+
+THEIRS = """
+from django.core.management.commands import {name}
+
+class Command({name}.Command):
+    def handle(self, *args, **options):
+        self.stdout.write("theirs was here")
+        super().handle(*args, **options)
+"""
+JOINED = """
+from safemigrate.management.mixins import {mixin}
+from theirs.management.commands.{name} import Command as Theirs
+
+class Command({mixin}, Theirs):
+    pass
+"""
+
+
+def test_another_packages_commands_join_with_ours(shop):
+    """Two packages that ship migrate: one silently loses, unless their bodies are combined."""
+    for app, text in (("theirs", THEIRS), ("joined", JOINED)):
+        shop.add_app(app)
+        shop.write(f"{app}/management/__init__.py", "")
+        shop.write(f"{app}/management/commands/__init__.py", "")
+        for name, mixin in (("migrate", "MigrateMixin"), ("makemigrations", "MakeMigrationsMixin")):
+            shop.write(f"{app}/management/commands/{name}.py", text.format(name=name, mixin=mixin))
+    shop.setting('INSTALLED_APPS.insert(0, "joined")')
+    shop.apps.remove("joined")
+    shop.models(NEXT)
+    assert "theirs was here" in shop.run("makemigrations").out
+    assert any(name.endswith("_contract") for name in shop.migrations())
+    told = shop.deploy("r2").out
+    assert "theirs was here" in told
+    assert "Held back" in told
+
+
+def test_another_packages_autodetector_lives_on_below_ours(shop):
+    """pgtrigger assigns makemigrations.Command.autodetector when apps are ready."""
+    shop.write(
+        "shop/apps.py",
+        """
+        from django.apps import AppConfig
+
+        class Shop(AppConfig):
+            name = "shop"
+            def ready(self):
+                from django.core.management.commands import makemigrations, migrate
+                theirs = makemigrations.Command.autodetector
+                class Detector(theirs):
+                    def _detect_changes(self, *args, **kwargs):
+                        print("their detector")
+                        return super()._detect_changes(*args, **kwargs)
+                makemigrations.Command.autodetector = migrate.Command.autodetector = Detector
+        """,
+    )
+    shop.models(NEXT)
+    assert "their detector" in shop.run("makemigrations").out
+    assert any(name.endswith("_contract") for name in shop.migrations())
+    assert "no issues" in shop.run("check").out
+
+
+def test_generated_files_run_without_us(shop, server):
+    """The tool was taken out of INSTALLED_APPS, but stays importable: its files go on working."""
+    shop.models(NEXT)
+    shop.run("makemigrations")
+    shop.setting('INSTALLED_APPS.remove("safemigrate")')
+    told = shop.run("migrate").out
+    assert told.count("... OK") == 3
+    assert set(shop.columns("shop_order")) == {"id", "email", "token"}
+    assert all(shop.indexes("shop_order").values())
+    for name in shop.migrations()[1:]:
+        assert "BEGIN" not in shop.run("sqlmigrate", "shop", name).out
+    shop.run("migrate", "shop", "0001")
+    assert set(shop.columns("shop_order")) == {"id", "email", "legacy"}
+    shop.run("makemigrations", "--check", "--dry-run")
+
+
+@pytest.mark.slow
+def test_test_databases_are_built_straight_through(shop, server):
+    """manage.py test creates a database of its own and runs every migration on it."""
+    shop.models(NEXT)
+    shop.run("makemigrations")
+    shop.write(
+        "shop/tests.py",
+        """
+        from django.test import TestCase
+        from shop.models import Order
+
+        class Orders(TestCase):
+            def test_an_order_has_a_token(self):
+                self.assertTrue(Order.objects.create(email="a").token)
+        """,
+    )
+    ran = shop.run("test", "--noinput", RELEASE="r2")
+    assert "OK" in ran.err
+    assert "Held back" not in ran.text
+
+
+def test_a_second_database_has_a_ledger_and_a_gate_of_its_own(shop, server):
+    """A router sends the app to one alias; the other learns its history, not its tables."""
+    name = "second_" + shop.address["dbname"]
+    with psycopg.connect(**address(server), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            shop.setting(f'DATABASES["second"] = {{**DATABASES["default"], "NAME": "{name}"}}')
+            shop.setting('DATABASE_ROUTERS = ["routers.OnlyDefault"]')
+            shop.write(
+                "routers.py",
+                """
+                class OnlyDefault:
+                    def allow_migrate(self, db, app_label, **hints):
+                        return db == "default" or app_label != "shop"
+                """,
+            )
+            shop.models(NEXT)
+            shop.run("makemigrations")
+            assert "Held back" not in shop.deploy("r2", "--database", "second").out
+            assert "Held back" in shop.deploy("r2").out
+            with psycopg.connect(**address(server, name)) as second:
+                row = second.execute(
+                    "SELECT to_regclass('shop_order'), count(*) FROM safemigrate_ledger"
+                ).fetchone()
+            assert row[0] is None
+            assert row[1] > 3
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_permissions_and_content_types_come_with_a_phased_run(shop):
+    shop.setting('INSTALLED_APPS.append("django.contrib.auth")')
+    shop.deploy("r1")
+    shop.models(START + "\nclass Tag(models.Model):\n    name = models.CharField(max_length=9)\n")
+    shop.run("makemigrations")
+    shop.deploy("r2", "--phase", "expand")
+    assert shop.sql("SELECT count(*) FROM auth_permission WHERE codename LIKE '%%_tag'") == [(4,)]
