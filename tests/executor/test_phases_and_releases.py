@@ -176,8 +176,8 @@ def test_a_phase_that_needs_another_first_fails_and_says_which(site):
     ran = site.manage("migrate", phase="backfill")
     assert ran.code == 1
     assert ran.err == (
-        "CommandError: shop.0003_backfill cannot run before shop.0002_expand, which it depends on and which is held back "
-        "(it is an expand, and --phase backfill was asked for). "
+        "CommandError: shop.0003_backfill cannot run before shop.0002_expand, which it depends on "
+        "and which is held back (it is an expand, and --phase backfill was asked for). "
         "Every other backfill that is due was applied. Run migrate first."
     )
 
@@ -254,7 +254,8 @@ def test_a_stock_removal_of_somebody_elses_app_is_not_held(site):
 def test_a_contract_of_a_table_that_comes_in_the_same_run_is_not_held(site):
     site.migration(
         "0002_audit",
-        'migrations.CreateModel("Audit", [("id", models.BigAutoField(primary_key=True)), ("x", models.IntegerField(null=True))])',
+        'migrations.CreateModel("Audit", [("id", models.BigAutoField(primary_key=True)), '
+        '("x", models.IntegerField(null=True))])',
     )
     site.migration("0003_contract", 'ContractDrop("audit", "x")', atomic=False)
     assert "Held back" not in site.deploy("r2")
@@ -264,7 +265,8 @@ def test_a_backfill_that_relies_on_new_code_waits_as_well(site):
     site.migration("0002_expand", ADD_SUM)
     site.migration(
         "0003_backfill",
-        'BatchedBackfill("order", values={"sum": 1}, after_rollout=True, where=Q(sum__isnull=True))',
+        'BatchedBackfill("order", values={"sum": 1}, where=Q(sum__isnull=True), '
+        "after_rollout=True)",
         atomic=False,
     )
     assert "0003_backfill" in site.deploy("r2").partition("Held back")[2]
