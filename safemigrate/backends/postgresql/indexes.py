@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 UNIQUE_VIOLATION = "23505"
 DUPLICATE_TABLE = "42P07"
+CLEAN_UP_MS = 60_000
 
 
 class Indexes(Locking):
@@ -122,9 +123,7 @@ class Indexes(Locking):
                     raise
                 self.create_index(editor, model, name, build)
                 return
-            # An INVALID unique index still refuses rows, and a retry would stumble over it.
-            self.drop_index(editor, model, name)
-            raise self._build_failed(error, table, name) or error from error
+            raise self._build_failed(editor, model, error, name) or error from error
 
     def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
         table = model._meta.db_table
@@ -143,23 +142,67 @@ class Indexes(Locking):
         )
         return str(rows[0][0])
 
-    def _build_failed(self, error: DatabaseError, table: str, name: str) -> Exception | None:
+    def _build_failed(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        error: DatabaseError,
+        name: str,
+    ) -> Exception | None:
+        table = model._meta.db_table
+        duplicates = self._duplicates(table, name) if sqlstate(error) == UNIQUE_VIOLATION else ""
+        changed = self._clean_up(editor, model, name)
         if sqlstate(error) == QUERY_CANCELED:
             return DeadlinePassed(
                 f"Building {name} on {table} was stopped after "
                 f"{project_settings().build_deadline} or by an administrator.",
-                changed="The unfinished index was dropped.",
+                changed=changed,
                 do='Run migrate again; raise SAFEMIGRATE["BUILD_DEADLINE"] if the table is large.',
             )
         if sqlstate(error) == UNIQUE_VIOLATION:
-            detail = getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") or name
             return DataInTheWay(
-                f"The unique index {detail} on {table} cannot be built: there are duplicates.",
-                changed="The unfinished index was dropped.",
-                do="Remove the duplicates (GROUP BY the index's columns HAVING count(*) > 1), "
-                "then run migrate again.",
+                f"The unique index {name} on {table} cannot be built: there are duplicates.",
+                changed=changed,
+                do=f"Remove them ({duplicates}), then run migrate again.",
             )
         return None
+
+    def _clean_up(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> str:
+        """
+        Drop what a failed build left: an INVALID unique index still refuses rows.
+
+        The drop waits for old transactions like the build did, but not as long; what cannot be
+        dropped now is dropped by the next run. Returns what to say about it.
+        """
+        where = self._index_name(model._meta.db_table, name)
+        try:
+            with self._session_settings(lock_timeout=0, statement_timeout=CLEAN_UP_MS):
+                editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {where}", params=None)
+        except DatabaseError:
+            return "The unfinished index is left INVALID; the next run drops it."
+        return "The unfinished index was dropped."
+
+    def _duplicates(self, table: str, name: str) -> str:
+        """The query that finds them, from the definition of the index that is INVALID now."""
+        rows = self._ask(
+            """
+            SELECT string_agg(pg_get_indexdef(i.indexrelid, k, true), ', ' ORDER BY k),
+                   pg_get_expr(i.indpred, i.indrelid, true)
+            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid,
+                 generate_series(1, i.indnkeyatts) k
+            WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
+            GROUP BY i.indexrelid, i.indpred, i.indrelid
+            """,
+            [self._quote(table), name],
+        )
+        if not rows:
+            return "GROUP BY the index's columns HAVING count(*) > 1"
+        columns, condition = rows[0]
+        where = f" WHERE {condition}" if condition else ""
+        return (
+            f"SELECT {columns}, count(*) FROM {self._quote(table)}{where} "
+            f"GROUP BY {columns} HAVING count(*) > 1"
+        )
 
     def _wait_for_builder(self, table: str, name: str) -> None:
         """A killed client's server process builds on; its index may yet become valid."""
