@@ -17,11 +17,31 @@ class Order(models.Model):
 """
 
 
+INITIAL = """
+class Migration(migrations.Migration):
+    initial = True
+    operations = [
+        migrations.CreateModel("Tag", [
+            ("id", models.BigAutoField(primary_key=True, auto_created=True, serialize=False,
+                                       verbose_name="ID")),
+            ("name", models.CharField(max_length=20)),
+        ]),
+        migrations.CreateModel("Order", [
+            ("id", models.BigAutoField(primary_key=True, auto_created=True, serialize=False,
+                                       verbose_name="ID")),
+            ("email", models.CharField(max_length=50)),
+            ("legacy", models.CharField(max_length=5)),
+            ("note", models.CharField(max_length=5, null=True)),
+        ]),
+    ]
+"""
+
+
 @pytest.fixture
 def shop(project) -> Project:
     """A shop whose first migration is written; nothing is applied, nothing needs to be."""
     project.models(START)
-    project.run("makemigrations")
+    project.migration("0001_initial", INITIAL)
     return project
 
 

@@ -15,6 +15,18 @@ class Order(models.Model):
     email = models.CharField(max_length=50)
     legacy = models.CharField(max_length=5)
 """
+INITIAL = """
+class Migration(migrations.Migration):
+    initial = True
+    operations = [
+        migrations.CreateModel("Order", [
+            ("id", models.BigAutoField(primary_key=True, auto_created=True, serialize=False,
+                                       verbose_name="ID")),
+            ("email", models.CharField(max_length=50)),
+            ("legacy", models.CharField(max_length=5)),
+        ]),
+    ]
+"""
 NEXT = """
 class Order(models.Model):
     email = models.CharField(max_length=50, db_index=True)
@@ -26,7 +38,7 @@ class Order(models.Model):
 def shop(project) -> Project:
     """r1 is deployed; nothing is written for r2."""
     project.models(START)
-    project.run("makemigrations")
+    project.migration("0001_initial", INITIAL)
     project.deploy("r1")
     return project
 
