@@ -48,11 +48,11 @@ class Progress:
     def line(self, seen: int, rate: float) -> str:
         """Return the line; ``seen`` may have outrun an estimate, which is then left out."""
         which = f"pass {self.pass_no}, " if self.pass_no > 1 else ""
-        pace = f"{_spaced(_rounded(rate))} rows/s"
+        pace = f"{_rounded(rate):,} rows/s"
         if self.total is None or seen > self.total:
-            return f"{self.table}: {which}{_spaced(seen)} rows, {pace}"
+            return f"{self.table}: {which}{seen:,} rows, {pace}"
         parts = [
-            f"{which}{_spaced(seen)} of about {_spaced(self.total)} rows",
+            f"{which}{seen:,} of about {self.total:,} rows",
             f"{100 * seen // self.total} %",
             pace,
         ]
@@ -76,10 +76,6 @@ def _rounded(number: float) -> int:
     """Return three digits of it: the rest is noise."""
     whole = round(number)
     return round(whole, min(0, 3 - len(str(abs(whole)))))
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
 
 
 def _duration(seconds: float) -> str:

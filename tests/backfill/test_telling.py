@@ -24,13 +24,13 @@ def test_the_final_line_of_nothing_divides_by_nothing():
 
 def test_the_passing_line_has_rate_and_time_left():
     assert Progress("shop_order", 1_000_000).line(412_000, 196_078.4) == (
-        "shop_order: 412 000 of about 1 000 000 rows, 41 %, 196 000 rows/s, about 3 s left"
+        "shop_order: 412,000 of about 1,000,000 rows, 41 %, 196,000 rows/s, about 3 s left"
     )
 
 
 @pytest.mark.parametrize("total", [None, 100])
 def test_without_a_believable_total_there_is_no_percentage(total):
-    assert Progress("shop_order", total).line(412_000, 9) == "shop_order: 412 000 rows, 9 rows/s"
+    assert Progress("shop_order", total).line(412_000, 9) == "shop_order: 412,000 rows, 9 rows/s"
 
 
 def test_a_later_pass_says_which():
