@@ -211,8 +211,14 @@ def _(operation: migrations.AddConstraint, app_label: str) -> Footprint:
 
 
 @_of.register
+def _(operation: migrations.RemoveIndex, app_label: str) -> Footprint:
+    # Its columns may only be dropped after it, and it is an expand: that comes first anyhow.
+    return _touching(Touch(app_label, operation.model_name_lower, operation.name.lower()))
+
+
+@_of.register
 def _(operation: IndexOperation, app_label: str) -> Footprint:
-    # RemoveIndex, RenameIndex, RemoveConstraint: their columns are in the state alone.
+    # RenameIndex, RemoveConstraint: their columns are in the state alone.
     return _touching(Touch(app_label, operation.model_name_lower))
 
 

@@ -14,6 +14,7 @@ from django.db.migrations.operations.models import ModelOperation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.facts.phases import Phase
+from safemigrate.operations import ContractDrop, MakeModelIgnorable
 from safemigrate.operations.remedies import chain_for
 from safemigrate.planner.split import Part, Rewritten, backward_step, parts_of
 from safemigrate.rules.base import Finding, Step, judge
@@ -67,9 +68,11 @@ def rewrite(changes: Changes, context: Context) -> Outcome:
     refusals = [] if context.may_ask else list(_renames(changes, context))
     split: dict[tuple[str, str], list[tuple[Part, Draft]]] = {}
     for app_label, app_migrations in changes.items():
+        going = _going(app_migrations)
         for migration in app_migrations:
             rewritten = [
-                _rewritten(operation, app_label, context, refusals)
+                _with_its_model(operation, going)
+                or _rewritten(operation, app_label, context, refusals)
                 for operation in migration.operations
             ]
             parts = parts_of(rewritten, app_label)
@@ -77,6 +80,33 @@ def rewrite(changes: Changes, context: Context) -> Outcome:
                 refusals.append(_two_releases(app_label, *clash))
             split[app_label, migration.name] = _as_migrations(migration, parts)
     return Outcome(_joined(changes, split), refusals)
+
+
+def _going(app_migrations: Iterable[Migration]) -> dict[str, bool]:
+    """``{model: False}`` of those that go; Django removes their foreign keys one by one before."""
+    return {
+        operation.name_lower: False
+        for migration in app_migrations
+        for operation in migration.operations
+        if isinstance(operation, migrations.DeleteModel)
+    }
+
+
+def _with_its_model(operation: Operation, going: dict[str, bool]) -> Rewritten | None:
+    """
+    A field that goes with its model, or that model: the model is made ignorable once, first.
+
+    ``going[model]``: whether that was said already.
+    """
+    if isinstance(operation, migrations.RemoveField) and operation.model_name_lower in going:
+        model = operation.model_name_lower
+        drop = ContractDrop(operation.model_name, operation.name)
+        expand = [] if going[model] else [MakeModelIgnorable(operation.model_name)]
+        going[model] = True
+        return Rewritten(operation, [*expand, drop])
+    if isinstance(operation, migrations.DeleteModel) and going[operation.name_lower]:
+        return Rewritten(operation, [ContractDrop(operation.name)])
+    return None
 
 
 def _rewritten(
@@ -201,11 +231,11 @@ def _joined(changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Draf
         for original in app_migrations:
             for part, migration in split[app_label, original.name]:
                 migration.dependencies = [
-                    _repointed(dependency, part.phase, split)
+                    _repointed(dependency, part.rank, split)
                     for dependency in original.dependencies
                 ]
                 line.append((part, migration))
-        line.sort(key=lambda item: item[0].phase.order)
+        line.sort(key=lambda item: item[0].rank)
         # Within an app the line says it all; a second edge to a sibling could make a circle.
         own = {(app_label, migration.name) for _, migration in line}
         for _, migration in line:
@@ -218,13 +248,13 @@ def _joined(changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Draf
 
 def _repointed(
     dependency: tuple[str, str],
-    phase: Phase,
+    rank: int,
     split: dict[tuple[str, str], list[tuple[Part, Draft]]],
 ) -> tuple[str, str]:
     """To the last part of the other migration that runs no later than this phase."""
     parts = split.get((dependency[0], dependency[1]))
     if not parts:
         return dependency
-    in_time = [m for part, m in parts if part.phase.order <= phase.order]
+    in_time = [m for part, m in parts if part.rank <= rank]
     target = in_time[-1] if in_time else parts[-1][1]
     return (dependency[0], target.name)

@@ -73,6 +73,8 @@ def _of_drop(step: Step, op: ContractDrop, before: list[Operation]) -> Finding |
         return None
     if any(isinstance(o, MakeFieldIgnorable) and _is_about(o, op) for o in before):
         return None
+    if any(_frees_model(o, op) for o in before):
+        return None  # it goes with its model, and newer code inserts nothing there
     return Finding(
         what=f"ContractDrop of {short(op.name)} comes without MakeFieldIgnorable before it.",
         why=(
@@ -86,9 +88,7 @@ def _of_drop(step: Step, op: ContractDrop, before: list[Operation]) -> Finding |
 def _of_table(step: Step, op: ContractDrop, before: list[Operation]) -> Finding | None:
     if not any(has_foreign_key(field) for field in step.model.fields.values()):
         return None
-    if any(
-        isinstance(o, MakeModelIgnorable) and o.name.lower() == op.model_name_lower for o in before
-    ):
+    if any(_frees_model(o, op) for o in before):
         return None
     return Finding(
         what=f"ContractDrop of {short(op.model_name)} comes without MakeModelIgnorable before it.",
@@ -97,6 +97,12 @@ def _of_table(step: Step, op: ContractDrop, before: list[Operation]) -> Finding 
             f"DELETEs of rows that {step.table} refers to fail, because of the foreign key."
         ),
         instead=(MakeModelIgnorable(op.model_name), op),
+    )
+
+
+def _frees_model(operation: Operation, op: ContractDrop) -> bool:
+    return (
+        isinstance(operation, MakeModelIgnorable) and operation.name.lower() == op.model_name_lower
     )
 
 
