@@ -231,8 +231,7 @@ def _joined(changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Draf
         for original in app_migrations:
             for part, migration in split[app_label, original.name]:
                 migration.dependencies = [
-                    _repointed(dependency, part.rank, split)
-                    for dependency in original.dependencies
+                    _repointed(dependency, part.rank, split) for dependency in original.dependencies
                 ]
                 line.append((part, migration))
         line.sort(key=lambda item: item[0].rank)

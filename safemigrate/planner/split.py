@@ -14,9 +14,17 @@ from itertools import pairwise
 from django.db.migrations.operations.base import Operation
 
 from safemigrate.facts.phases import Phase
-from safemigrate.operations import SafeOperation
+from safemigrate.operations import (
+    AddFieldIndexConcurrently,
+    AddForeignKey,
+    AddIndexConcurrently,
+    BatchedBackfill,
+    SafeOperation,
+)
 from safemigrate.operations.phases import STATE_ONLY, phase_of
 from safemigrate.planner.footprints import Footprint, footprint_of, union
+
+BUILDS = (AddIndexConcurrently, AddFieldIndexConcurrently, AddForeignKey)
 
 
 @dataclass
@@ -24,23 +32,36 @@ class Part:
     """
     One file to be. ``atomic``: True or False as its operations need it, None if all can do both.
 
-    ``sources``: the autodetector's own operations that it carries out, for its name.
+    ``late``: an expand that is cheaper after the fills: an index that is built before them gets
+    an entry for every row twice. ``sources``: the autodetector's own operations that it carries
+    out, for its name.
     """
 
     phase: Phase
     atomic: bool | None
+    late: bool = False
     operations: list[Operation] = field(default_factory=list)
     sources: list[Operation] = field(default_factory=list)
     footprint: Footprint = field(default_factory=Footprint)
 
-    def takes(self, phase: Phase, atomic: bool | None) -> bool:
-        return self.phase is phase and (None in (self.atomic, atomic) or self.atomic == atomic)
+    @property
+    def rank(self) -> int:
+        """Its place in the order of a deploy's steps."""
+        return _rank(self.phase, self.late)
+
+    def takes(self, phase: Phase, atomic: bool | None, late: bool) -> bool:
+        same = self.rank == _rank(phase, late)
+        return same and (None in (self.atomic, atomic) or self.atomic == atomic)
 
     def add(self, operation: Operation, source: Operation, touched: Footprint) -> None:
         self.operations.append(operation)
         if source not in self.sources:
             self.sources.append(source)
         self.footprint = union([self.footprint, touched])
+
+
+def _rank(phase: Phase, late: bool) -> int:
+    return {Phase.EXPAND: 2 if late else 0, Phase.BACKFILL: 1, Phase.CONTRACT: 3}[phase]
 
 
 @dataclass(frozen=True)
@@ -61,25 +82,30 @@ def atomicity(operation: Operation) -> bool | None:
 def parts_of(rewritten: Iterable[Rewritten], app_label: str) -> list[Part]:
     """Lay the operations out in parts; the parts run one after the other."""
     parts: list[Part] = []
+    rewritten = list(rewritten)
+    fills = any(isinstance(o, BatchedBackfill) for item in rewritten for o in item.operations)
     for item in rewritten:
         for operation in item.operations:
             touched = footprint_of(operation, app_label)
             phase = phase_of(operation) or Phase.EXPAND
-            part = _place(parts, phase, atomicity(operation), touched)
+            late = fills and isinstance(operation, BUILDS)
+            part = _place(parts, phase, atomicity(operation), late, touched)
             part.add(operation, item.source, touched)
     return parts
 
 
-def _place(parts: list[Part], phase: Phase, atomic: bool | None, touched: Footprint) -> Part:
+def _place(
+    parts: list[Part], phase: Phase, atomic: bool | None, late: bool, touched: Footprint
+) -> Part:
     last_met = max((n for n, p in enumerate(parts) if p.footprint.meets(touched)), default=-1)
     start = max(last_met, 0)
     for part in parts[start:]:
-        if part.takes(phase, atomic):
+        if part.takes(phase, atomic, late):
             part.atomic = atomic if part.atomic is None else part.atomic
             return part
     after = last_met + 1
-    later = (n for n in range(after, len(parts)) if parts[n].phase.order > phase.order)
-    new = Part(phase, atomic)
+    later = (n for n in range(after, len(parts)) if parts[n].rank > _rank(phase, late))
+    new = Part(phase, atomic, late)
     parts.insert(next(later, len(parts)), new)
     return new
 
@@ -87,6 +113,6 @@ def _place(parts: list[Part], phase: Phase, atomic: bool | None, touched: Footpr
 def backward_step(parts: Sequence[Part]) -> tuple[Part, Part] | None:
     """A part that must wait for one of a later phase: no order of deploys serves both."""
     for before, after in pairwise(parts):
-        if after.phase.order < before.phase.order:
+        if before.phase is Phase.CONTRACT is not after.phase:
             return before, after
     return None

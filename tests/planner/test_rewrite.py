@@ -355,5 +355,23 @@ def test_an_unmanaged_table_is_not_rewritten():
 def test_django_does_not_ask_about_a_callable_default_of_a_unique_field():
     """It warns that all rows get one value; here every row gets its own."""
     made = adding(models.UUIDField(default=uuid.uuid4, unique=True))
-    assert made.operations["expand"][0] == "ExpandField"
-    assert "AddFieldIndexConcurrently" in [o for f in made.files for o in f.operations]
+    assert [operation for file in made.files for operation in file.operations] == [
+        "ExpandField",
+        "BatchedBackfill",
+        "AddFieldIndexConcurrently",
+        "SetNotNull",
+        "DropDatabaseDefault",
+    ]
+
+
+def test_an_index_is_built_after_the_fills_of_the_same_run():
+    """Built before them it would get an entry for every row twice, and slow every batch."""
+    made = written(
+        order(),
+        order(extra=models.UUIDField(default=uuid.uuid4), kind=models.SlugField(default="a")),
+    )
+    assert [file.operations for file in made.files][:3] == [
+        ["ExpandField", "ExpandField"],
+        ["BatchedBackfill"],
+        ["AddFieldIndexConcurrently"],
+    ]
