@@ -15,7 +15,7 @@ import psycopg
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 120
 
-SETTINGS = '''
+SETTINGS = """
 import os, environ
 from datetime import timedelta
 from pathlib import Path
@@ -26,14 +26,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "x"
 USE_TZ = True
 SAFEMIGRATE = {"RELEASE": os.environ.get("RELEASE", "")}
-'''
+"""
 
-MANAGE = '''
+MANAGE = """
 import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "config"
 from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
-'''
+"""
 
 
 @dataclass
@@ -156,9 +156,7 @@ class Project:
             return cursor.fetchall() if cursor.description else []
 
     def applied(self, app: str = "shop") -> list[str]:
-        rows = self.sql(
-            "SELECT name FROM django_migrations WHERE app = %s ORDER BY name", [app]
-        )
+        rows = self.sql("SELECT name FROM django_migrations WHERE app = %s ORDER BY name", [app])
         return [name for (name,) in rows]
 
     def columns(self, table: str) -> dict[str, tuple[str, bool, str | None]]:

@@ -194,6 +194,10 @@ class Backend(abc.ABC):
         """Make the column NOT NULL without scanning it under a lock; end keeping it filled."""
 
     @abc.abstractmethod
+    def refuse_nulls(self, model: type[Model], field: Field[Any, Any]) -> None:
+        """Raise DataInTheWay if the column could not be made NOT NULL; changes nothing."""
+
+    @abc.abstractmethod
     def drop_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None: ...

@@ -169,6 +169,9 @@ class SQLiteBackend(Backend):
             with self._as_it_is(editor, model):
                 editor.alter_field(model, variant(field, null=True), final)
 
+    def refuse_nulls(self, model: type[Model], field: Field[Any, Any]) -> None:
+        """Making it NOT NULL copies the table in one transaction, which then fails as a whole."""
+
     def drop_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:

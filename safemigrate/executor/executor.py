@@ -26,6 +26,7 @@ from safemigrate.facts import settings
 from safemigrate.facts.patience import Patience
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
+from safemigrate.operations import SafeOperation
 from safemigrate.operations.phases import flat, phase_of_migration
 from safemigrate.planner.cut import Cut, Key
 from safemigrate.planner.tables import table_locks
@@ -176,6 +177,7 @@ class SafeExecutor(MigrationExecutor):
                 with transaction.atomic(using=self.connection.alias):
                     self._record(migration, started, "unapply")
             else:
+                self._refuse_half_a_way_back(migration, state)
                 state = self._run(
                     migration,
                     state,
@@ -184,6 +186,13 @@ class SafeExecutor(MigrationExecutor):
                 )
         self._report("unapply_success", migration, fake)
         return state
+
+    def _refuse_half_a_way_back(self, migration: Migration, before: ProjectState) -> None:
+        """What the data forbids is found before the first operation is undone."""
+        with self.connection.schema_editor(atomic=False) as editor:
+            for operation in flat(migration.operations):
+                if isinstance(operation, SafeOperation):
+                    operation.check_backwards(migration.app_label, editor, before)
 
     def _run(
         self,

@@ -143,9 +143,13 @@ class Gatekeeper:
         filled = {name.lower() for name in backfill.values or ()}
         return "" in gone or (bool(filled) and filled <= gone)
 
-    def _drops_something(self, key: Key) -> bool:
-        operations = flat(self._migration(key).operations)
-        return any(isinstance(operation, ContractDrop) for operation in operations)
+    def _needs_a_release_of_its_own(self, key: Key) -> bool:
+        """A drop, or a fill that relies on new code: due when what came with it is rolled out."""
+        return any(
+            isinstance(operation, ContractDrop)
+            or (isinstance(operation, BatchedBackfill) and operation.after_rollout)
+            for operation in flat(self._migration(key).operations)
+        )
 
     def footprint(self, key: Key) -> Footprint:
         if key not in self._footprints:
@@ -179,7 +183,9 @@ class Gatekeeper:
             ignored=self.settings.ignore_sessions,
             asked=self.options.phase is not None,
             brought_by={
-                key: brought.get(key, release) for key in waiting if self._drops_something(key)
+                key: brought.get(key, release)
+                for key in waiting
+                if self._needs_a_release_of_its_own(key)
             },
         )
 

@@ -144,6 +144,7 @@ class MigrateMixin(_Composing):
             return
         style = self.style  # type: ignore[attr-defined]
         write = self.stdout.write  # type: ignore[attr-defined]
+        self._voice.end_line()
         write(style.MIGRATE_HEADING("Held back:"))
         for key, reason in cut.held.items():
             write(f"  {'.'.join(key)}")
@@ -193,8 +194,9 @@ def _blocked(cut: Cut, asked: Phase | None) -> str:
         return " ".join(lines) + f" Every other {asked} that is due was applied. Run migrate first."
     return (
         " ".join(lines) + " Everything else that is due was applied. "
-        "Do not roll this release out: deploy the one before once more until what is held back "
-        "is applied, or run migrate --phase contract if its rollout is complete."
+        "Do not roll this release out yet. What is held back says what it waits for; when the "
+        "release before is rolled out completely and older sessions have ended, run "
+        "migrate --phase contract, then migrate."
     )
 
 

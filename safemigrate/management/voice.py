@@ -41,6 +41,12 @@ class Voice:
             self.stream.write(f"    {line}")
         self.stream.flush()
 
+    def end_line(self) -> None:
+        """What Django has begun was not ended: its migration failed."""
+        if self._mid_line:
+            self.stream.write("")
+        self._mid_line = False
+
     def ending_line(self, what: str) -> None:
         """Begin again the line that Django is about to end."""
         if self.spoke:

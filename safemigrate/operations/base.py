@@ -31,6 +31,16 @@ class SafeOperation(Operation):
     needs_autocommit: bool = True
     back: ClassVar[IRREVERSIBLE | None] = None
 
+    def check_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
+    ) -> None:
+        """
+        Raise if ``database_backwards`` would fail for reasons in the data; change nothing.
+
+        Asked of all operations before the first one of a migration is undone, since one that
+        commits step by step could not be put back. ``before``: the state it goes back to.
+        """
+
     def _backend(
         self, schema_editor: BaseDatabaseSchemaEditor, model: type[Model]
     ) -> Backend | None:

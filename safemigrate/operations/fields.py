@@ -323,6 +323,16 @@ class MakeFieldIgnorable(_ColumnOperation):
         if parent_of(field):
             backend.add_foreign_key(schema_editor, model, field)
 
+    def check_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
+    ) -> None:
+        model = self._model(app_label, before, self.model_name)
+        field = self._field(model, self.name)
+        if field.many_to_many or field.null or standing_default(field) is not NOT_PROVIDED:
+            return
+        if backend := self._backend(schema_editor, model):
+            backend.refuse_nulls(model, field)
+
     def describe(self) -> str:
         return f"Let new code ignore {self.model_name}.{self.name}"
 

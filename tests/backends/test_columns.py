@@ -6,7 +6,6 @@ import pytest
 from django.db import migrations, models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Now, Upper
-from django.db.utils import IntegrityError
 
 from safemigrate import operations as ops
 from safemigrate.backends.names import own_name
@@ -39,21 +38,20 @@ def test_nulls_are_counted_and_the_query_is_given(shop):
     with pytest.raises(DataInTheWay) as raised:
         shop.apply(ops.SetNotNull("order", "note"))
     text = str(raised.value)
-    assert "5 rows of shop_order have NULL in note" in text
-    assert "The column allows NULL as before" in text
+    assert "shop_order.note is NULL in 5 rows" in text
+    assert "Nothing was changed" in text
     assert 'SELECT * FROM "shop_order" WHERE "note" IS NULL' in text
 
 
 def test_after_filling_a_rerun_finishes(shop):
-    """The CHECK that was left NOT VALID is used again, and is gone at the end."""
     shop.apply(expand())
     with pytest.raises(DataInTheWay):
         shop.apply(ops.SetNotNull("order", "note"))
     shop.ask("UPDATE shop_order SET note = 'x' RETURNING 1")
     with shop.sent() as sent:
         shop.apply(ops.SetNotNull("order", "note"))
-    assert not any("ADD CONSTRAINT" in statement for statement in sent)
     assert [s.partition('"shop_order" ')[2].split('"')[0] for s in sent] == [
+        "ADD CONSTRAINT ",
         "VALIDATE CONSTRAINT ",
         "ALTER COLUMN ",
         "DROP CONSTRAINT IF EXISTS ",
@@ -61,13 +59,14 @@ def test_after_filling_a_rerun_finishes(shop):
     assert not [k for k in shop.schema()["constraints"] if "safemigrate" in k[1]]
 
 
-def test_a_left_not_valid_check_keeps_new_nulls_out(shop):
-    """Else the count would grow while somebody fills them."""
+def test_a_refused_not_null_leaves_nothing_that_refuses_rows(shop):
+    """Code that has always written NULL goes on running after the failed deploy."""
     shop.apply(expand())
+    schema = shop.schema()
     with pytest.raises(DataInTheWay):
         shop.apply(ops.SetNotNull("order", "note"))
-    with pytest.raises(IntegrityError):
-        old_insert(shop)
+    assert shop.schema() == schema
+    old_insert(shop)
 
 
 def test_a_column_with_a_dependent_view_is_not_dropped_and_the_view_named(shop):

@@ -357,7 +357,7 @@ def _parts(joined: ast.JoinedStr) -> list[str]:
         ("what-if.md", "rows were filled and stay"),
         ("what-if.md", "it goes on where this run stopped"),
         ("what-if.md", "so it cannot be NOT NULL."),
-        ("what-if.md", "a CHECK NOT VALID keeps new ones out"),
+        ("what-if.md", "so it cannot be NOT NULL"),
     ],
 )
 def test_what_the_pages_quote_is_what_safemigrate_says(page: str, phrase: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields import NOT_PROVIDED
 
@@ -141,8 +142,8 @@ class Columns(Filling, Tables):
             if not validated:
                 try:
                     self._validate(editor, table, name)
-                except Exception as error:
-                    raise self._not_valid(error, table, column) or error from error
+                except DatabaseError as error:
+                    raise self._not_valid(editor, error, table, column, name) or error from error
         if (
             not is_not_null
             or self._constraint_is_validated(table, name) is not None
@@ -174,7 +175,14 @@ class Columns(Filling, Tables):
         with self.unhurried():
             self._alter(editor, table, validate)
 
-    def _not_valid(self, error: Exception, table: str, column: str) -> Exception | None:
+    def _not_valid(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        error: DatabaseError,
+        table: str,
+        column: str,
+        name: str,
+    ) -> Exception | None:
         if sqlstate(error) == QUERY_CANCELED:
             return DeadlinePassed(
                 f"Checking {table}.{column} for NULLs was stopped at its deadline or by an "
@@ -184,13 +192,27 @@ class Columns(Filling, Tables):
             )
         if sqlstate(error) != CHECK_VIOLATION:
             return None
+        # Left behind, it would refuse the NULLs of running code that has always written them.
+        drop = f"DROP CONSTRAINT IF EXISTS {self._quote(name)}"
+        self.patiently([TableLock(table)], lambda: self._alter(editor, table, drop))
+        return self._nulls_in_the_way(table, column)
+
+    def refuse_nulls(self, model: type[Model], field: Field[Any, Any]) -> None:
+        table, column = model._meta.db_table, column_of(field)
+        if (found := self._column(table, column)) is None or found[0]:
+            return
+        where = f"FROM {self._quote(table)} WHERE {self._quote(column)} IS NULL"
+        if self._ask(f"SELECT 1 {where} LIMIT 1", []):
+            raise self._nulls_in_the_way(table, column)
+
+    def _nulls_in_the_way(self, table: str, column: str) -> DataInTheWay:
         where = f"FROM {self._quote(table)} WHERE {self._quote(column)} IS NULL"
         count = self._ask(f"SELECT count(*) FROM (SELECT 1 {where} LIMIT 100001) AS n", [])[0][0]
         many = f"{count:,}" if count <= 100_000 else "More than 100,000"
         return DataInTheWay(
-            f"{many} rows of {table} have NULL in {column}, so it cannot be NOT NULL.",
-            changed="The column allows NULL as before; a CHECK NOT VALID keeps new ones out.",
-            do=f"Fill them (SELECT * {where}), then run migrate again.",
+            f"{table}.{column} is NULL in {many} row{'' if count == 1 else 's'}, "
+            "so it cannot be NOT NULL.",
+            do=f"Fill them (SELECT * {where}), then run the same command again.",
         )
 
     def _finish_not_null(

@@ -69,7 +69,7 @@ class Tables(Locking):
                 raise
             detail = getattr(getattr(error.__cause__, "diag", None), "message_detail", None)
             raise PlanRefused(
-                f"The {thing} cannot be dropped, other objects depend on it: {detail}",
+                f"The {thing} cannot be dropped, other objects depend on it: {detail}.",
                 do="Drop or change those objects first, then run migrate again.",
             ) from error
 
