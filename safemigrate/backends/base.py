@@ -20,7 +20,22 @@ if TYPE_CHECKING:
     from django.db.models import Field, Index, Model
 
 T = TypeVar("T")
-Take = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Take:
+    """
+    The locks of one attempt; called inside its transaction it takes them or fails.
+
+    ``words``: the same as SQL, to be sent in front of the transaction's first statement.
+    """
+
+    words: str
+    send: Callable[[str], None]
+
+    def __call__(self) -> None:
+        if self.words:
+            self.send(self.words)
 
 
 class IndexState(enum.Enum):
@@ -101,6 +116,16 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def takes_its_time(self, statement: object) -> bool:
         """Whether a statement, by whoever wrote it, is one that ``unhurried`` is for."""
+
+    def send_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Send statements that return nothing; in one journey where the server can."""
+        with self.connection.cursor() as cursor:
+            for sql, params in statements:
+                cursor.execute(sql, params)
+
+    def composed(self, sql: str, params: Sequence[Any] | None) -> str:
+        """One statement with its values in it, as the driver quotes them."""
+        raise NotImplementedError(f"{self.vendor} takes one statement at a time")
 
     # One runner, many sessions -------------------------------------------------------------
 

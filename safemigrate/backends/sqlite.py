@@ -29,7 +29,7 @@ class SQLiteBackend(Backend):
     commits_by_itself = False
 
     def retrying(self, locks: Sequence[TableLock], attempt: Callable[[Take], T]) -> T:
-        return attempt(lambda: None)
+        return attempt(Take("", lambda words: None))
 
     def bounded(self, wait: timedelta) -> AbstractContextManager[None]:
         return nothing()

@@ -1,12 +1,21 @@
-"""The backfill engine: key ranges, a transaction for each batch, a cursor that lasts."""
+"""
+The backfill engine: key ranges, a transaction for each batch, a cursor that lasts.
 
-from safemigrate.backfill.checking import check
-from safemigrate.backfill.engine import run
-from safemigrate.backfill.evidence import remaining
-from safemigrate.backfill.fingerprint import fingerprint
+Loaded when something is filled: most runs of ``migrate`` fill nothing, and all pay for imports.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from safemigrate.backfill.keys import for_migration, key_for
-from safemigrate.backfill.store import STATE_TABLE, forget
-from safemigrate.backfill.work import Backfill, Result
+
+if TYPE_CHECKING:
+    from safemigrate.backfill.checking import check
+    from safemigrate.backfill.engine import run
+    from safemigrate.backfill.evidence import remaining
+    from safemigrate.backfill.identity import fingerprint
+    from safemigrate.backfill.store import STATE_TABLE, forget
+    from safemigrate.backfill.work import Backfill, Result
 
 __all__ = [
     "STATE_TABLE",
@@ -20,3 +29,20 @@ __all__ = [
     "remaining",
     "run",
 ]
+
+_HOME = {
+    "STATE_TABLE": "store",
+    "Backfill": "work",
+    "Result": "work",
+    "check": "checking",
+    "fingerprint": "identity",
+    "forget": "store",
+    "remaining": "evidence",
+    "run": "engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -17,7 +17,7 @@ from safemigrate.backfill import failing, store
 from safemigrate.backfill.checking import check
 from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unfilled
 from safemigrate.backfill.filling import filler_for
-from safemigrate.backfill.fingerprint import fingerprint
+from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.pace import Pace
 from safemigrate.backfill.ranges import Key, Keys, narrowed

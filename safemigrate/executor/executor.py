@@ -19,7 +19,7 @@ from safemigrate import backfill
 from safemigrate.backends import backend_for
 from safemigrate.backends.base import Take
 from safemigrate.executor.gathering import Gatekeeper, RunOptions
-from safemigrate.executor.ledger import Ledger
+from safemigrate.executor.ledger import Ledger, Statement, insert
 from safemigrate.executor.loader import SafeLoader
 from safemigrate.executor.schema_editor import safe_schema_editor
 from safemigrate.facts import settings
@@ -216,18 +216,23 @@ class SafeExecutor(MigrationExecutor):
         """All its tables are locked at the start, without queueing, or nothing is done."""
         locks = table_locks(migration, state)
         row_wait = _changes_rows(migration)
-        used = False
+        together = _sends_at_once(migration)
+        ready: ProjectState | None = state
 
         def attempt(take: Take) -> ProjectState:
-            nonlocal used
+            nonlocal ready, together
+            # Django works on the state in place, so a further attempt needs a fresh one; it is
+            # made here, where nothing is locked while models are rendered.
+            ready = ready or self._fresh_state(migration)
             with self.connection.schema_editor(atomic=True) as editor:
-                if not self._first_install:
+                if together and not self._first_install:
+                    editor.before_first = take.words  # type: ignore[attr-defined]
+                elif not self._first_install:
                     take()
+                together = False
                 if row_wait:
                     self.backend.bound_transaction(ROW_WAIT)
-                # Django works on the state in place, so a second attempt needs a fresh one.
-                before = self._fresh_state(migration) if used else state
-                used = True
+                before, ready = ready, None
                 after = work(before, editor)
                 editor.run_deferred_sql()  # type: ignore[attr-defined]
                 record()
@@ -302,9 +307,15 @@ class SafeExecutor(MigrationExecutor):
             raise
 
     def _record(self, migration: Migration, started: datetime, action: str) -> None:
-        applied = action != "unapply"
-        self._record_replaced((migration.app_label, migration.name), applied)
-        self._write(action, migration, started)
+        key = (migration.app_label, migration.name)
+        if action == "unapply" or migration.replaces:
+            self._record_replaced(key, action != "unapply")
+            self._write(action, migration, started)
+            return
+        # What record_applied would write; one journey for both tables, not two.
+        row = {"app": key[0], "name": key[1], "applied": now()}
+        recorded = insert(self.connection, self.recorder.Migration, row)
+        self._write(action, migration, started, beside=[recorded])
 
     def _record_replaced(self, key: Key, applied: bool) -> None:
         """Django 6.0 changed ``record_migration``; the recorder's two methods stay the same."""
@@ -316,14 +327,27 @@ class SafeExecutor(MigrationExecutor):
         else:
             self.recorder.record_unapplied(*key)
 
-    def _write(self, action: str, migration: Migration, started: datetime, error: str = "") -> None:
+    def _write(
+        self,
+        action: str,
+        migration: Migration,
+        started: datetime,
+        error: str = "",
+        beside: Sequence[Statement] = (),
+    ) -> None:
         key = (migration.app_label, migration.name)
         phase = str(phase_of_migration(migration))
-        self.ledger.record(action, key, phase, started, error=error)
+        self.ledger.record(action, key, phase, started, error=error, beside=beside)
 
     def _report(self, action: str, migration: Migration, fake: bool = False) -> None:
         if self.progress_callback:
             self.progress_callback(action, migration, fake)
+
+
+def _sends_at_once(migration: Migration) -> bool:
+    """Whether its first word to the server is DDL, so that the locks can go in front of it."""
+    kinds = (migrations.CreateModel, migrations.AddField, migrations.AddIndex)
+    return all(type(operation) in kinds for operation in flat(migration.operations))
 
 
 def _changes_rows(migration: Migration) -> bool:

@@ -22,11 +22,14 @@ from safemigrate.facts.settings import Settings
 from safemigrate.operations import BatchedBackfill, ContractDrop
 from safemigrate.operations.phases import flat, phase_of_migration, waits_for_rollout
 from safemigrate.planner.cut import Cut, Key, Node, cut
-from safemigrate.planner.footprints import Footprint, footprint, footprint_of
-from safemigrate.planner.gate import Facts, Hold, Seen, why_held
 
+# The gate and the footprints are imported where they are used: most runs hold nothing back, and
+# every run of migrate pays for what is imported here.
 if TYPE_CHECKING:
     from django.db.migrations.loader import MigrationLoader
+
+    from safemigrate.planner.footprints import Footprint
+    from safemigrate.planner.gate import Facts, Hold
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Gatekeeper:
         while True:
             holds = self._holds(keys)
             passing = [hold for hold in holds.values() if hold.may_pass]
+            if not holds:
+                return Cut(run=list(keys))
             if not passing or self.options.once or time.monotonic() >= deadline:
                 reasons = {key: hold.reason for key, hold in holds.items()}
                 return cut([self._node(key, keys) for key in keys], reasons)
@@ -83,6 +88,11 @@ class Gatekeeper:
         )
 
     def _holds(self, keys: Sequence[Key]) -> dict[Key, Hold]:
+        waiting = {key for key in keys if waits_for_rollout(self._migration(key))}
+        if not waiting and self.options.phase is None:
+            return {}
+        from safemigrate.planner.gate import Hold, why_held
+
         holds: dict[Key, Hold] = {}
         new_models = {
             (key[0], operation.name_lower)
@@ -90,7 +100,6 @@ class Gatekeeper:
             for operation in flat(self._migration(key).operations)
             if isinstance(operation, migrations.CreateModel)
         }
-        waiting = {key for key in keys if waits_for_rollout(self._migration(key))}
         facts = self._facts(waiting) if waiting else None
         for key in keys:
             phase = phase_of_migration(self._migration(key))
@@ -114,6 +123,8 @@ class Gatekeeper:
 
     def backfills_before(self, key: Key) -> Iterator[tuple[Key, BatchedBackfill]]:
         """The backfills that must have ended, by evidence, before the contract ``key``."""
+        from safemigrate.planner.footprints import footprint_of
+
         before = [k for k in self.loader.graph.forwards_plan(key) if k != key]
         contracts = [
             k
@@ -152,6 +163,8 @@ class Gatekeeper:
         )
 
     def footprint(self, key: Key) -> Footprint:
+        from safemigrate.planner.footprints import footprint
+
         if key not in self._footprints:
             self._footprints[key] = footprint(self._migration(key))
         return self._footprints[key]
@@ -164,6 +177,8 @@ class Gatekeeper:
         return cast(Migration, self.loader.graph.nodes[key])
 
     def _facts(self, waiting: Collection[Key]) -> Facts:
+        from safemigrate.planner.gate import Facts, Seen
+
         rows: Mapping[Key, Any] = self.loader.applied_migrations
         applied = {key: row.applied for key, row in rows.items()}
         known = self.ledger.exists()

@@ -6,16 +6,17 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
 from django.db import DatabaseError, models
 from django.utils.timezone import now
 
+from safemigrate.backends import backend_for
 from safemigrate.version import VERSION
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 TABLE = "safemigrate_ledger"
 Key = tuple[str, str]
+Statement = tuple[str, Sequence[Any]]
 
 
 @cache
@@ -69,6 +71,18 @@ def _who() -> str:
         return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
+def insert(
+    connection: BaseDatabaseWrapper, model: type[models.Model], row: Mapping[str, Any]
+) -> Statement:
+    """INSERT one row; the columns are named as the fields."""
+    quote = connection.ops.quote_name
+    columns = ", ".join(map(quote, row))
+    places = ", ".join(["%s"] * len(row))
+    sql = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608  (quoted)
+    fields = {field.name: field for field in model._meta.concrete_fields}
+    return sql, [fields[name].get_db_prep_save(v, connection) for name, v in row.items()]
+
+
 @dataclass
 class Ledger:
     """The rows of one run of ``migrate`` on one database."""
@@ -108,9 +122,14 @@ class Ledger:
         started: datetime,
         *,
         error: str = "",
+        beside: Sequence[Statement] = (),
     ) -> None:
-        """One migration applied or unapplied; in its transaction where it has one."""
-        self._write(
+        """
+        One migration applied or unapplied; in its transaction where it has one.
+
+        ``beside``: what else to write in the same journey to the server.
+        """
+        own = self._insert(
             action,
             app=key[0],
             name=key[1],
@@ -120,11 +139,25 @@ class Ledger:
             outcome="failed" if error else "done",
             error=error[:64],
         )
+        backend_for(self.connection).send_together([*beside, own])
 
     def _write(self, action: str, **values: Any) -> None:
-        row = {
+        backend_for(self.connection).send_together([self._insert(action, **values)])
+
+    def _insert(self, action: str, **values: Any) -> Statement:
+        """
+        One row as a statement.
+
+        Not by the ORM, which builds the same INSERT anew each time: that would be felt in the two
+        hundred migrations of a test database.
+        """
+        row = {**self._same_in_every_row, "action": action, "started": now(), **values}
+        return insert(self.connection, row_model(), row)
+
+    @cached_property
+    def _same_in_every_row(self) -> dict[str, Any]:
+        return {
             "run": self.run,
-            "action": action,
             "app": "",
             "name": "",
             "phase": "",
@@ -133,22 +166,9 @@ class Ledger:
             "host": self._host[:255],
             "pid": os.getpid(),
             "version": VERSION,
-            "started": now(),
             "duration_ms": None,
             "error": "",
-            **values,
         }
-        # One row for every migration: the ORM's price for building the same INSERT each time
-        # would be felt in a test database's two hundred migrations.
-        meta, quote = row_model()._meta, self.connection.ops.quote_name
-        columns = ", ".join(quote(name) for name in row)
-        places = ", ".join(["%s"] * len(row))
-        params = [
-            meta.get_field(name).get_db_prep_save(value, self.connection)  # type: ignore[union-attr]
-            for name, value in row.items()
-        ]
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"INSERT INTO {quote(TABLE)} ({columns}) VALUES ({places})", params)  # noqa: S608
 
     def hold(self, keys: Iterable[Key]) -> None:
         """Note which release first came with migrations that wait; what drops needs to know."""

@@ -21,7 +21,13 @@ else:
 
 
 class SafeSchemaEditorMixin(_Editor):
-    """Composes with whatever schema editor the connection's engine brings."""
+    """
+    Composes with whatever schema editor the connection's engine brings.
+
+    ``before_first``: SQL that goes out in one journey with the first statement.
+    """
+
+    before_first = ""
 
     def execute(self, sql: Any, params: Any = ()) -> None:
         """
@@ -32,6 +38,11 @@ class SafeSchemaEditorMixin(_Editor):
         """
         connection = self.connection
         send = super().execute
+        if self.before_first:
+            words, self.before_first = self.before_first, ""
+            own = backend_for(connection).composed(str(sql), params)
+            send(f"{words}; {own}", None)
+            return
         if self.collect_sql or connection.in_atomic_block:
             send(sql, params)
             return

@@ -27,16 +27,16 @@ from safemigrate.facts import settings
 from safemigrate.facts.errors import SafeMigrateError
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import heard_by
-from safemigrate.management.refusing import refusal_text
 from safemigrate.management.voice import Voice
 from safemigrate.operations.phases import flat, phases_of
 from safemigrate.planner.autodetector import composed, refusing_with
 from safemigrate.planner.cut import Cut, Key
-from safemigrate.planner.rewrite import Refusal
 
 if TYPE_CHECKING:
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.migration import Migration
+
+    from safemigrate.planner.rewrite import Refusal
 
 
 def _composed_below(command: Any) -> type[MigrationAutodetector]:
@@ -281,6 +281,9 @@ class MakeMigrationsMixin(_Composing):
 
 
 def _refuse(refusals: Sequence[Refusal]) -> None:
+    # Here, because the rules it speaks of are of no use to a migrate that has nothing to refuse.
+    from safemigrate.management.refusing import refusal_text
+
     raise CommandError(refusal_text(refusals))
 
 

@@ -11,15 +11,14 @@ from safemigrate.planner.rewrite import Refusal
 def refusal_text(refusals: Sequence[Refusal]) -> str:
     """Every refusal whole; then what happened and the way past it."""
     parts = [_one(refusal) for refusal in refusals]
-    return "\n\n".join(
-        [
-            "These changes cannot be made under load as they are. Nothing was written.",
-            *parts,
+    parts.insert(0, "These changes cannot be made under load as they are. Nothing was written.")
+    if any(refusal.finding for refusal in refusals):
+        parts.append(
             "If one of them is safe here, write its migration by hand "
             "(makemigrations --empty) and wrap the operation: "
-            'Assured(<the operation>, because="...").',
-        ]
-    )
+            'Assured(<the operation>, because="...").'
+        )
+    return "\n\n".join(parts)
 
 
 def _one(refusal: Refusal) -> str:

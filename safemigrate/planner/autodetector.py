@@ -12,12 +12,12 @@ from django.db import connections
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 
-from safemigrate.planner.rewrite import Changes, Context, Refusal, rewrite
-
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-OnRefusal = Callable[[Sequence[Refusal]], None]
+    from safemigrate.planner.rewrite import Changes, Refusal
+
+OnRefusal = Callable[[Sequence["Refusal"]], None]
 
 
 def _keep_quiet(refusals: Sequence[Refusal]) -> None:
@@ -54,6 +54,9 @@ class SafeAutodetectorMixin:
         changes: Changes = super()._detect_changes(convert_apps, graph)  # type: ignore[misc]
         if connection is None or not changes:
             return changes
+        # Here, because migrate needs this class and hardly ever what it does.
+        from safemigrate.planner.rewrite import Context, rewrite
+
         context = Context(
             before=self.from_state,  # type: ignore[attr-defined]
             after=self.to_state,  # type: ignore[attr-defined]

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from safemigrate.planner.footprints import Footprint
+if TYPE_CHECKING:
+    from safemigrate.planner.footprints import Footprint
 
 Key = tuple[str, str]
 

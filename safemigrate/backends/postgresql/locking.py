@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import DatabaseError, Error
 
@@ -54,21 +53,35 @@ class Locking(Catalog):
     def lock_was_refused(self, error: BaseException) -> bool:
         return sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
 
+    def send_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        self._send("; ".join(self.composed(sql, params) for sql, params in statements))
+
+    def composed(self, sql: str, params: Sequence[Any] | None) -> str:
+        if params is None:
+            return sql
+        return str(self.connection.ops.compose_sql(sql, params))  # type: ignore[attr-defined]
+
+    def _send(self, words: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(words)
+
     def retrying(self, locks: Sequence[TableLock], attempt: Callable[[Take], T]) -> T:
         wanted = canonical(locks)
-        patience = Patience(deadline=project_settings().lock_deadline)
         started = time.monotonic()
+        patience = Patience()
         tries = 0
         said_at = 0.0
         while True:
             elapsed = timedelta(seconds=time.monotonic() - started)
             tries += 1
             try:
-                return attempt(partial(self._take, wanted, patience.wait_at(elapsed)))
+                return attempt(Take(self._taking(wanted, patience.wait_at(elapsed)), self._send))
             except DatabaseError as error:
                 if not self.lock_was_refused(error):
                     raise
                 refusal = error
+            if tries == 1:
+                patience = Patience(deadline=project_settings().lock_deadline)
             elapsed = timedelta(seconds=time.monotonic() - started)
             if patience.is_over(elapsed):
                 raise self._not_obtained(wanted, elapsed, tries) from refusal
@@ -90,7 +103,7 @@ class Locking(Catalog):
         else:
             self.patiently(locks, work)
 
-    def _take(self, locks: Sequence[TableLock], wait: timedelta) -> None:
+    def _taking(self, locks: Sequence[TableLock], wait: timedelta) -> str:
         """
         Take ``locks`` now or fail; later statements of the transaction wait only a moment.
 
@@ -103,8 +116,7 @@ class Locking(Catalog):
             f"LOCK TABLE {self._quote(lock.table)} IN {lock.mode.value} MODE{nowait}"
             for lock in locks
         ]
-        with self.connection.cursor() as cursor:
-            cursor.execute("; ".join(statements))
+        return "; ".join(statements)
 
     def _lock_timeout(self, wait: timedelta) -> str:
         return f"SET LOCAL lock_timeout = {milliseconds(wait)}"
