@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.signals import connection_created
 
-from safemigrate.backends import backend_for
+from safemigrate.backends import backend_for, refuse_missing_driver
 from safemigrate.facts import settings
 from safemigrate.facts.errors import UnsupportedDatabase, WrongSettings
 
@@ -15,6 +17,15 @@ from safemigrate.facts.errors import UnsupportedDatabase, WrongSettings
 class SafeMigrateConfig(AppConfig):
     name = "safemigrate"
     verbose_name = "Safe migrations"
+
+    def __init__(self, app_name: str, app_module: Any) -> None:
+        super().__init__(app_name, app_module)
+        # Now, before any app's models are imported: Django would fail there, with a traceback
+        # that ends in somebody else's model.
+        try:
+            refuse_missing_driver(django_settings.DATABASES)
+        except UnsupportedDatabase as error:
+            raise ImproperlyConfigured(str(error)) from None
 
     def ready(self) -> None:
         from safemigrate import checks

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from safemigrate.backends.base import Backend, IndexState, Session
 from safemigrate.facts.errors import UnsupportedDatabase
@@ -10,7 +12,7 @@ from safemigrate.facts.errors import UnsupportedDatabase
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Backend", "IndexState", "Session", "backend_for"]
+__all__ = ["Backend", "IndexState", "Session", "backend_for", "refuse_missing_driver"]
 
 
 def backend_for(connection: BaseDatabaseWrapper) -> Backend:
@@ -33,3 +35,28 @@ def backend_for(connection: BaseDatabaseWrapper) -> Backend:
         do="Use PostgreSQL or SQLite for this alias, or migrate it from a settings module "
         'without "safemigrate" in INSTALLED_APPS.',
     )
+
+
+def refuse_missing_driver(databases: Mapping[str, Mapping[str, Any]]) -> None:
+    """
+    Say which driver is missing before Django fails over it in the middle of an import.
+
+    Raises: UnsupportedDatabase.
+    """
+    for alias, database in databases.items():
+        engine = str(database.get("ENGINE", ""))
+        if "postg" not in engine.lower() or _can_import("psycopg") or _can_import("psycopg2"):
+            continue
+        raise UnsupportedDatabase(
+            f"The database {alias!r} is PostgreSQL ({engine}), and its driver psycopg is not "
+            "installed.",
+            do="pip install 'safemigrate[postgresql]'",
+        )
+
+
+def _can_import(name: str) -> bool:
+    try:
+        import_module(name)
+    except ImportError:
+        return False
+    return True

@@ -133,7 +133,10 @@ def test_a_driver_that_is_missing_is_named(project):
     project.write("psycopg2.py", "raise ImportError('there is no psycopg2')")
     ran = project.manage("migrate")
     assert ran.code == 1
-    assert "psycopg" in ran.err.strip().splitlines()[-1]
+    last = ran.err.strip().splitlines()[-1]
+    assert "'default' is PostgreSQL" in last
+    assert "psycopg is not installed" in last
+    assert "pip install 'safemigrate[postgresql]'" in last
 
 
 def test_a_typing_error_in_the_alias_is_djangos_own_error(project):
