@@ -86,9 +86,11 @@ def test_what_was_begun_is_rolled_back_at_the_deadline(shop, backend, other, sho
 @pytest.mark.slow
 def test_starved_it_queues_for_an_instant(shop, backend, other, short_deadline, monkeypatch):
     """A table that is never free between two transactions; 20 ms are not felt."""
-    monkeypatch.setattr(
-        locking, "Patience", lambda deadline: Patience(deadline, starved_after=timedelta(0))
-    )
+
+    def starved(deadline=timedelta(minutes=5)):
+        return Patience(deadline, starved_after=timedelta(0))
+
+    monkeypatch.setattr(locking, "Patience", starved)
     locking.Patience.short_wait = Patience.short_wait
     other.execute("SELECT count(*) FROM shop_order")
     sent = []
