@@ -25,7 +25,7 @@ class Backfill:
              one entry for each row, in order: field name -> new value; None leaves the row alone.
              where: the rows that still need it. Filling a row must make this false for it.
     Units:   batch_rows: rows of one batch, None adapts them to ``batch_target``, the time that
-             one batch's transaction should take.
+             one batch's rows should stay locked.
     """
 
     model: type[Model]
