@@ -114,7 +114,7 @@ def as_markdown(result: Result, command: str) -> str:
         lines += ["| " + " | ".join(cells) + " |" for _, cells in rows(run)]
         lines += ["", fill_line(run), ""]
         if found := troubles(run):
-            lines += ["```", *found, "```", ""]
+            lines += ["```text", *found, "```", ""]
         lines += [f"- {'yes' if p.met else '**no**'}: {p.asked}: {p.measured}" for p in points]
         lines += [""]
     if result.differences:
