@@ -84,7 +84,7 @@ def binaries(session: nox.Session, postgres: str) -> Path:
         env={"PYTHONPATH": str(folder)},
         silent=True,
     )
-    where = Path(str(found).strip())
+    where = Path(str(found).strip().splitlines()[-1])  # pip and Python may have warned before
     environment = {**os.environ, "LD_LIBRARY_PATH": str(where.parent / "lib")}
     tried = subprocess.run(
         [where / "postgres", "--version"],
