@@ -114,9 +114,6 @@ def _rewritten(
 ) -> Rewritten:
     if _model_key(operation, app_label) in context.new_models:
         return Rewritten(operation, [operation])
-    chain = chain_for(operation, app_label, context.before)
-    if chain is not None:
-        return Rewritten(operation, chain.operations())
     step = Step(
         app_label=app_label,
         operation=operation,
@@ -127,6 +124,9 @@ def _rewritten(
         new_models=context.new_models,
         connection=context.connection,
     )
+    chain = chain_for(step)
+    if chain is not None:
+        return Rewritten(operation, chain.operations())
     refusals += [Refusal(app_label, operation, finding) for finding in judge(step)]
     return Rewritten(operation, [operation])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from safemigrate.operations.reading import short
 from safemigrate.rules.base import BaselineRead, Finding, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E304", "baseline", about=BaselineRead)

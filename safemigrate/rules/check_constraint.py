@@ -9,10 +9,10 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.models import CheckConstraint
 
+from safemigrate.operations.reading import altered, check_of, short
 from safemigrate.operations.remedies import Chain, chain_for
 from safemigrate.rules.base import Finding, Step, rule
 from safemigrate.rules.known import is_not_valid
-from safemigrate.rules.reading import altered, check_of, short
 
 _BY_HAND = (
     "Deploy code that writes no row which breaks the check, and correct the rows that do.",
@@ -27,7 +27,7 @@ def check_constraint(step: Step) -> Iterator[Finding]:
     op: Any = step.operation
     if not step.existed_before or is_not_valid(op) or not (name := _check_added(step)):
         return
-    instead = chain_for(op, step.app_label, step.before) or _not_valid(op)
+    instead = chain_for(step) or _not_valid(op)
     yield Finding(
         what=f"{type(op).__name__} checks {short(name)} on all rows of {short(step.table)}.",
         why=(

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
-from safemigrate.operations.remedies import chain_for
-from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import (
+from safemigrate.operations.reading import (
     altered,
     collation_of,
     db_type,
@@ -17,6 +15,8 @@ from safemigrate.rules.reading import (
     same_column,
     short,
 )
+from safemigrate.operations.remedies import chain_for
+from safemigrate.rules.base import Finding, Step, rule
 
 
 @rule("E110", "column-type", operation=migrations.AlterField)
@@ -25,7 +25,7 @@ def column_type(step: Step) -> Iterator[Finding]:
     op: migrations.AlterField = step.operation  # type: ignore[assignment]
     if not step.existed_before or not (change := _change(step)):
         return
-    chain = chain_for(op, step.app_label, step.before)
+    chain = chain_for(step)
     yield Finding(
         what=f"AlterField changes the type of {short(op.name)} in {short(step.table)}.",
         why=(

@@ -20,8 +20,8 @@ from safemigrate.operations import (
     SetNotNull,
 )
 from safemigrate.operations.assured import inner
+from safemigrate.operations.reading import has_foreign_key, short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import has_foreign_key, short
 
 
 @rule(

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
+from safemigrate.operations.reading import short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E114", "delete-model", operation=migrations.DeleteModel)
@@ -23,5 +23,5 @@ def delete_model(step: Step) -> Iterator[Finding]:
             "table it refers to; from then on every query of the running release on it fails. The "
             "data is gone, so there is no way back."
         ),
-        instead=chain_for(step.operation, step.app_label, step.before),
+        instead=chain_for(step),
     )

@@ -9,9 +9,9 @@ from typing import Any
 from django.db import migrations
 
 from safemigrate.operations import DropDatabaseDefault
+from safemigrate.operations.reading import altered, same_column, short
 from safemigrate.operations.remedies import Chain, chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, same_column, short
 
 
 @rule("E121", "drop-default", operation=migrations.AlterField)
@@ -23,7 +23,7 @@ def drop_default(step: Step) -> Iterator[Finding]:
     old, new = altered(step)
     if not old.has_db_default() or new.has_db_default() or new.generated:
         return
-    chain = chain_for(op, step.app_label, step.before)
+    chain = chain_for(step)
     if chain is None and _only_default(old, new):
         chain = Chain(
             expand=[migrations.SeparateDatabaseAndState(state_operations=[op])],

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
+from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
 from safemigrate.rules.known import is_exclusion
-from safemigrate.rules.reading import short
 
 
 @rule("E105", "exclusion-constraint", operation=migrations.AddConstraint)

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.reading import altered, has_foreign_key, short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, has_foreign_key, short
 
 
 @rule("E116", "field-index", operation=(migrations.AddField, migrations.AlterField))
@@ -18,7 +18,7 @@ def field_index(step: Step) -> Iterator[Finding]:
     op: Any = step.operation
     if not step.existed_before or not _builds_index(step):
         return
-    chain, table = chain_for(op, step.app_label, step.before), step.table
+    chain, table = chain_for(step), step.table
     yield Finding(
         what=f"{type(op).__name__} indexes {short(op.name)}, stopping writes to {short(table)}.",
         why=(

@@ -10,8 +10,8 @@ from django.db.migrations.operations.base import Operation
 
 from safemigrate.operations import BatchedBackfill, ContractDrop, SetNotNull, StopFilling
 from safemigrate.operations.phases import flat
+from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Placed, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E204", "filling-never-ends", about=Placed)

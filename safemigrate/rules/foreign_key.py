@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.reading import altered, has_foreign_key, short, target_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, has_foreign_key, short, target_of
 
 
 @rule("E106", "foreign-key", operation=(migrations.AddField, migrations.AlterField))
@@ -20,7 +20,7 @@ def foreign_key(step: Step) -> Iterator[Finding]:
         return
     target = target_of(step, op.field)
     parent = f"{target.app_label}.{target.model}" if target else "the parent"
-    chain = chain_for(op, step.app_label, step.before)
+    chain = chain_for(step)
     yield Finding(
         what=f"{type(op).__name__} adds a FK {short(op.name)} to {short(step.table)} in one go.",
         why=(

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from django.db import migrations
 
 from safemigrate.facts.defaults import DefaultKind, default_of
+from safemigrate.operations.reading import short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E108", "frozen-default", operation=migrations.AddField)
@@ -19,7 +19,7 @@ def frozen_default(step: Step) -> Iterator[Finding]:
     if not step.existed_before or op.field.many_to_many or op.field.generated:
         return
     kind = default_of(op.field).kind
-    chain = chain_for(op, step.app_label, step.before)
+    chain = chain_for(step)
     name, table = short(op.name), short(step.table)
     if kind in (DefaultKind.CALLABLE, DefaultKind.EXPRESSION):
         yield Finding(

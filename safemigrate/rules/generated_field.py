@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.reading import altered, same_column, short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, same_column, short
 
 
 @rule("E115", "generated-field", operation=(migrations.AddField, migrations.AlterField))
@@ -24,7 +24,7 @@ def generated_field(step: Step) -> Iterator[Finding]:
             f"A stored generated column rewrites {step.table} under an ACCESS EXCLUSIVE lock: "
             "every read and write waits until each row has been computed."
         ),
-        instead=chain_for(op, step.app_label, step.before),
+        instead=chain_for(step),
         steps=(
             "On PostgreSQL 18 and newer use db_persist=False: computed when read, added at once.",
             "Otherwise add a nullable field and deploy code that writes it.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, HeldContract, rule
-from safemigrate.rules.reading import short
 
 
 @rule("W401", "held-contract", about=HeldContract)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safemigrate.operations.phases import flat
+from safemigrate.operations.reading import short
 from safemigrate.rules import known
 from safemigrate.rules.base import Finding, Placed, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E203", "needs-autocommit", about=Placed)

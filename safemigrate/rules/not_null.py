@@ -10,9 +10,9 @@ from django.db.models import Q
 
 from safemigrate.facts.defaults import DefaultKind, default_of
 from safemigrate.operations import BatchedBackfill, SetNotNull
+from safemigrate.operations.reading import altered, same_column, short
 from safemigrate.operations.remedies import Chain, chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, same_column, short
 
 
 @rule("E109", "not-null", operation=migrations.AlterField)
@@ -24,7 +24,7 @@ def not_null(step: Step) -> Iterator[Finding]:
     old, new = altered(step)
     if not old.null or new.null or new.many_to_many or new.primary_key:
         return
-    chain = chain_for(op, step.app_label, step.before) or _chain(op, old)
+    chain = chain_for(step) or _chain(op, old)
     yield Finding(
         what=f"AlterField makes {short(op.name)} of {short(step.table)} NOT NULL at once.",
         why=(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
+from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E118", "order-with-respect-to", operation=migrations.AlterOrderWithRespectTo)

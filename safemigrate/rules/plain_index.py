@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
+from safemigrate.operations.reading import short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
 from safemigrate.rules.known import is_concurrent
-from safemigrate.rules.reading import short
 
 
 @rule("E101", "plain-index", operation=(migrations.AddIndex, migrations.AlterIndexTogether))
@@ -26,7 +26,7 @@ def plain_index(step: Step) -> Iterator[Finding]:
         yield Finding(
             what=f"AddIndex builds {short(op.index.name)} while blocking writes to {short(table)}.",
             why=why,
-            instead=chain_for(op, step.app_label, step.before),
+            instead=chain_for(step),
         )
     elif isinstance(op, migrations.AlterIndexTogether):
         before = step.model.options.get("index_together") or set()

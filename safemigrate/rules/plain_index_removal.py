@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
+from safemigrate.operations.reading import short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
 from safemigrate.rules.known import is_concurrent
-from safemigrate.rules.reading import short
 
 
 @rule("E102", "plain-index-removal", operation=migrations.RemoveIndex)
@@ -24,5 +24,5 @@ def plain_index_removal(step: Step) -> Iterator[Finding]:
             f"DROP INDEX takes an ACCESS EXCLUSIVE lock on {step.table}: while it waits for the "
             "longest running query, every later SELECT, INSERT, UPDATE and DELETE waits behind it."
         ),
-        instead=chain_for(op, step.app_label, step.before),
+        instead=chain_for(step),
     )

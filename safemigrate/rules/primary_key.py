@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.reading import altered, short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, short
 
 
 @rule("E117", "primary-key", operation=(migrations.AddField, migrations.AlterField))

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.reading import short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E113", "remove-field", operation=migrations.RemoveField)
@@ -29,5 +29,5 @@ def remove_field(step: Step) -> Iterator[Finding]:
             "on every query of the running release fails, because Django names each column. The "
             "data is gone, so there is no way back."
         ),
-        instead=chain_for(op, step.app_label, step.before),
+        instead=chain_for(step),
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.reading import altered, column_name, short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, column_name, short
 
 
 @rule("E111", "rename-field", operation=(migrations.RenameField, migrations.AlterField))
@@ -21,7 +21,7 @@ def rename_field(step: Step) -> Iterator[Finding]:
     old, new = _names(step)
     if old == new:
         return
-    chain = chain_for(op, step.app_label, step.before)
+    chain = chain_for(step)
     keep = "Or keep the column and change the code alone: db_column"
     yield Finding(
         what=f"{type(op).__name__} renames {short(old)} of {short(step.table)} to {short(new)}.",

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.reading import altered, short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, short
 
 
 @rule(
@@ -25,7 +25,7 @@ def rename_model(step: Step) -> Iterator[Finding]:
     old, new = _tables(step)
     if old == new:
         return
-    chain = chain_for(op, step.app_label, step.before)
+    chain = chain_for(step)
     yield Finding(
         what=f"{type(op).__name__} renames {short(old)} to {short(new)}.",
         why=(

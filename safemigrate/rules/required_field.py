@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
+from safemigrate.operations.reading import short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E107", "required-field", operation=migrations.AddField)
@@ -20,7 +20,7 @@ def required_field(step: Step) -> Iterator[Finding]:
         return
     if new.has_db_default() or new.generated:
         return
-    chain = chain_for(op, step.app_label, step.before)
+    chain = chain_for(step)
     yield Finding(
         what=f"AddField makes {short(op.name)} required in {short(step.table)} at once.",
         why=(

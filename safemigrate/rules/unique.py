@@ -8,9 +8,9 @@ from typing import Any
 from django.db import migrations
 from django.db.models import UniqueConstraint
 
+from safemigrate.operations.reading import altered, short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.reading import altered, short
 
 _BY_HAND = (
     "Build the index first: RunSQL with CREATE UNIQUE INDEX CONCURRENTLY, inside Assured, in a "
@@ -35,7 +35,7 @@ def unique(step: Step) -> Iterator[Finding]:
     """A unique constraint added the ordinary way stops the table while its index is built."""
     if not step.existed_before or not (subject := _made_unique(step)):
         return
-    chain = chain_for(step.operation, step.app_label, step.before)
+    chain = chain_for(step)
     name = type(step.operation).__name__
     yield Finding(
         what=f"{name} makes {short(subject)} unique while blocking {short(step.table)}.",

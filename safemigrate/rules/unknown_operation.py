@@ -8,9 +8,9 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.models import CheckConstraint, UniqueConstraint
 
+from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
 from safemigrate.rules.known import is_exclusion, is_known
-from safemigrate.rules.reading import short
 
 
 @rule("E120", "unknown-operation", operation=Operation)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Unreadable, rule
-from safemigrate.rules.reading import short
 
 
 @rule("E303", "unreadable-migration", about=Unreadable)

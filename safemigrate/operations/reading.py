@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.apps import apps as installed
 from django.conf import settings
@@ -15,7 +15,28 @@ from django.db.models import Field
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
-    from safemigrate.rules.base import Step
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.migrations.state import ModelState
+
+
+class Asked(Protocol):
+    """
+    A stock operation about to run, and all that is known about it.
+
+    ``before``: the state it starts from; neither changed nor rendered. ``connection``: for
+    ``db_type()`` alone; None where nobody has one.
+    """
+
+    @property
+    def operation(self) -> Any: ...
+    @property
+    def app_label(self) -> str: ...
+    @property
+    def before(self) -> ProjectState: ...
+    @property
+    def connection(self) -> BaseDatabaseWrapper | None: ...
+    @property
+    def model(self) -> ModelState: ...
 
 
 def bound(field: Field[Any, Any], name: str) -> Any:
@@ -42,12 +63,12 @@ class Target:
     field: str | None
 
 
-def target_of(step: Step, field: Any) -> Target | None:
+def target_of(asked: Asked, field: Any) -> Target | None:
     """What a relation in the state points to, or None for a field that is none."""
     remote = getattr(field, "remote_field", None)
     if remote is None or not getattr(remote, "model", None):
         return None
-    app, model = resolve_relation(remote.model, step.app_label, step.model.name)
+    app, model = resolve_relation(remote.model, asked.app_label, asked.model.name)
     to_fields = getattr(field, "to_fields", None) or [None]
     return Target(app, model, to_fields[0])
 
@@ -58,34 +79,34 @@ def has_foreign_key(field: Any) -> bool:
     return relation and bool(getattr(field, "db_constraint", True))
 
 
-def db_type(step: Step, field: Any, name: str) -> str | None:
+def db_type(asked: Asked, field: Any, name: str) -> str | None:
     """
     The column's type as the server will see it, in lower case.
 
     None where it cannot be told: a custom field that wants more than a state has.
     """
-    if step.connection is None:
+    if asked.connection is None:
         return None
     try:
-        return _type(step, field, name)
+        return _type(asked, field, name)
     except Exception:  # noqa: BLE001  a custom field may raise anything; unknown is an answer
         return None
 
 
-def _type(step: Step, field: Any, name: str, depth: int = 0) -> str | None:
-    target = target_of(step, field)
+def _type(asked: Asked, field: Any, name: str, depth: int = 0) -> str | None:
+    target = target_of(asked, field)
     if target is not None and not field.many_to_many:
         if depth > 10:
             return None
-        found, found_name = _target_field(step.before, target)
+        found, found_name = _target_field(asked.before, target)
         if getattr(found, "remote_field", None) is not None:
-            return _type(step, found, found_name, depth + 1)
+            return _type(asked, found, found_name, depth + 1)
         twin = bound(found, found_name)
-        rel = twin.rel_db_type(step.connection)
+        rel = twin.rel_db_type(asked.connection)
         return rel.lower() if rel else None
     if getattr(field, "generated", False):
-        return _type(step, field.output_field, name)
-    kind = bound(field, name).db_type(step.connection)
+        return _type(asked, field.output_field, name)
+    kind = bound(field, name).db_type(asked.connection)
     return kind.lower() if kind else None
 
 
@@ -106,12 +127,12 @@ def _target_field(state: ProjectState, target: Target) -> tuple[Any, str]:
     return import_string(settings.DEFAULT_AUTO_FIELD)(primary_key=True), "id"
 
 
-def check_of(step: Step, field: Any, name: str) -> str | None:
+def check_of(asked: Asked, field: Any, name: str) -> str | None:
     """The CHECK that comes with a field's type, such as that of PositiveIntegerField."""
-    if step.connection is None or field.many_to_many or getattr(field, "generated", False):
+    if asked.connection is None or field.many_to_many or getattr(field, "generated", False):
         return None
     try:
-        found = bound(field, name).db_check(step.connection)
+        found = bound(field, name).db_check(asked.connection)
     except Exception:  # noqa: BLE001  as in db_type
         return None
     return str(found) if found else None
@@ -176,7 +197,7 @@ def short(text: object, chars: int = 24) -> str:
     return whole if len(whole) <= chars else f"{whole[: chars - 1]}…"
 
 
-def altered(step: Step) -> tuple[Any, Any]:
+def altered(asked: Asked) -> tuple[Any, Any]:
     """The field of an AlterField before and after."""
-    operation: Any = step.operation
-    return step.model.get_field(operation.name), operation.field
+    operation: Any = asked.operation
+    return asked.model.get_field(operation.name), operation.field
