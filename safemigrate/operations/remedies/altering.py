@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from django.db import migrations
 
-from safemigrate.backends.fields import has_index
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
 from safemigrate.operations.reading import Asked, altered
 from safemigrate.operations.remedies.base import Chain, remedy
-
-if TYPE_CHECKING:
-    from django.db.models import Field
+from safemigrate.operations.remedies.facets import Facets, facets_of
 
 
 @remedy(migrations.AlterField)
 def alter_field(asked: Asked) -> Chain | None:
     operation: migrations.AlterField = asked.operation
+    if operation.name not in asked.model.fields:
+        return None  # renamed in the same run
     old, new = altered(asked)
-    gains = (new.unique and not old.unique) or (has_index(new) and not has_index(old))
-    loses = (old.unique and not new.unique) or (has_index(old) and not has_index(new))
-    if not gains or loses or _column_of(old) != _column_of(new):
+    if old.many_to_many or new.many_to_many or old.generated or new.generated:
         return None
-    build = AddFieldIndexConcurrently(operation.model_name, operation.name, new)
-    return Chain(expand=[build])
+    if old.primary_key != new.primary_key:
+        return None  # a rule says so
+    changed = facets_of(asked, old, new, operation.name)
+    if changed.only_python:
+        return None
+    if changed.column:
+        return None  # renames.chain(asked): all other facets come with the new column
+    if changed.type:
+        return None  # types.chain(asked): all other facets come with the shadow
+    return _in_place(operation, changed)
 
 
-def _column_of(value: Field[Any, Any]) -> tuple[str, list[Any], dict[str, Any]]:
-    """What makes the column itself; without its indexes and what the database never sees."""
-    _, path, args, kwargs = value.deconstruct()
-    ignored = {"db_index", "unique", "default", *value.non_db_attrs}
-    return path, list(args), {k: v for k, v in kwargs.items() if k not in ignored}
+def _in_place(operation: migrations.AlterField, changed: Facets) -> Chain | None:
+    """The column stays, and so does its type, or changes in the catalogue alone."""
+    if changed.only_index:
+        build = AddFieldIndexConcurrently(operation.model_name, operation.name, changed.new)
+        return Chain(expand=[build])
+    return None

@@ -1,0 +1,119 @@
+"""Which facets of a field differ before and after; read from the state, without a database."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from safemigrate.backends.fields import has_index
+from safemigrate.operations.reading import (
+    Asked,
+    check_of,
+    collation_of,
+    column_name,
+    db_type,
+    has_foreign_key,
+    is_free,
+    like_index_is_rebuilt,
+    same_column,
+    target_of,
+)
+
+
+class Shift(enum.Enum):
+    """How a facet that a field has or has not differs."""
+
+    NONE = "as it was"
+    GAINED = "gained"
+    LOST = "lost"
+    OTHER = "another one"
+
+    def __bool__(self) -> bool:
+        return self is not Shift.NONE
+
+
+@dataclass(frozen=True)
+class Facets:
+    """
+    What differs between ``old`` and ``new``, two unbound fields that both have a column.
+
+    ``column``: its name. ``type``: to one that PostgreSQL does not get to without looking at the
+    rows or an index, collations included; ``free_type``: to one that it does. ``index``: what
+    ``db_index`` builds, which ``unique`` makes superfluous.
+    """
+
+    old: Any
+    new: Any
+    column: bool
+    type: bool
+    free_type: bool
+    null: Shift
+    check: Shift
+    unique: Shift
+    index: Shift
+    foreign_key: Shift
+    db_default: Shift
+    comment: bool
+
+    @property
+    def only_python(self) -> bool:
+        """Whether the database would not notice: defaults, choices, on_delete, texts."""
+        return not (self.column or self.type or self.free_type or self.null or self.check) and not (
+            self.unique or self.index or self.foreign_key or self.db_default or self.comment
+        )
+
+    @property
+    def only_index(self) -> bool:
+        """Whether an index or uniqueness is gained, and nothing else that the database sees."""
+        gains = Shift.GAINED in (self.unique, self.index)
+        others = (self.null, self.check, self.foreign_key, self.db_default)
+        loses = Shift.LOST in (self.unique, self.index)
+        still = not (self.column or self.type or self.free_type or self.comment or any(others))
+        return gains and still and not loses
+
+
+def facets_of(asked: Asked, old: Any, new: Any, name: str, old_name: str = "") -> Facets:
+    """Compare two fields that are neither many-to-many nor generated."""
+    was, becomes = db_type(asked, old, old_name or name), db_type(asked, new, name)
+    collation = collation_of(old) != collation_of(new)
+    if was is None or becomes is None:
+        costly, free = not same_column(old, new), False
+    else:
+        costly = not is_free(was, becomes) or like_index_is_rebuilt(old, was, becomes) or collation
+        free = was != becomes and not costly
+    return Facets(
+        old,
+        new,
+        column=column_name(old, old_name or name) != column_name(new, name),
+        type=costly,
+        free_type=free,
+        null=_shift(old.null, new.null),
+        check=_shift(check_of(asked, old, old_name or name), check_of(asked, new, name)),
+        unique=_shift(old.unique, new.unique),
+        index=_shift(_own_index(old), _own_index(new)),
+        foreign_key=_shift(_target(asked, old), _target(asked, new)),
+        db_default=_shift(_db_default(old), _db_default(new)),
+        comment=getattr(old, "db_comment", None) != getattr(new, "db_comment", None),
+    )
+
+
+def _shift(old: Any, new: Any) -> Shift:
+    if old == new:
+        return Shift.NONE
+    if old and new:
+        return Shift.OTHER
+    return Shift.GAINED if new else Shift.LOST
+
+
+def _own_index(field: Any) -> bool:
+    return has_index(field) and not field.unique
+
+
+def _target(asked: Asked, field: Any) -> Any:
+    return target_of(asked, field) if has_foreign_key(field) else None
+
+
+def _db_default(field: Any) -> Any:
+    # In a tuple: a default of 0 or "" is one as well.
+    return (field.db_default,) if field.has_db_default() else None
