@@ -275,6 +275,33 @@ class Backend(abc.ABC):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], fields: Sequence[str]
     ) -> None: ...
 
+    # Two columns that say the same ---------------------------------------------------------
+
+    @abc.abstractmethod
+    def keep_in_sync(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Field[Any, Any],
+        new: Field[Any, Any],
+    ) -> None:
+        """
+        From now on the column that is not written follows the one that is, as its type allows.
+
+        Both columns are there, ``new`` nullable; a value that does not fit the other type is NULL
+        there. If both are written the new one wins. Where they have a database default, a
+        constant, both have it; a volatile one (``Now()``, a sequence) only the old column has.
+        """
+
+    @abc.abstractmethod
+    def stop_sync(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Field[Any, Any],
+        new: Field[Any, Any],
+    ) -> None: ...
+
 
 @contextmanager
 def nothing() -> Iterator[None]:

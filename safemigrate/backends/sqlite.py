@@ -261,3 +261,21 @@ class SQLiteBackend(Backend):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], fields: Sequence[str]
     ) -> None:
         """Nothing was started."""
+
+    def keep_in_sync(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Field[Any, Any],
+        new: Field[Any, Any],
+    ) -> None:
+        """Not needed: no other code writes meanwhile."""
+
+    def stop_sync(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Field[Any, Any],
+        new: Field[Any, Any],
+    ) -> None:
+        """Nothing was started."""
