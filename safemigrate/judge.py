@@ -20,6 +20,7 @@ from django.db.migrations.state import ProjectState
 
 from safemigrate.baseline import is_first_party, is_first_party_app
 from safemigrate.operations import Assured
+from safemigrate.planner.walk import note_new
 from safemigrate.rules import Finding, Placed, Step, Unreadable, judge
 from safemigrate.rules.known import is_known
 
@@ -190,7 +191,7 @@ class _Judging:
         for operation in migration.operations:
             if wanted:
                 yield from self._of_operation(operation, migration, state, new_models)
-            _note_new(operation, migration.app_label, new_models)
+            note_new(operation, migration.app_label, new_models)
             operation.state_forwards(migration.app_label, state)
         if wanted:
             after = lambda: self._migrations(self.loader.graph.backwards_plan(key))  # noqa: E731
@@ -224,19 +225,6 @@ class _Judging:
 
     def _migrations(self, keys: Sequence[Key]) -> list[Migration]:
         return [self.loader.graph.nodes[key] for key in keys]
-
-
-def _note_new(operation: Any, app_label: str, new_models: set[Key]) -> None:
-    if isinstance(operation, migrations.CreateModel):
-        new_models.add((app_label, operation.name_lower))
-    elif isinstance(operation, migrations.RenameModel):
-        if (app_label, operation.old_name_lower) in new_models:
-            new_models.add((app_label, operation.new_name_lower))
-    elif isinstance(operation, Assured):
-        _note_new(operation.operation, app_label, new_models)
-    elif isinstance(operation, migrations.SeparateDatabaseAndState):
-        for one in operation.database_operations:
-            _note_new(one, app_label, new_models)
 
 
 def _path_of(migration: Migration) -> Path | None:

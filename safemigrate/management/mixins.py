@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.migration import Migration
 
-    from safemigrate.planner.rewrite import Refusal
+    from safemigrate.planner.walk import Refusal
 
 
 def _composed_below(command: Any) -> type[MigrationAutodetector]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from safemigrate import speak
-from safemigrate.planner.rewrite import Refusal
+from safemigrate.planner.walk import Refusal
 
 
 def refusal_text(refusals: Sequence[Refusal]) -> str:

@@ -15,7 +15,8 @@ from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from safemigrate.planner.rewrite import Changes, Refusal
+    from safemigrate.planner.rewrite import Changes
+    from safemigrate.planner.walk import Refusal
 
 OnRefusal = Callable[[Sequence["Refusal"]], None]
 
@@ -59,7 +60,6 @@ class SafeAutodetectorMixin:
 
         context = Context(
             before=self.from_state,  # type: ignore[attr-defined]
-            after=self.to_state,  # type: ignore[attr-defined]
             connection=connection,
             may_ask=not isinstance(
                 self.questioner,  # type: ignore[attr-defined]

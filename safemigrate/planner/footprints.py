@@ -18,11 +18,15 @@ from django.db.migrations.utils import resolve_relation
 from django.db.models import F, Q
 
 from safemigrate.operations import (
+    AddFieldIndexConcurrently,
+    AddForeignKey,
     AddIndexConcurrently,
     Assured,
     BatchedBackfill,
     ContractDrop,
+    DropDatabaseDefault,
     MakeModelIgnorable,
+    SetNotNull,
     StopFilling,
 )
 
@@ -34,14 +38,22 @@ REFERENCE = "->"
 
 @dataclass(frozen=True)
 class Touch:
-    """A column, index or constraint (``member``, lower case) of a model, or its whole table."""
+    """
+    A column, index or constraint (``member``, lower case) of a model, or its whole table.
+
+    ``gentle``: its name, type and values stay as they are, as under an index or a NOT NULL; in
+    whatever order two such come, the end is the same.
+    """
 
     app_label: str
     model: str
     member: str = WHOLE
+    gentle: bool = False
 
     def meets(self, other: Touch) -> bool:
         if (self.app_label, self.model) != (other.app_label, other.model):
+            return False
+        if self.gentle and other.gentle:
             return False
         # Two foreign keys to one table are strangers to each other.
         same = self.member == other.member != REFERENCE
@@ -166,9 +178,14 @@ def _(operation: ContractDrop, app_label: str) -> Footprint:
     return _touching(Touch(app_label, operation.model_name_lower, member))
 
 
-@_of.register
-def _(operation: StopFilling, app_label: str) -> Footprint:
-    return _touching(Touch(app_label, operation.model_name.lower(), operation.name.lower()))
+@_of.register(AddFieldIndexConcurrently)
+@_of.register(AddForeignKey)
+@_of.register(DropDatabaseDefault)
+@_of.register(SetNotNull)
+@_of.register(StopFilling)
+def _(operation: Any, app_label: str) -> Footprint:
+    column = Touch(app_label, operation.model_name.lower(), operation.name.lower(), gentle=True)
+    return _touching(column)
 
 
 @_of.register
@@ -227,8 +244,9 @@ def _of_members(operation: Any, app_label: str, thing: Any) -> Footprint:
     model = operation.model_name.lower()
     columns = [str(name).lstrip("-").lower() for name in getattr(thing, "fields", ()) or ()]
     plain = columns and not getattr(thing, "condition", None)
-    members = [*columns, thing.name.lower()] if plain else [WHOLE]
-    return _touching(*(Touch(app_label, model, member) for member in members))
+    under = columns if plain else [WHOLE]
+    own = Touch(app_label, model, thing.name.lower())
+    return _touching(own, *(Touch(app_label, model, name, gentle=True) for name in under))
 
 
 @_of.register
@@ -265,4 +283,5 @@ def _mentions(texts: Iterable[str], touches: Iterable[Touch]) -> bool:
         if touch.member not in (WHOLE, REFERENCE)
         else bool(words & {touch.model, f"{touch.app_label}_{touch.model}".lower()})
         for touch in touches
+        if not touch.gentle
     )

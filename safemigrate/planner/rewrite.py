@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 from django.db import migrations
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.operations.models import ModelOperation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.facts.phases import Phase
-from safemigrate.operations import ContractDrop, MakeModelIgnorable
-from safemigrate.operations.remedies import chain_for
-from safemigrate.planner.split import Part, Rewritten, backward_step, parts_of
-from safemigrate.rules.base import Finding, Step, judge
+from safemigrate.planner.split import Part, backward_step, parts_of
+from safemigrate.planner.walk import Refusal, Walk, models_that_go
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 Changes = dict[str, list[Migration]]
+Key = tuple[str, str]
 Draft = Any
 """A migration being made; Django's stubs take its attributes for those of the class."""
 
@@ -32,29 +30,13 @@ class Context:
     """
     What the rewrite knows beside the operations.
 
-    ``before``: the state of all migrations; ``after``: that of the models; ``may_ask``: somebody
-    could be asked whether a field was renamed.
+    ``before``: the state of all migrations; ``may_ask``: somebody could be asked whether a field
+    was renamed.
     """
 
     before: ProjectState
-    after: ProjectState
     connection: BaseDatabaseWrapper
     may_ask: bool
-
-    @property
-    def new_models(self) -> frozenset[tuple[str, str]]:
-        return frozenset(set(self.after.models) - set(self.before.models))
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A change that nothing can carry through safely; ``finding`` is None for a plain reason."""
-
-    app_label: str
-    operation: Operation
-    finding: Finding | None = None
-    reason: str = ""
-    do: str = ""
 
 
 @dataclass
@@ -66,76 +48,31 @@ class Outcome:
 def rewrite(changes: Changes, context: Context) -> Outcome:
     """Every migration in ``changes``, safe and split; dependencies between them repointed."""
     refusals = [] if context.may_ask else list(_renames(changes, context))
-    split: dict[tuple[str, str], list[tuple[Part, Draft]]] = {}
-    for app_label, app_migrations in changes.items():
-        going = _going(app_migrations)
-        for migration in app_migrations:
-            rewritten = [
-                _with_its_model(operation, going)
-                or _rewritten(operation, app_label, context, refusals)
-                for operation in migration.operations
-            ]
-            parts = parts_of(rewritten, app_label)
-            if clash := backward_step(parts):
-                refusals.append(_two_releases(app_label, *clash))
-            split[app_label, migration.name] = _as_migrations(migration, parts)
+    walk = Walk(context.before.clone(), context.connection, refusals=refusals)
+    split: dict[Key, list[tuple[int, Draft]]] = {}
+    for app_label, migration, going in _in_order(changes):
+        rewritten = walk.through(migration.operations, app_label, going)
+        parts = parts_of(rewritten, app_label)
+        if clash := backward_step(parts):
+            refusals.append(_two_releases(app_label, *clash))
+        split[app_label, migration.name] = _as_migrations(migration, parts)
     return Outcome(_joined(changes, split), refusals)
 
 
-def _going(app_migrations: Iterable[Migration]) -> dict[str, bool]:
-    """``{model: False}`` of those that go; Django removes their foreign keys one by one before."""
-    return {
-        operation.name_lower: False
-        for migration in app_migrations
-        for operation in migration.operations
-        if isinstance(operation, migrations.DeleteModel)
+def _in_order(changes: Changes) -> Iterator[tuple[str, Migration, dict[str, bool]]]:
+    """Each after those of this run that it depends on, so that its state is the right one."""
+    left = [(app, migration) for app, new in changes.items() for migration in new]
+    going = {
+        app: models_that_go(o for m in new for o in m.operations) for app, new in changes.items()
     }
-
-
-def _with_its_model(operation: Operation, going: dict[str, bool]) -> Rewritten | None:
-    """
-    A field that goes with its model, or that model: the model is made ignorable once, first.
-
-    ``going[model]``: whether that was said already.
-    """
-    if isinstance(operation, migrations.RemoveField) and operation.model_name_lower in going:
-        model = operation.model_name_lower
-        drop = ContractDrop(operation.model_name, operation.name)
-        expand = [] if going[model] else [MakeModelIgnorable(operation.model_name)]
-        going[model] = True
-        return Rewritten(operation, [*expand, drop])
-    if isinstance(operation, migrations.DeleteModel) and going[operation.name_lower]:
-        return Rewritten(operation, [ContractDrop(operation.name)])
-    return None
-
-
-def _rewritten(
-    operation: Operation, app_label: str, context: Context, refusals: list[Refusal]
-) -> Rewritten:
-    if _model_key(operation, app_label) in context.new_models:
-        return Rewritten(operation, [operation])
-    step = Step(
-        app_label=app_label,
-        operation=operation,
-        before=context.before,
-        migration=None,
-        vendor=context.connection.vendor,
-        version=None,
-        new_models=context.new_models,
-        connection=context.connection,
-    )
-    chain = chain_for(step)
-    if chain is not None:
-        return Rewritten(operation, chain.operations())
-    refusals += [Refusal(app_label, operation, finding) for finding in judge(step)]
-    return Rewritten(operation, [operation])
-
-
-def _model_key(operation: Operation, app_label: str) -> tuple[str, str] | None:
-    name = getattr(operation, "model_name", None)
-    if name is None and isinstance(operation, ModelOperation):
-        name = operation.name
-    return None if name is None else (app_label, name.lower())
+    names = {(app, migration.name) for app, migration in left}
+    while left:
+        ready = next(
+            (one for one in left if not names & {tuple(d) for d in one[1].dependencies}), left[0]
+        )
+        left.remove(ready)
+        names.discard((ready[0], ready[1].name))
+        yield *ready, going[ready[0]]
 
 
 def _renames(changes: Changes, context: Context) -> Iterator[Refusal]:
@@ -193,19 +130,25 @@ def _two_releases(app_label: str, before: Part, after: Part) -> Refusal:
     )
 
 
-def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[Part, Draft]]:
-    """The migration itself if nothing was rewritten, so that Django's own naming stands."""
+def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[int, Draft]]:
+    """
+    Each with its rank, never lower than that of the one before it.
+
+    The migration itself if nothing was rewritten, so that Django's own naming stands.
+    """
     if len(parts) == 1 and parts[0].operations == migration.operations:
-        return [(parts[0], migration)]
-    made: list[tuple[Part, Draft]] = []
+        return [(parts[0].rank, migration)]
+    made: list[tuple[int, Draft]] = []
+    rank = 0
     for number, part in enumerate(parts, start=1):
+        rank = max(rank, part.rank)
         base = _with(migration, _telling(part)).suggest_name()
         story = base if len(parts) == 1 and part.phase is Phase.EXPAND else f"{base}_{part.phase}"
         new = _with(migration, part.operations, name=f"{migration.name}_{number}")
         new.atomic = part.atomic is not False
         new.suggest_name = lambda story=story: story
         new.of_phase = part.phase if len(parts) > 1 else None
-        made.append((part, new))
+        made.append((rank, new))
     return made
 
 
@@ -223,18 +166,18 @@ def _with(migration: Migration, operations: Iterable[Operation], name: str = "")
     return new
 
 
-def _joined(changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Draft]]]) -> Changes:
+def _joined(changes: Changes, split: dict[Key, list[tuple[int, Draft]]]) -> Changes:
     """One line of migrations per app, expands first, and each depending on what it needs."""
     joined: Changes = {}
     for app_label, app_migrations in changes.items():
-        line: list[tuple[Part, Draft]] = []
+        line: list[tuple[int, Draft]] = []
         for original in app_migrations:
-            for part, migration in split[app_label, original.name]:
+            for rank, migration in split[app_label, original.name]:
                 migration.dependencies = [
-                    _repointed(dependency, part.rank, split) for dependency in original.dependencies
+                    _repointed(dependency, rank, split) for dependency in original.dependencies
                 ]
-                line.append((part, migration))
-        line.sort(key=lambda item: item[0].rank)
+                line.append((rank, migration))
+        line.sort(key=lambda item: item[0])
         # Within an app the line says it all; a second edge to a sibling could make a circle.
         own = {(app_label, migration.name) for _, migration in line}
         for _, migration in line:
@@ -245,15 +188,11 @@ def _joined(changes: Changes, split: dict[tuple[str, str], list[tuple[Part, Draf
     return joined
 
 
-def _repointed(
-    dependency: tuple[str, str],
-    rank: int,
-    split: dict[tuple[str, str], list[tuple[Part, Draft]]],
-) -> tuple[str, str]:
+def _repointed(dependency: Key, rank: int, split: dict[Key, list[tuple[int, Draft]]]) -> Key:
     """To the last part of the other migration that runs no later than this phase."""
     parts = split.get((dependency[0], dependency[1]))
     if not parts:
         return dependency
-    in_time = [m for part, m in parts if part.rank <= rank]
+    in_time = [m for its_rank, m in parts if its_rank <= rank]
     target = in_time[-1] if in_time else parts[-1][1]
     return (dependency[0], target.name)

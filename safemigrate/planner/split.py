@@ -21,6 +21,7 @@ from safemigrate.operations import (
     BatchedBackfill,
     SafeOperation,
 )
+from safemigrate.operations.assured import inner
 from safemigrate.operations.phases import STATE_ONLY, phase_of
 from safemigrate.planner.footprints import Footprint, footprint_of, union
 
@@ -66,10 +67,16 @@ def _rank(phase: Phase, late: bool) -> int:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """One autodetected operation and what takes its place, in order."""
+    """
+    One operation and what takes its place, in order.
+
+    ``stays``: code, or a class of somebody else's; what it touches is a guess, so nothing but a
+    contract changes places with it.
+    """
 
     source: Operation
     operations: Sequence[Operation]
+    stays: bool = False
 
 
 def atomicity(operation: Operation) -> bool | None:
@@ -79,25 +86,51 @@ def atomicity(operation: Operation) -> bool | None:
     return None if isinstance(operation, STATE_ONLY) else True
 
 
-def parts_of(rewritten: Iterable[Rewritten], app_label: str) -> list[Part]:
-    """Lay the operations out in parts; the parts run one after the other."""
+def parts_of(
+    rewritten: Iterable[Rewritten], app_label: str, atomic_code: bool = True
+) -> list[Part]:
+    """
+    Lay the operations out in parts; the parts run one after the other.
+
+    ``atomic_code``: what the migration said of those that stay as they are.
+    """
     parts: list[Part] = []
     rewritten = list(rewritten)
     fills = any(isinstance(o, BatchedBackfill) for item in rewritten for o in item.operations)
+    floor = -1
     for item in rewritten:
-        for operation in item.operations:
+        places = [(operation, *_kind(operation, fills)) for operation in item.operations]
+        for operation, phase, late in sorted(places, key=lambda place: _rank(*place[1:])):
             touched = footprint_of(operation, app_label)
-            phase = phase_of(operation) or Phase.EXPAND
-            late = fills and isinstance(operation, BUILDS)
-            part = _place(parts, phase, atomicity(operation), late, touched)
+            atomic = atomic_code if item.stays else atomicity(operation)
+            lowest = _last_before_contracts(parts) if item.stays else floor
+            part = _place(parts, phase, atomic, late, touched, lowest)
             part.add(operation, item.source, touched)
+            if item.stays:
+                floor = next(n for n, p in enumerate(parts) if p is part)
     return parts
 
 
+def _kind(operation: Operation, fills: bool) -> tuple[Phase, bool]:
+    """Its phase, and whether it is late in it."""
+    return phase_of(inner(operation)) or Phase.EXPAND, fills and isinstance(operation, BUILDS)
+
+
+def _last_before_contracts(parts: Sequence[Part]) -> int:
+    return max((n for n, part in enumerate(parts) if part.phase is not Phase.CONTRACT), default=-1)
+
+
 def _place(
-    parts: list[Part], phase: Phase, atomic: bool | None, late: bool, touched: Footprint
+    parts: list[Part],
+    phase: Phase,
+    atomic: bool | None,
+    late: bool,
+    touched: Footprint,
+    floor: int,
 ) -> Part:
+    """``floor``: the last part that it comes after, or may join, whatever it touches."""
     last_met = max((n for n, p in enumerate(parts) if p.footprint.meets(touched)), default=-1)
+    last_met = max(last_met, floor)
     start = max(last_met, 0)
     for part in parts[start:]:
         if part.takes(phase, atomic, late):

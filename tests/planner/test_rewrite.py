@@ -375,3 +375,39 @@ def test_an_index_is_built_after_the_fills_of_the_same_run():
         ["BatchedBackfill"],
         ["AddFieldIndexConcurrently"],
     ]
+
+
+def test_an_index_on_a_field_that_is_new_in_the_same_run_waits_for_no_contract():
+    """The field is made NOT NULL a release later; its index is there before that."""
+    index = models.Index(fields=["extra"], name="by_extra")
+    made = written(
+        order(),
+        [model("Order", options={"indexes": [index]}, extra=models.UUIDField(default=uuid.uuid4))],
+    )
+    assert not made.refusals
+    assert [file.operations for file in made.files] == [
+        ["ExpandField"],
+        ["BatchedBackfill"],
+        ["AddIndexConcurrently"],
+        ["SetNotNull", "DropDatabaseDefault"],
+    ]
+
+
+def test_each_operation_is_asked_about_in_the_state_that_it_starts_from():
+    """A model made and another pointed at it, a field added and a model that goes: in one run."""
+    made = written(
+        [
+            model("Order", legacy=models.IntegerField()),
+            model("Audit", order=models.ForeignKey("shop.Order", models.CASCADE)),
+        ],
+        [
+            model(
+                "Order",
+                customer=models.ForeignKey("crm.Customer", models.CASCADE, null=True),
+                kind=models.SlugField(default="a"),
+            ),
+            model("Customer", app="crm", order=models.ForeignKey("shop.Order", models.CASCADE)),
+        ],
+    )
+    assert not made.refusals
+    assert [(file.app, file.phase) for file in made.files].count(("shop", "contract")) == 1

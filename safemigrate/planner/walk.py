@@ -1,0 +1,120 @@
+"""Ask of one operation after the other what to write in its place, in the state it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from safemigrate.operations import Assured, ContractDrop, MakeModelIgnorable, SafeOperation
+from safemigrate.operations.remedies import chain_for
+from safemigrate.planner.split import Rewritten
+from safemigrate.rules.base import Finding, Step, judge
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+ModelKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A change that nothing can carry through safely; ``finding`` is None for a plain reason."""
+
+    app_label: str
+    operation: Operation
+    finding: Finding | None = None
+    reason: str = ""
+    do: str = ""
+
+
+@dataclass
+class Walk:
+    """
+    A state that goes along with the operations that were asked about.
+
+    ``state`` is changed in place. ``new_models``: made on the way, so nobody uses them yet.
+    """
+
+    state: ProjectState
+    connection: BaseDatabaseWrapper
+    new_models: set[ModelKey] = field(default_factory=set)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def through(
+        self, operations: Iterable[Operation], app_label: str, going: dict[str, bool]
+    ) -> list[Rewritten]:
+        """``going``: from ``models_that_go``, for all operations of this app and run."""
+        return [self._step(operation, app_label, going) for operation in operations]
+
+    def _step(self, operation: Operation, app_label: str, going: dict[str, bool]) -> Rewritten:
+        found = _with_its_model(operation, going) or self._asked(operation, app_label)
+        note_new(operation, app_label, self.new_models)
+        operation.state_forwards(app_label, self.state)
+        return found
+
+    def _asked(self, operation: Operation, app_label: str) -> Rewritten:
+        if stays_as_it_is(operation):
+            return Rewritten(operation, [operation], stays=not isinstance(operation, SafeOperation))
+        step = Step(
+            app_label=app_label,
+            operation=operation,
+            before=self.state,
+            vendor=self.connection.vendor,
+            new_models=frozenset(self.new_models),
+            connection=self.connection,
+        )
+        if step.model_key in self.new_models:
+            return Rewritten(operation, [operation])
+        chain = chain_for(step)
+        if chain is not None:
+            return Rewritten(operation, chain.operations())
+        self.refusals += [Refusal(app_label, operation, finding) for finding in judge(step)]
+        return Rewritten(operation, [operation])
+
+
+def stays_as_it_is(operation: Operation) -> bool:
+    """Ours, somebody's own class, or code: no stock operation for which there is a chain."""
+    code = (migrations.RunPython, migrations.RunSQL, migrations.SeparateDatabaseAndState, Assured)
+    stock = type(operation).__module__.startswith("django.db.migrations.operations.")
+    return isinstance(operation, code) or not stock
+
+
+def note_new(operation: Any, app_label: str, new_models: set[ModelKey]) -> None:
+    """Remember a model that is made here, also when it is renamed."""
+    if isinstance(operation, migrations.CreateModel):
+        new_models.add((app_label, operation.name_lower))
+    elif isinstance(operation, migrations.RenameModel):
+        if (app_label, operation.old_name_lower) in new_models:
+            new_models.add((app_label, operation.new_name_lower))
+    elif isinstance(operation, Assured):
+        note_new(operation.operation, app_label, new_models)
+    elif isinstance(operation, migrations.SeparateDatabaseAndState):
+        for one in operation.database_operations:
+            note_new(one, app_label, new_models)
+
+
+def models_that_go(operations: Iterable[Operation]) -> dict[str, bool]:
+    """``{model: False}`` for each; Django removes their foreign keys one by one before."""
+    return {o.name_lower: False for o in operations if isinstance(o, migrations.DeleteModel)}
+
+
+def _with_its_model(operation: Operation, going: dict[str, bool]) -> Rewritten | None:
+    """
+    A field that goes with its model, or that model: the model is made ignorable once, first.
+
+    ``going[model]``: whether that was said already.
+    """
+    if isinstance(operation, migrations.RemoveField) and operation.model_name_lower in going:
+        model = operation.model_name_lower
+        drop = ContractDrop(operation.model_name, operation.name)
+        expand = [] if going[model] else [MakeModelIgnorable(operation.model_name)]
+        going[model] = True
+        return Rewritten(operation, [*expand, drop])
+    if isinstance(operation, migrations.DeleteModel) and going[operation.name_lower]:
+        return Rewritten(operation, [ContractDrop(operation.name)])
+    return None
