@@ -20,7 +20,7 @@ from safemigrate.backfill.filling import filler_for
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.pace import Pace
-from safemigrate.backfill.ranges import Key, Keys, narrowed
+from safemigrate.backfill.ranges import Key, Keys, Span, narrowed
 from safemigrate.backfill.server import PlainServer, server_for
 from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED, Place, Trouble, WhereStays
@@ -30,7 +30,6 @@ from safemigrate.facts.progress import say
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models import Model, QuerySet
 
 MAX_PASSES = 3
 MAX_LAPS = 20  # of one pass: each walks to the end that the table had when it began
@@ -252,14 +251,14 @@ class _Engine:
         self.progress.tell(run.pass_seen)
         return True
 
-    def _refuse_a_where_that_stays(self, span: QuerySet[Model], matched: int) -> None:
+    def _refuse_a_where_that_stays(self, span: Span, matched: int) -> None:
         """
         Look, after the first rows were changed, whether that took them out of ``where``.
 
         Else ``F("n") + 1`` would be added in each of three passes before anybody is told.
         """
         where = self.backfill.where
-        if where is not None and narrowed(span, where).count() >= matched:
+        if where is not None and narrowed(span.rows, where).count() >= matched:
             raise WhereStays(matched)
 
     def _locked(self, run_id: int) -> Any:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import EmptyResultSet, ValidationError
 from django.db import Error
 from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.sql import UpdateQuery
 
 from safemigrate.backfill.checking import fillable, rows_function
-from safemigrate.backfill.ranges import narrowed
+from safemigrate.backfill.ranges import Statement, narrowed
 from safemigrate.backfill.work import is_called_per_row, is_expression
 from safemigrate.backfill.writing import Writing
 from safemigrate.facts.errors import WrongOperation
@@ -19,7 +20,7 @@ from safemigrate.facts.errors import WrongOperation
 if TYPE_CHECKING:
     from django.db.models import Field, Model, QuerySet
 
-    from safemigrate.backfill.ranges import Key, Keys
+    from safemigrate.backfill.ranges import Key, Keys, Span
     from safemigrate.backfill.server import PlainServer
     from safemigrate.backfill.work import Backfill
 
@@ -37,7 +38,7 @@ class Filled:
 
 
 class Filler(Protocol):
-    def fill(self, span: QuerySet[Model]) -> Filled:
+    def fill(self, span: Span) -> Filled:
         """
         Fill the rows of one range, inside the batch's transaction.
 
@@ -52,18 +53,33 @@ def filler_for(backfill: Backfill, keys: Keys, server: PlainServer) -> Filler:
     values = {name: _wrapped(value) for name, value in (backfill.values or {}).items()}
     if any(is_called_per_row(value) for value in values.values()):
         return ByCallables(backfill, values, keys, server)
-    return ByServer(backfill, values)
+    return ByServer(backfill, values, keys)
 
 
 class ByServer:
-    """One UPDATE of the range; no row travels."""
+    """One UPDATE of the range, worded once for all batches; no row travels."""
 
-    def __init__(self, backfill: Backfill, values: Mapping[str, Any]) -> None:
-        self.where, self.values = backfill.where, values
+    def __init__(self, backfill: Backfill, values: Mapping[str, Any], keys: Keys) -> None:
+        self.where, self.values, self.connection = backfill.where, values, keys.connection
+        self._statements: dict[bool, Statement] = {}
 
-    def fill(self, span: QuerySet[Model]) -> Filled:
-        changed = narrowed(span, self.where).update(**self.values)
+    def fill(self, span: Span) -> Filled:
+        first = span.after is None
+        try:
+            if first not in self._statements:
+                self._statements[first] = self._worded(span)
+        except EmptyResultSet:
+            return Filled(0, 0)
+        statement = self._statements[first]
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement.sql, statement.filled_in(span))
+            changed = cursor.rowcount
         return Filled(changed, changed)
+
+    def _worded(self, span: Span) -> Statement:
+        query: Any = narrowed(span.template, self.where).query.chain(UpdateQuery)
+        query.add_update_values(self.values)
+        return Statement(*query.get_compiler(connection=self.connection).as_sql())
 
 
 class ByCallables:
@@ -90,8 +106,8 @@ class ByCallables:
             else:
                 self.constants.append((field, prepared(field, value, keys)))
 
-    def fill(self, span: QuerySet[Model]) -> Filled:
-        target = narrowed(span, self.where)
+    def fill(self, span: Span) -> Filled:
+        target = narrowed(span.rows, self.where)
         found = list(target.order_by("pk").values_list(*self.keys.names))
         if not found:
             return Filled(0, 0)
@@ -136,8 +152,8 @@ class ByFunction:
         self.keys, self.server = keys, server
         self._fields: dict[str, Field[Any, Any]] = {}
 
-    def fill(self, span: QuerySet[Model]) -> Filled:
-        target = narrowed(span, self.where)
+    def fill(self, span: Span) -> Filled:
+        target = narrowed(span.rows, self.where)
         rows = list(self.server.locked(target).order_by("pk"))
         if not rows:
             return Filled(0, 0)

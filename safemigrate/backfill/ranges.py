@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+
+from django.db.models import BooleanField, Expression, F
 
 from safemigrate.backfill.writing import column_of
 
@@ -13,6 +18,94 @@ if TYPE_CHECKING:
     from django.db.models import Field, Model, Q, QuerySet
 
 Key = tuple[Any, ...]
+
+
+class Between(Expression):
+    """
+    ``after`` < key <= ``upto``, compared as rows, so that one index serves a composite key too.
+
+    Shape:   the values as the database takes them; None is no bound.
+    """
+
+    conditional = True
+
+    def __init__(
+        self, names: Sequence[str], after: Sequence[Any] | None, upto: Sequence[Any] | None
+    ) -> None:
+        super().__init__(output_field=BooleanField())
+        self.columns: list[Any] = [F(name) for name in names]
+        self.bounds = [(sign, tuple(key)) for sign, key in ((">", after), ("<=", upto)) if key]
+
+    def get_source_expressions(self) -> list[Any]:
+        return self.columns
+
+    def set_source_expressions(self, exprs: Sequence[Any]) -> None:
+        self.columns = list(exprs)
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:  # type: ignore[override]  # the stub of 6.1 wants a tuple
+        columns = _row([compiler.compile(column)[0] for column in self.columns])
+        bounds = [f"{columns} {sign} {_row(['%s'] * len(key))}" for sign, key in self.bounds]
+        return " AND ".join(bounds) or "1 = 1", [value for _, key in self.bounds for value in key]
+
+
+def _row(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"({', '.join(words)})"
+
+
+AFTER, UPTO = "after", "upto"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of one value of a key in a statement that is worded once for all batches."""
+
+    bound: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL for every range that has, or has not, a beginning; its parameters hold slots."""
+
+    sql: str
+    params: Sequence[Any]
+
+    def filled_in(self, span: Span) -> list[Any]:
+        keys = {AFTER: span.prepared(span.after), UPTO: span.prepared(span.upto)}
+        return [
+            (keys[param.bound] or ())[param.number] if isinstance(param, Slot) else param
+            for param in self.params
+        ]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The rows with ``after`` < key <= ``upto``; None is no bound."""
+
+    keys: Keys
+    after: Key | None
+    upto: Key | None
+
+    @property
+    def rows(self) -> QuerySet[Model]:
+        return self.keys.rows(self.prepared(self.after), self.prepared(self.upto))
+
+    @property
+    def template(self) -> QuerySet[Model]:
+        """The same with slots instead of values: what is compiled from it serves every batch."""
+        return self.keys.rows(self._slots(AFTER, self.after), self._slots(UPTO, self.upto))
+
+    def _slots(self, bound: str, key: Key | None) -> list[Slot] | None:
+        return key and [Slot(bound, number) for number in range(len(key))]  # type: ignore[return-value]  # an empty key is none
+
+    def prepared(self, key: Key | None) -> Sequence[Any] | None:
+        """Return the key as the database takes it."""
+        if key is None:
+            return None
+        return [
+            field.get_db_prep_value(value, self.keys.connection)
+            for field, value in zip(self.keys.fields, key, strict=True)
+        ]
 
 
 class Keys:
@@ -30,22 +123,21 @@ class Keys:
         self.connection = connection
         self.fields = cast("tuple[Field[Any, Any], ...]", tuple(model._meta.pk_fields))
         self.names = [field.attname for field in self.fields]
+        self._ends: dict[str, Statement] = {}
 
     def all(self) -> QuerySet[Model]:
         return self.model._base_manager.using(self.connection.alias)
 
-    def span(self, after: Key | None, upto: Key | None) -> QuerySet[Model]:
-        """Return the rows with ``after`` < key <= ``upto``; None is no bound."""
-        rows = self.all()
-        if after is not None:
-            rows = rows.filter(pk__gt=self._one(after))
-        if upto is not None:
-            rows = rows.filter(pk__lte=self._one(upto))
-        return rows
+    def rows(self, after: Sequence[Any] | None, upto: Sequence[Any] | None) -> QuerySet[Model]:
+        """Return the rows between two keys, given as the database takes them."""
+        return self.all().filter(Between(self.names, after, upto))
+
+    def span(self, after: Key | None, upto: Key | None) -> Span:
+        return Span(self, after, upto)
 
     def first(self, after: Key | None) -> Key | None:
         """Return the first key after ``after``."""
-        return self.span(after, None).order_by("pk").values_list(*self.names).first()
+        return self.span(after, None).rows.order_by("pk").values_list(*self.names).first()
 
     def last(self) -> Key | None:
         """Return the last key of the table, None if it is empty."""
@@ -59,25 +151,38 @@ class Keys:
         No OFFSET, which some plans pay for with the heap; no max(), which UUIDs lack before
         PostgreSQL 18 and composite keys have not.
         """
-        # only(), not values(): that one renames columns in the SELECT.
-        keys = self.span(after, upto).order_by("pk").only(*self.names)[:rows]
-        compiler = keys.query.get_compiler(connection=self.connection)
-        inside, params = compiler.as_sql()
-        quote = self.connection.ops.quote_name
-        columns = [quote(column_of(field)) for field in self.fields]
-        sql = (
-            f"SELECT {', '.join(columns)} FROM ({inside}) AS {quote('batch')} "  # noqa: S608  (quoted)
-            f"ORDER BY {', '.join(f'{column} DESC' for column in columns)} LIMIT 1"
-        )
+        span = self.span(after, upto)
+        name = AFTER if after else UPTO
+        if name not in self._ends:
+            self._ends[name] = self._end_of(span)
+        statement = self._ends[name]
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, params)
+            cursor.execute(statement.sql, [*statement.filled_in(span), rows])
             found = cursor.fetchone()
         if found is None:
             return None
         # Not raw(): until 6.0 it refuses composite keys.
-        table = self.model._meta.db_table
-        converters = compiler.get_converters([field.get_col(table) for field in self.fields])
+        compiler, converters = self._converters
         return tuple(*compiler.apply_converters([found], converters))
+
+    def _end_of(self, span: Span) -> Statement:
+        """Word the statement; its last parameter is the number of rows."""
+        # only(), not values(): that one renames columns in the SELECT.
+        keys = span.template.order_by("pk").only(*self.names)
+        inside, params = keys.query.get_compiler(connection=self.connection).as_sql()
+        quote = self.connection.ops.quote_name
+        columns = [quote(column_of(field)) for field in self.fields]
+        sql = (
+            f"SELECT {', '.join(columns)} FROM ({inside} LIMIT %s) AS {quote('batch')} "  # noqa: S608  (quoted)
+            f"ORDER BY {', '.join(f'{column} DESC' for column in columns)} LIMIT 1"
+        )
+        return Statement(sql, params)
+
+    @cached_property
+    def _converters(self) -> tuple[Any, Any]:
+        compiler = self.all().query.get_compiler(connection=self.connection)
+        table = self.model._meta.db_table
+        return compiler, compiler.get_converters([field.get_col(table) for field in self.fields])
 
     def of(self, row: Model) -> Key:
         return tuple(getattr(row, name) for name in self.names)
@@ -108,9 +213,6 @@ class Keys:
         words = [str(value) for value in key]
         return words[0] if len(words) == 1 else f"({', '.join(words)})"
 
-    def _one(self, key: Key) -> Any:
-        return key[0] if len(key) == 1 else key
-
 
 def narrowed(rows: QuerySet[Model], where: Q | None) -> QuerySet[Model]:
     """
@@ -125,10 +227,6 @@ def narrowed(rows: QuerySet[Model], where: Q | None) -> QuerySet[Model]:
     if matching.query.count_active_tables() > 1:
         return rows.filter(pk__in=matching.values("pk"))
     return matching
-
-
-def _written(field: Any, value: Any) -> str:
-    return str(field.value_to_string(SimpleNamespace(**{field.attname: value})))
 
 
 def _own(field: Field[Any, Any]) -> Any:

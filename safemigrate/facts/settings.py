@@ -32,7 +32,7 @@ class Settings:
     """How long one index build or one validation may take."""
     runner_wait: timedelta = timedelta(minutes=10)
     """How long a second ``migrate`` waits for the first."""
-    batch_duration: timedelta = timedelta(milliseconds=30)
+    batch_duration: timedelta = timedelta(milliseconds=20)
     """What each batch of a backfill aims at; a row is locked no longer than that."""
     ignore_sessions: tuple[str, ...] = field(
         default=("psql", "pg_dump", "pg_restore", "pgAdmin", "DBeaver", "pgbouncer"),

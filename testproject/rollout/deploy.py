@@ -37,8 +37,9 @@ class Plan:
 
     @property
     def quiet_seconds(self) -> float:
-        """Return how long to watch before the first migrate: about as long as that will take."""
-        return max(self.seconds, self.hold_seconds + 5 + self.orders / 30_000)
+        """Return how long to watch at first: all quiet windows as long as that migrate will take."""
+        later = 2 * self.seconds
+        return max(self.seconds, self.hold_seconds + 5 + self.orders / 30_000 - later)
 
 
 @dataclass

@@ -150,7 +150,7 @@ class Run:
         return [(f"{release}: {error}", times) for (release, error), times in seen.most_common()]
 
     def worst_ms(self, *, migrating: bool) -> float:
-        """Return the longest wait while a migrate ran, or in the quiet window before the first."""
+        """Return the longest wait while a migrate ran, or in the quiet windows of one release."""
         windows = self._compared(migrating=migrating)
         waits = [felt(self.requests, w, release) for w in windows for release in w.releases]
         return max((wait.worst_ms for wait in waits if wait.requests), default=math.nan)
@@ -160,7 +160,10 @@ class Run:
         return sum(window.seconds for window in self._compared(migrating=migrating))
 
     def _compared(self, *, migrating: bool) -> list[Window]:
-        return [w for w in self.windows if w.migrating] if migrating else self.windows[:1]
+        if migrating:
+            return [w for w in self.windows if w.migrating]
+        # Not where two releases run: that is where processes start and stop.
+        return [w for w in self.windows if not w.migrating and len(w.releases) == 1]
 
     @property
     def ratio(self) -> float:
