@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 PREFIX = "safemigrate"
 
@@ -11,11 +12,12 @@ def own_name(kind: str, table: str, *parts: str, lead: str = "") -> str:
     """
     ``safemigrate_<kind>_<parts>_<hash>``, at most 63 bytes, the same in every process.
 
-    The hash holds what the cut may have cost; the readable part is for people in psql. ``lead``
-    stands in front where the order of names matters.
+    The hash holds what the cut may have cost; the readable part is for people in psql, and holds
+    nothing that would have to be quoted twice. ``lead`` stands in front where the order of names
+    matters.
     """
     whole = "\x1f".join((kind, table, *parts))
     tail = hashlib.sha256(whole.encode()).hexdigest()[:8]
-    words = "_".join((table.replace('"."', "_"), *parts))
+    words = re.sub(r'["%]', "", "_".join((table.replace('"."', "_"), *parts)))
     head = f"{lead}{PREFIX}_{kind}_{words}".encode()[: 63 - len(tail) - 1].decode(errors="ignore")
     return f"{head}_{tail}"

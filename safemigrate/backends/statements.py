@@ -57,5 +57,5 @@ def constraint_name(editor: Any, table: str, column: str, suffix: str) -> str:
 
 
 def name_of(statement: Statement) -> str:
-    """The name that a statement gives to what it makes, unquoted."""
-    return str(statement.parts["name"]).strip('"').replace('""', '"')
+    """The name that a statement gives to what it makes, ready to be put between quotes."""
+    return str(statement.parts["name"]).removeprefix('"').removesuffix('"')

@@ -203,7 +203,7 @@ class PostgresServer(PlainServer):
 
         def sent(column: str, values: Sequence[Any]) -> str:
             """Add one array and return how the statement refers to its elements."""
-            kind, as_text = types[column]
+            kind, as_text = types[quote(column)]
             names.append(quote(f"c{len(names)}"))
             arrays.append(f"%s::{'text' if as_text else kind}[]")
             params.append(_array(self._words(values)))
@@ -219,7 +219,7 @@ class PostgresServer(PlainServer):
             for column, values in writing.columns
         ]
         sets += [
-            f"{quote(column_of(column))} = %s::{types[column_of(column)][0]}"
+            f"{quote(column_of(column))} = %s::{types[quote(column_of(column))][0]}"
             for column, _ in writing.constants
         ]
         set_params = [value for _, value in writing.constants]
@@ -237,7 +237,7 @@ class PostgresServer(PlainServer):
 
     def _column_types(self, table: str) -> dict[str, tuple[str, bool]]:
         """
-        Return column -> (its type as SQL, whether it cannot be an array's element).
+        Return quoted column -> (its type as SQL, whether it cannot be an array's element).
 
         The server's own words for the type, without the length: a cast to varchar(3) would cut
         what an assignment refuses. -1 keeps char from meaning char(1).
@@ -246,7 +246,8 @@ class PostgresServer(PlainServer):
         if table not in self._types:
             with self.connection.cursor() as cursor:
                 cursor.execute(
-                    "SELECT a.attname, format_type(a.atttypid, -1), "
+                    """SELECT '"' || replace(a.attname, '"', '""') || '"', """
+                    "format_type(a.atttypid, -1), "
                     "t.typcategory = 'A' OR t.typarray = 0 "
                     "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
                     "WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped",

@@ -60,8 +60,8 @@ class Shop:
     connection: Any
     state: ProjectState = field(default_factory=ProjectState)
 
-    def open(self, rows: int = 5) -> Shop:
-        for table in TABLES:
+    def open(self, rows: int = 5, tables: Sequence[Operation] = TABLES) -> Shop:
+        for table in tables:
             self.apply(table)
         if rows:
             self.fill(rows)
@@ -140,7 +140,7 @@ class Shop:
                 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
                 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
                 WHERE c.relname LIKE 'shop%%' AND c.relkind = 'r'
-                  AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2
+                  AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2, 3
                 """
             ),
             "indexes": self.ask(
@@ -166,7 +166,8 @@ class Shop:
             ),
             "functions": self.ask(
                 "SELECT pg_get_functiondef(oid) FROM pg_proc "
-                "WHERE pronamespace = 'public'::regnamespace ORDER BY 1"
+                "WHERE pronamespace::regnamespace::text NOT IN "
+                "('pg_catalog', 'information_schema') ORDER BY 1"
             ),
         }
 

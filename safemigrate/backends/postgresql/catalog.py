@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.utils import split_identifier
 
 from safemigrate.backends.base import Backend, IndexState
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
 class Catalog(Backend):
@@ -18,11 +23,28 @@ class Catalog(Backend):
 
     def _ask(self, query: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
-            cursor.execute(query, params)
+            # Without parameters a percent sign in a name is no placeholder.
+            cursor.execute(query, params or None)
             return list(cursor.fetchall())
 
     def _quote(self, name: str) -> str:
         return self.connection.ops.quote_name(name)
+
+    def _bare(self, name: str) -> str:
+        """A name as the catalogues have it; Django takes one in quotes as it is."""
+        return self._quote(name)[1:-1].replace('""', '"')
+
+    def _beside(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> str:
+        """``name``, quoted, in the schema that the table is really in."""
+        if editor.collect_sql:
+            schema, _ = split_identifier(table)
+            return f"{self._quote(schema)}.{self._quote(name)}" if schema else self._quote(name)
+        rows = self._ask(
+            "SELECT quote_ident(n.nspname) FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
+            [self._quote(table)],
+        )
+        return f"{rows[0][0]}.{self._quote(name)}"
 
     def has_table(self, table: str) -> bool:
         return bool(self._ask("SELECT to_regclass(%s) IS NOT NULL", [self._quote(table)])[0][0])
@@ -40,7 +62,7 @@ class Catalog(Backend):
             WHERE a.attrelid = to_regclass(%s) AND a.attname = %s
               AND a.attnum > 0 AND NOT a.attisdropped
             """,
-            [self._quote(table), column],
+            [self._quote(table), self._bare(column)],
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
@@ -51,7 +73,7 @@ class Catalog(Backend):
             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
             WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
             """,
-            [self._quote(table), name],
+            [self._quote(table), self._bare(name)],
         )
         if not rows:
             return IndexState.ABSENT
@@ -62,28 +84,30 @@ class Catalog(Backend):
         rows = self._ask(
             "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(%s) "
             "AND conname = %s",
-            [self._quote(table), name],
+            [self._quote(table), self._bare(name)],
         )
         return rows[0][0] if rows else None
 
     def _foreign_keys(self, table: str, column: str | None) -> list[tuple[str, str, str]]:
         """
-        ``[(table, constraint, other table)]``, unquoted, as in ``db_table``.
+        ``[(table, constraint, other table)]``, to be put between quotes, as in ``db_table``.
 
         With a column: the FKs on it. Without: all FKs from and to the table.
         """
         return self._ask(
             """
-            SELECT own.name, c.conname, parent.name
+            SELECT own.name, replace(c.conname, '"', '""'), parent.name
             FROM pg_constraint c
             JOIN LATERAL (
-                SELECT CASE WHEN pg_table_is_visible(r.oid) THEN r.relname::text
-                            ELSE n.nspname || '"."' || r.relname END AS name
+                SELECT CASE WHEN pg_table_is_visible(r.oid) THEN ''
+                            ELSE replace(n.nspname, '"', '""') || '"."' END
+                       || replace(r.relname, '"', '""') AS name
                 FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
                 WHERE r.oid = c.conrelid) own ON true
             JOIN LATERAL (
-                SELECT CASE WHEN pg_table_is_visible(r.oid) THEN r.relname::text
-                            ELSE n.nspname || '"."' || r.relname END AS name
+                SELECT CASE WHEN pg_table_is_visible(r.oid) THEN ''
+                            ELSE replace(n.nspname, '"', '""') || '"."' END
+                       || replace(r.relname, '"', '""') AS name
                 FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
                 WHERE r.oid = c.confrelid) parent ON true
             WHERE c.contype = 'f' AND c.conparentid = 0
@@ -96,5 +120,5 @@ class Catalog(Backend):
                   END
             ORDER BY 1, 2
             """,
-            {"table": self._quote(table), "column": column},
+            {"table": self._quote(table), "column": column and self._bare(column)},
         )

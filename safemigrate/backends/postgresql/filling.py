@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.models import Model
 
+ROW = "safemigrate_row"
+
 
 class Filling(Locking):
     """
@@ -49,9 +51,9 @@ class Filling(Locking):
         sql, params = self._expression_sql(model, name, value)
         body = (
             f"BEGIN SELECT {sql} INTO NEW.{self._quote(column)} "
-            f"FROM (SELECT NEW.*) AS {self._quote(table)}; RETURN NEW; END"
+            f"FROM (SELECT NEW.*) AS {self._quote(ROW)}; RETURN NEW; END"
         )
-        function = self._quote(trigger)
+        function = self._beside(editor, table, trigger)
         # The body is a string constant of CREATE FUNCTION, quoted by the driver like any value.
         source = editor.quote_value(self.connection.ops.compose_sql(body, params))  # type: ignore[attr-defined]
         create_function = (
@@ -86,7 +88,8 @@ class Filling(Locking):
         query = Query(model)
         try:
             expression = value.resolve_expression(query, allow_joins=False)
-            query.get_initial_alias()
+            # The table's own name may have a schema in it, which an alias cannot have.
+            expression = expression.relabeled_clone({query.get_initial_alias(): ROW})
             compiled = query.get_compiler(connection=self.connection).compile(expression)
         except FieldError as error:
             raise WrongOperation(
@@ -103,12 +106,13 @@ class Filling(Locking):
             column = _column(model, name)
             if not editor.collect_sql and not self._fill_trigger(table, column):
                 continue
-            trigger = self._quote(own_name("fill", table, column))
+            trigger = own_name("fill", table, column)
+            where = f"{self._quote(trigger)} ON {self._quote(table)}"
+            function = self._beside(editor, table, trigger)
 
-            def drop(trigger: str = trigger) -> None:
-                where = f"{trigger} ON {self._quote(table)}"
+            def drop(where: str = where, function: str = function) -> None:
                 editor.execute(f"DROP TRIGGER IF EXISTS {where}", params=None)
-                editor.execute(f"DROP FUNCTION IF EXISTS {trigger}()", params=None)
+                editor.execute(f"DROP FUNCTION IF EXISTS {function}()", params=None)
 
             self._locked(editor, [TableLock(table)], drop)
 

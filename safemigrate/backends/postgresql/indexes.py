@@ -129,18 +129,9 @@ class Indexes(Locking):
         table = model._meta.db_table
         if not editor.collect_sql and self.index_state(table, name) is IndexState.ABSENT:
             return
-        where = self._index_name(table, name) if not editor.collect_sql else self._quote(name)
+        where = self._beside(editor, table, name)
         with self.unhurried() if not editor.collect_sql else _as_is():
             editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {where}", params=None)
-
-    def _index_name(self, table: str, name: str) -> str:
-        """Qualified by the schema the table is really in."""
-        rows = self._ask(
-            "SELECT quote_ident(n.nspname) || '.' || quote_ident(%s) FROM pg_class c "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
-            [name, self._quote(table)],
-        )
-        return str(rows[0][0])
 
     def _build_failed(
         self,
@@ -174,7 +165,7 @@ class Indexes(Locking):
         The drop waits for old transactions like the build did, but not as long; what cannot be
         dropped now is dropped by the next run. Returns what to say about it.
         """
-        where = self._index_name(model._meta.db_table, name)
+        where = self._beside(editor, model._meta.db_table, name)
         try:
             with self._session_settings(lock_timeout=0, statement_timeout=CLEAN_UP_MS):
                 editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {where}", params=None)
@@ -193,7 +184,7 @@ class Indexes(Locking):
             WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
             GROUP BY i.indexrelid, i.indpred, i.indrelid
             """,
-            [self._quote(table), name],
+            [self._quote(table), self._bare(name)],
         )
         if not rows:
             return "GROUP BY the index's columns HAVING count(*) > 1"
@@ -216,7 +207,7 @@ class Indexes(Locking):
                 WHERE p.relid = to_regclass(%s) AND c.relname = %s
                   AND p.pid <> pg_backend_pid()
                 """,
-                [self._quote(table), name],
+                [self._quote(table), self._bare(name)],
             )
             if not rows:
                 return

@@ -1,0 +1,90 @@
+"""Tables in other schemas and under names that need quotes: every operation finds them again."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from django.db import migrations
+
+from safemigrate import operations
+from tests.operations.samples import SAMPLES
+from tests.operations.shop import TABLES, Shop
+
+LONG = "shop_orders of the Old Days, kept for the auditors of the year"
+assert len(LONG) == 62
+
+IN_A_SCHEMA = {
+    "Order": '"Old Archive"."shop Order"',
+    "Customer": 'Old Archive"."shop_CUSTOMER',
+    "Tag": f'"Old Archive"."{LONG}"',
+}
+QUOTED = {"Order": f"{LONG}s", "Customer": "shop Customer", "Note": '"shop_Notes, ""quoted"""'}
+COLUMNS = {"flag": '"Flag of it"', "status": "Sta Tus", "slug": "SLUG"}
+
+
+def odd(names: dict[str, str], columns: dict[str, str]) -> list[migrations.CreateModel]:
+    """The shop's tables under other names."""
+    made = []
+    for table in TABLES:
+        fields = [(name, copy.deepcopy(value)) for name, value in table.fields]
+        for name, value in fields:
+            if table.name == "Order" and name in columns:
+                value.db_column = columns[name]
+        options = dict(table.options)
+        if table.name in names:
+            options["db_table"] = names[table.name]
+        made.append(migrations.CreateModel(table.name, fields, options))
+    return made
+
+
+@pytest.fixture(params=["another schema", "quoted names", "another search_path"])
+def shop(request, pg) -> Shop:
+    pg.ensure_connection()
+    name = pg.settings_dict["NAME"]
+    with pg.cursor() as cursor:
+        cursor.execute('CREATE SCHEMA "Old Archive"')
+        if request.param == "another search_path":
+            cursor.execute(f'ALTER DATABASE {name} SET search_path = "Old Archive", public')
+            # What is there under the same name must not be taken for ours.
+            cursor.execute("CREATE TABLE public.shop_order (id int); ")
+    pg.close()
+    tables = {
+        "another schema": odd(IN_A_SCHEMA, COLUMNS),
+        "quoted names": odd(QUOTED, COLUMNS),
+        "another search_path": odd({}, {}),
+    }
+    return Shop(pg).open(tables=tables[request.param])
+
+
+every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
+
+
+@every_sample
+def test_it_is_done_found_done_and_undone(shop, sample):
+    """A legacy database keeps its tables in a schema of their own, under names with spaces."""
+    shop.apply(*sample.prepare())
+    before, schema = shop.state, shop.schema()
+    operation = sample.make()
+    with shop.sent() as first:
+        shop.apply(operation)
+    done = shop.schema()
+    with shop.sent() as second:
+        shop.again(sample.make(), before)
+    assert first
+    assert second == []
+    shop.unapply(operation, before)
+    if sample.comes_back:
+        assert shop.schema() == schema
+    shop.apply(sample.make())
+    assert shop.schema() == done
+
+
+def always() -> bool:
+    return True
+
+
+def test_python_fills_a_column_whose_name_stands_in_quotes(shop):
+    """Values that Python computed travel as arrays, with the types that the server names."""
+    shop.apply(operations.BatchedBackfill("order", {"flag": always}))
+    assert not shop.model("Order").objects.exclude(flag=True).exists()
