@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.conftest import address
 from tests.projects import Project
-from tests.stories.schema import schema
+from tests.stories.nursery import Nursery
+from tests.stories.rows import Row
+from tests.stories.schema import Schema, schema
+from tests.stories.story import Story
 
 
 @pytest.fixture
@@ -25,20 +31,59 @@ def next_release(tmp_path) -> Callable[[Project, str], Project]:
     return copied
 
 
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory) -> Iterator[Nursery]:
+    made = Nursery(Path(tempfile.mkdtemp(prefix="sm-n-")))
+    yield made
+    made.close()
+    shutil.rmtree(made.folder)
+
+
+@pytest.fixture(scope="session")
+def _made_from_scratch() -> dict[tuple[Any, ...], Schema]:
+    """Models -> what was found, for all tests of the session."""
+    return {}
+
+
 @pytest.fixture
-def from_scratch(server, tmp_path) -> Iterator[Callable[[str], dict]]:
+def from_scratch(server, tmp_path, nursery, _made_from_scratch) -> Callable[..., Schema]:
     """The schema that plain Django makes of these models on an empty database."""
-    name = f"s_{uuid.uuid4().hex[:12]}"
 
-    def made(models: str) -> dict:
-        plain = Project(tmp_path / "plain", server.url(name), address(server, name))
-        plain.setting('INSTALLED_APPS.remove("safemigrate")')
-        plain.models(models)
-        plain.run("makemigrations")
-        plain.run("migrate")
-        return schema(plain)
+    def made(models: str | dict[str, str], apps: tuple[str, ...] = ()) -> Schema:
+        by_app = {"shop": models} if isinstance(models, str) else models
+        key = (*sorted(by_app.items()), apps)
+        if key not in _made_from_scratch:
+            name = f"s_{uuid.uuid4().hex[:12]}"
+            folder = tmp_path / name
+            plain = Project(folder, server.url(name), address(server, name), apps=[*by_app])
+            plain.setting('INSTALLED_APPS.remove("safemigrate")')
+            plain.setting(f"INSTALLED_APPS += {[*apps]!r}")
+            for app, text in by_app.items():
+                plain.models(text, app=app)
+            with psycopg.connect(**address(server), autocommit=True) as admin:
+                admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+                for words in (["makemigrations", *by_app], ["migrate"]):
+                    ran = nursery.manage(plain, *words)
+                    assert ran.code == 0, ran.text
+                _made_from_scratch[key] = schema(plain)
+                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        return _made_from_scratch[key]
 
-    with psycopg.connect(**address(server), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        yield made
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return made
+
+
+@pytest.fixture
+def story(server, database_name, tmp_path, nursery) -> Iterator[Callable[[Row], Story]]:
+    """Deploys one row on a new database; its processes end with the test."""
+    told: list[Story] = []
+
+    def begin(row: Row) -> Story:
+        folder = tmp_path / "story"
+        url, where = server.url(database_name), address(server, database_name)
+        told.append(Story(row, folder, url, where, nursery))
+        return told[-1]
+
+    yield begin
+    for one in told:
+        for process in one.alive.values():
+            process.end()

@@ -1,0 +1,132 @@
+"""
+What runs in the nursery and in its children: ``python -m tests.stories.born``.
+
+The nursery has imported everything and set up nothing. For each line on stdin it forks a process
+that becomes one command, or one release's web worker, of one project.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import json
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Client
+from typing import Any
+
+EARLY = [
+    "django.core.management.commands.makemigrations",
+    "django.core.management.commands.migrate",
+    "django.db.backends.postgresql.base",
+    "django.db.backends.postgresql.schema",
+    "environ",
+    "safemigrate.backends.postgresql",
+    "safemigrate.checks",
+    "safemigrate.judge",
+    "safemigrate.management.mixins",
+    "safemigrate.management.refusing",
+    "safemigrate.planner.footprints",
+    "safemigrate.planner.gate",
+    "safemigrate.planner.rewrite",
+    "safemigrate.rules",
+]
+BATCH_ROWS = 5
+
+
+def main() -> None:
+    for name in EARLY:
+        importlib.import_module(name)
+    from django.conf import settings
+
+    from testproject.database import end_with_parent
+
+    assert not settings.configured, "a child could not have settings of its own"
+    end_with_parent()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits: the kernel forgets the children
+    gc.freeze()
+    for line in sys.stdin:
+        if os.fork() == 0:
+            end_with_parent()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            with contextlib.suppress(EOFError, OSError):
+                _live(**json.loads(line))
+            os._exit(0)
+
+
+def _live(folder: str, env: dict[str, str], socket: str) -> None:
+    """Be a process of the project in ``folder``, and do what is asked over ``socket``."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.path[:0] = [folder]
+    importlib.invalidate_caches()
+    asked = Client(socket, "AF_UNIX")
+    while True:
+        what, arguments = asked.recv()
+        try:
+            answer = ("done", globals()[f"do_{what}"](asked, **arguments))
+        except BaseException:  # noqa: BLE001  the story is told, whatever it is
+            answer = ("failed", traceback.format_exc())
+        asked.send(answer)
+
+
+def do_manage(asked: Any, words: list[str], typed: str, pausing: bool) -> tuple[int, str, str]:
+    """``manage.py``, in this process, with its exit code and what it prints."""
+    from django.core.management import ManagementUtility
+
+    if pausing:
+        _pause(asked)
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    sys.stdin = io.StringIO(typed)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            ManagementUtility(["manage.py", *words]).execute()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except BaseException:  # noqa: BLE001  the story is told, whatever it is
+            traceback.print_exc()
+            code = 1
+    return code, out.getvalue(), err.getvalue()
+
+
+def _pause(asked: Any) -> None:
+    """Small batches; and after each, and after each migration, the story may do something."""
+    from safemigrate.backfill.pace import Pace
+    from safemigrate.executor.executor import SafeExecutor
+
+    def pause(where: str) -> None:
+        asked.send(("paused", where))
+        asked.recv()
+
+    made, apply = Pace.__init__, SafeExecutor.apply_migration
+
+    def small(self: Pace, target: Any, fixed_rows: int | None = None) -> None:
+        made(self, target, fixed_rows or BATCH_ROWS)
+
+    def apply_and_pause(self: Any, state: Any, migration: Any, *args: Any, **kwargs: Any) -> Any:
+        after = apply(self, state, migration, *args, **kwargs)
+        pause(f"after {migration}")
+        return after
+
+    Pace.__init__ = small  # type: ignore[method-assign]
+    Pace.finished = lambda self, took: pause("between batches")  # type: ignore[method-assign]
+    SafeExecutor.apply_migration = apply_and_pause  # type: ignore[method-assign]
+
+
+def do_orm(asked: Any, name: str, **arguments: Any) -> Any:
+    """A function of ``writer.py``, in a process that was set up as a web worker is."""
+    import django
+
+    django.setup()
+    from tests.stories import writer
+
+    return getattr(writer, name)(**arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Every row of the table of model changes is deployed; no release's code notices."""
+
+from __future__ import annotations
+
+import django
+import pytest
+
+from testproject import database
+from tests.stories.rows import Row, rows
+
+pytestmark = pytest.mark.slow
+every_row = pytest.mark.parametrize("row", rows(), ids=lambda row: row.slug)
+
+
+def _needs(row: Row) -> None:
+    if django.VERSION[:2] < row.django:
+        pytest.skip(f"Django {row.django} has this first")
+    major = int(database._version(database.binaries()).split(".")[0])
+    if major < row.postgresql:
+        pytest.skip(f"PostgreSQL {row.postgresql} has this first")
+
+
+@every_row
+def test_both_releases_work_in_every_window(row: Row, story, from_scratch):
+    """r1, expand, r2 beside r1, r1 again, r2 again, contract: all values, the final schema."""
+    _needs(row)
+    story(row).forward(from_scratch(row.models("after"), row.apps))
+
+
+@every_row
+def test_the_way_back_leads_to_the_old_release(row: Row, story, from_scratch):
+    """Unapplied after both have written: r1 goes on as before; and later once more forward."""
+    _needs(row)
+    if row.refused:
+        pytest.skip("nothing is written")
+    story(row).back(from_scratch(row.models("after"), row.apps))

@@ -1,0 +1,423 @@
+"""
+What a release's own code does with its models, whatever they are; runs in its process.
+
+Everything written is logged for the oracle: ``("saved", label, pk, {attname: value})`` and
+``("deleted", label, pk)``. Values are made of a number that is never used twice, so that what is
+unique stays unique; they fit narrow types as well as wide ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.db import models, transaction
+from django.db.models import Count, Field, Model
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.fields import NOT_PROVIDED
+
+Log = list[tuple[Any, ...]]
+Doomed = dict[str, list[Any]]
+
+SMALL = 30_000
+
+
+def managed() -> list[type[Model]]:
+    here = Path.cwd()
+    own = [config for config in apps.get_app_configs() if Path(config.path).is_relative_to(here)]
+    found = [m for config in own for m in config.get_models(include_auto_created=True)]
+    return [m for m in found if m._meta.managed and not m._meta.proxy and not m._meta.swapped]
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """What the oracle must know of each model and field."""
+    return {model._meta.label: _described(model) for model in managed()}
+
+
+def _described(model: type[Model]) -> dict[str, Any]:
+    fields = {}
+    for f in model._meta.local_concrete_fields:
+        called = (
+            callable(f.default)
+            or getattr(f, "auto_now", False)
+            or getattr(f, "auto_now_add", False)
+        )
+        fields[f.attname] = {
+            "name": f.name,
+            "null": f.null,
+            "pk": f.primary_key,
+            "volatile": called or f.generated or f.has_db_default(),
+            "generated": f.generated,
+            "unique": _is_unique(f),
+            "max_length": f.max_length,
+            "digits": f.max_digits - f.decimal_places
+            if isinstance(f, models.DecimalField)
+            else None,
+            "default": None if called or f.default is NOT_PROVIDED else f.to_python(f.default),
+        }
+    return {"fields": fields}
+
+
+def read() -> dict[str, dict[Any, dict[str, Any]]]:
+    """Every row of every model: ``{label: {pk: {attname: value}}}``."""
+    found: dict[str, dict[Any, dict[str, Any]]] = {}
+    for model in managed():
+        names = [f.attname for f in model._meta.local_concrete_fields]
+        rows = model._base_manager.order_by("pk").values("pk", *names)
+        found[model._meta.label] = {
+            row["pk"]: {name: plain(row[name]) for name in names} for row in rows
+        }
+    return found
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, memoryview):
+        return bytes(value)
+    return str(value) if isinstance(value, models.fields.files.FieldFile) else value
+
+
+def write(
+    window: str,
+    base: int,
+    doomed: Doomed,
+    values: dict[str, str],
+    limits: dict[str, dict[str, Any]],
+    code: str,
+    little: bool,
+) -> tuple[Log, Doomed]:
+    """
+    Do with each model what code does, and return the log and what the next window deletes.
+
+    Shape:   base: the first number for values. limits: ``label.attname`` -> what the other release
+             asks of the field beside this one. little: one of each, for the pauses of a deploy.
+    """
+    writer = Writer(base, doomed, values, limits)
+    for model in sorted(managed(), key=lambda m: bool(m._meta.auto_created)):
+        writer.a_little(model) if little else writer.everything(model)
+    if code:
+        exec(code, {"models": _names(), "window": window, "wrote": writer.wrote, **_names()})
+    return writer.log, writer.doomed
+
+
+def _names() -> dict[str, type[Model]]:
+    return {model.__name__: model for model in managed()}
+
+
+class Writer:
+    def __init__(
+        self, base: int, doomed: Doomed, values: dict[str, str], limits: dict[str, dict[str, Any]]
+    ) -> None:
+        self.limits = limits
+        self.numbers = itertools.count(base)
+        self.doomed = {label: list(keys) for label, keys in doomed.items()}
+        self.values = values
+        self.log: Log = []
+
+    def a_little(self, model: type[Model]) -> None:
+        self.create(model)
+        self.save(model)
+
+    def everything(self, model: type[Model]) -> None:
+        self.create(model)
+        self.create_with_defaults(model)
+        self.get_or_create(model)
+        self.update_or_create(model)
+        self.save(model)
+        self.save_some(model)
+        self.update(model)
+        self.add_one(model)
+        if not model._meta.parents:
+            self.bulk_create(model)
+            self.bulk_update(model)
+            self.upsert(model)
+        self.ask(model)
+        self.delete(model)
+
+    # What it does ------------------------------------------------------------------------------
+
+    def create(self, model: type[Model]) -> Model:
+        instance = model._base_manager.create(**self.sample(model))
+        self.wrote(instance)
+        return instance
+
+    def create_with_defaults(self, model: type[Model]) -> None:
+        given = {
+            f.attname: value
+            for f, value in self._sampled(model)
+            if not f.has_default() and not f.has_db_default() and not (f.null and not f.unique)
+        }
+        self.wrote(model._base_manager.create(**given))
+
+    def get_or_create(self, model: type[Model]) -> None:
+        sample = self.sample(model)
+        where = {name: v for name, v in sample.items() if not isinstance(v, dict | float)}
+        rest = {name: v for name, v in sample.items() if name not in where}
+        if not any(isinstance(v, str | UUID | datetime) for v in where.values()):
+            return  # nothing that no other row has
+        made, was_made = model._base_manager.get_or_create(**where, defaults=rest)
+        self.wrote(made)
+        again, made_again = model._base_manager.get_or_create(**where, defaults=rest)
+        assert (was_made, made_again, again.pk) == (True, False, made.pk)
+
+    def update_or_create(self, model: type[Model]) -> None:
+        for pk in self.some(model, 1):
+            one, made = model._base_manager.update_or_create(pk=pk, defaults=self.change(model))
+            assert not made
+            self.wrote(one)
+
+    def save(self, model: type[Model]) -> None:
+        for pk in self.some(model, 2):
+            one = model._base_manager.get(pk=pk)
+            for name, value in self.change(model).items():
+                setattr(one, name, value)
+            one.save()
+            self.wrote(one)
+
+    def save_some(self, model: type[Model]) -> None:
+        for pk, (name, value) in zip(self.some(model, 9), self.change(model).items(), strict=False):
+            one = model._base_manager.get(pk=pk)
+            setattr(one, name, value)
+            one.save(update_fields=[name])
+            self.wrote(one, name)
+
+    def update(self, model: type[Model]) -> None:
+        for pk, (name, value) in zip(self.some(model, 9), self.change(model).items(), strict=False):
+            assert model._base_manager.filter(pk=pk).update(**{name: value}) == 1
+            self.wrote(model._base_manager.get(pk=pk), name, **{name: value})
+        shared = [f for f in self.changeable(model) if f not in self.unique(model)]
+        if pks := self.some(model, 2):
+            value = self.change(model, shared)
+            if value:
+                assert model._base_manager.filter(pk__in=pks).update(**value) == len(pks)
+                for one in model._base_manager.filter(pk__in=pks):
+                    self.wrote(one, *value, **value)
+
+    def add_one(self, model: type[Model]) -> None:
+        """``F("n") + 1``: the value is made by the server from what is there."""
+        for f in self.changeable(model):
+            plain_number = isinstance(f, models.IntegerField) and not f.remote_field
+            if not plain_number or f in self.unique(model) or self._custom(f) or f.choices:
+                continue
+            for pk in self.some(model, 1):
+                rows = model._base_manager.filter(pk=pk)
+                before = rows.values_list(f.attname, flat=True).get()
+                rows.update(**{f.name: models.F(f.name) + 1})
+                after = None if before is None else before + 1
+                self.wrote(rows.get(), f.attname, **{f.attname: after})
+
+    def bulk_create(self, model: type[Model]) -> None:
+        made = [model(**self.sample(model)) for _ in range(3)]
+        for one in model._base_manager.bulk_create(made):
+            self.wrote(one)
+
+    def bulk_update(self, model: type[Model]) -> None:
+        found = list(model._base_manager.filter(pk__in=self.some(model, 2)))
+        names = [f.name for f in self.changeable(model)]
+        for one in found:
+            for name, value in self.change(model).items():
+                setattr(one, name, value)
+        if names and found:
+            model._base_manager.bulk_update(found, names)
+        for one in found:
+            self.wrote(one, *(f.attname for f in self.changeable(model)))
+
+    def upsert(self, model: type[Model]) -> None:
+        names = [f.name for f in self.changeable(model)]
+        pks = self.some(model, 1)
+        if not names or not pks or model._meta.pk in self.changeable(model):
+            return
+        if isinstance(model._meta.pk, models.fields.composite.CompositePrimaryKey):
+            return
+        one = model(pk=pks[0], **self.sample(model))
+        model._base_manager.bulk_create(
+            [one], update_conflicts=True, update_fields=names, unique_fields=["pk"]
+        )
+        given = {f.attname: plain(getattr(one, f.attname)) for f in self.changeable(model)}
+        self.wrote(model._base_manager.get(pk=pks[0]), *given, **given)
+
+    def ask(self, model: type[Model]) -> None:
+        """Queries that name each field; their answers must be the rows' own."""
+        rows = list(model._base_manager.select_related().order_by("pk"))
+        with transaction.atomic():
+            assert len(model._base_manager.select_for_update()) == len(rows)
+        for f in model._meta.concrete_fields:
+            values = [plain(getattr(row, f.attname)) for row in rows]
+            list(model._base_manager.order_by(f.name).values_list(f.name, flat=True))
+            nulls = model._base_manager.filter(**{f"{f.name}{LOOKUP_SEP}isnull": True}).count()
+            assert nulls == values.count(None), (model, f.name)
+            list(model._base_manager.values(f.name).annotate(of_them=Count("pk")))
+            some = [value for value in values if value is not None][:1]
+            for value in some:
+                if not isinstance(value, dict | list | float):
+                    found = model._base_manager.filter(**{f.name: value}).count()
+                    assert found == values.count(value), (model, f.name, value)
+
+    def delete(self, model: type[Model]) -> None:
+        """What the window before, of whichever release, left to be deleted; and leave some."""
+        label = model._meta.label
+        for number, pk in enumerate(self.doomed.pop(label, [])):
+            if number % 2:
+                model._base_manager.filter(pk=pk).delete()
+            else:
+                model._base_manager.get(pk=pk).delete()
+            self.log += [("deleted", m._meta.label, pk) for m in _tables(model)]
+        self.doomed[label] = [self.create(model).pk for _ in range(2)]
+
+    # What it writes ----------------------------------------------------------------------------
+
+    def wrote(self, instance: Model, *names: str, **given: Any) -> None:
+        """Log what was given, and read from the database what was not."""
+        for model in _tables(type(instance)):
+            fields = list(model._meta.local_concrete_fields)
+            found = model._base_manager.values(*(f.attname for f in fields)).get(pk=instance.pk)
+            values = {}
+            for f in fields:
+                if names and f.attname not in names and f.name not in names and not _follows(f):
+                    continue
+                value = given.get(f.attname, given.get(f.name, getattr(instance, f.attname)))
+                value = plain(value)
+                if _is_made_by_the_server(f, value):
+                    value = plain(found[f.attname])
+                values[f.attname] = f.to_python(value)
+            self.log.append(("saved", model._meta.label, instance.pk, values))
+
+    def sample(self, model: type[Model]) -> dict[str, Any]:
+        return {f.attname: value for f, value in self._sampled(model)}
+
+    def _sampled(self, model: type[Model]) -> Iterator[tuple[Field[Any, Any], Any]]:
+        for f in _written(model):
+            yield f, self.value(model, f)
+
+    def change(
+        self, model: type[Model], fields: list[Field[Any, Any]] | None = None
+    ) -> dict[str, Any]:
+        fields = self.changeable(model) if fields is None else fields
+        return {f.attname: self.value(model, f) for f in fields}
+
+    def changeable(self, model: type[Model]) -> list[Field[Any, Any]]:
+        return [f for f in _written(model) if not f.primary_key]
+
+    def unique(self, model: type[Model]) -> list[Field[Any, Any]]:
+        """Fields of which no two rows may share what this writes."""
+        return [f for f in model._meta.concrete_fields if self._unique(f)]
+
+    def _unique(self, f: Field[Any, Any]) -> bool:
+        return bool(_is_unique(f) or self._limit(f, "unique"))
+
+    def _limit(self, f: Field[Any, Any], what: str) -> Any:
+        return self.limits.get(f"{f.model._meta.label}.{f.attname}", {}).get(what)
+
+    def some(self, model: type[Model], count: int) -> list[Any]:
+        """Keys of rows of whichever release, others each time."""
+        doomed = set(self.doomed.get(model._meta.label, ()))
+        for child in model._meta.related_objects:
+            if child.parent_link:
+                doomed |= set(self.doomed.get(child.related_model._meta.label, ()))
+        all_keys = model._base_manager.order_by("pk").values_list("pk", flat=True)
+        keys = [pk for pk in all_keys if pk not in doomed]
+        start = next(self.numbers)
+        return [keys[(start + n) % len(keys)] for n in range(min(count, len(keys)))]
+
+    def _custom(self, f: Field[Any, Any]) -> str | None:
+        label = f.model._meta.label
+        return self.values.get(f"{label}.{f.name}") or self.values.get(f"{label}.{f.attname}")
+
+    def value(self, model: type[Model], f: Field[Any, Any]) -> Any:
+        n = next(self.numbers)
+        if expression := self._custom(f):
+            return eval(expression, {"n": n, "D": Decimal, "UUID": UUID, "date": date})
+        if f.remote_field is not None:
+            return self._related(model, f, n)
+        may_be_null = f.null and not self._limit(f, "never_null")
+        if may_be_null and not n % 3:
+            return None
+        if f.choices:
+            return [key for key, _ in f.flatchoices][n % len(f.flatchoices)]
+        return f.to_python(_made(f, n, self._limit))
+
+    def _related(self, model: type[Model], f: Any, n: int) -> Any:
+        remote = f.remote_field.model
+        if f.null and not self._limit(f, "never_null") and (not n % 3 or remote is model):
+            return None
+        pks = [] if self._unique(f) else self.some(remote, 1)
+        other = remote._base_manager.get(pk=pks[0]) if pks else self.create(remote)
+        return getattr(other, f.target_field.attname)
+
+
+def _written(model: type[Model]) -> list[Field[Any, Any]]:
+    """Fields for which code gives a value."""
+    return [
+        f
+        for f in model._meta.concrete_fields
+        if not f.generated
+        and not isinstance(f, models.AutoField | models.BigAutoField | models.SmallAutoField)
+        and not (f.remote_field is not None and getattr(f.remote_field, "parent_link", False))
+        and not (f.primary_key and f.has_default())
+        and f.name != "_order"
+    ]
+
+
+def _tables(model: type[Model]) -> list[type[Model]]:
+    """Its own table, and those of its parents, where a row has the same key."""
+    return [m for m in [model, *model._meta.all_parents] if not m._meta.proxy]
+
+
+def _is_unique(f: Field[Any, Any]) -> bool:
+    options = f.model._meta
+    groups = [*options.unique_together, *(getattr(c, "fields", ()) for c in options.constraints)]
+    return f.unique or any(f.name in group for group in groups) or f.model._meta.pk is f
+
+
+def _follows(f: Field[Any, Any]) -> bool:
+    return f.generated or getattr(f, "auto_now", False)
+
+
+def _is_made_by_the_server(f: Field[Any, Any], value: Any) -> bool:
+    return f.generated or hasattr(value, "resolve_expression")
+
+
+Limit = Callable[[Any, str], Any]
+
+
+def _made(f: Field[Any, Any], n: int, limit: Limit) -> Any:
+    for kind, make in MADE:
+        if isinstance(f, kind):
+            return make(f, n)
+    if isinstance(f, models.DecimalField):
+        # A whole number: it has no places that another scale would lose.
+        digits = min(4, f.max_digits - f.decimal_places, limit(f, "digits") or 4)
+        return Decimal(n % 10**digits)
+    length = min(f.max_length or 9, limit(f, "max_length") or 9)
+    return _text(n)[-length:] + ("@e.org" if isinstance(f, models.EmailField) else "")
+
+
+def _text(n: int) -> str:
+    digits = string.digits + string.ascii_lowercase
+    text = ""
+    while n:
+        n, digit = divmod(n, 36)
+        text = digits[digit] + text
+    return text or "0"
+
+
+MADE: list[tuple[Any, Any]] = [
+    (models.BooleanField, lambda f, n: bool(n % 2)),
+    (models.DurationField, lambda f, n: timedelta(seconds=n)),
+    (models.IntegerField, lambda f, n: n % SMALL),
+    (models.FloatField, lambda f, n: float(n)),
+    (models.DateTimeField, lambda f, n: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=n)),
+    (models.DateField, lambda f, n: date(2000, 1, 1) + timedelta(days=n % SMALL)),
+    (models.TimeField, lambda f, n: time(n % 24, n % 60, n // 60 % 60)),
+    (models.UUIDField, lambda f, n: UUID(int=n + 1)),
+    (models.JSONField, lambda f, n: {"n": n}),
+    (models.BinaryField, lambda f, n: str(n).encode()),
+    (models.GenericIPAddressField, lambda f, n: f"10.0.{n // 250 % 250}.{n % 250}"),
+    (models.URLField, lambda f, n: f"http://e.org/{n}"),
+]
