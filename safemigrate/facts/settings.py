@@ -30,6 +30,8 @@ class Settings:
     """How long one operation tries to get its lock before it gives up."""
     build_deadline: timedelta = timedelta(hours=12)
     """How long one index build or one validation may take."""
+    build_workers: int = 0
+    """How many processes may help with one index build; each takes a core from the traffic."""
     runner_wait: timedelta = timedelta(minutes=10)
     """How long a second ``migrate`` waits for the first."""
     batch_duration: timedelta = timedelta(milliseconds=20)
@@ -48,6 +50,11 @@ class Settings:
                     f'SAFEMIGRATE["{name.upper()}"] is {getattr(self, name)!r}.',
                     do="Give a duration longer than zero.",
                 )
+        if self.build_workers < 0:
+            raise WrongSettings(
+                f'SAFEMIGRATE["BUILD_WORKERS"] is {self.build_workers}.',
+                do="Give a number of zero or more.",
+            )
         if self.held_too_long < timedelta(0):
             raise WrongSettings(
                 f'SAFEMIGRATE["HELD_TOO_LONG"] is {self.held_too_long!r}.',
@@ -102,6 +109,8 @@ def _typed(key: str, value: Any) -> Any:
         fits, means = isinstance(value, timedelta), "a datetime.timedelta"
     elif wanted is bool:
         fits, means = isinstance(value, bool), "True or False"
+    elif wanted is int:
+        fits, means = isinstance(value, int) and not isinstance(value, bool), "a whole number"
     elif wanted is str:
         fits, means = isinstance(value, (str, Path)), "a string"
         value = str(value) if fits else value

@@ -37,7 +37,7 @@ class Plan:
 
     @property
     def quiet_seconds(self) -> float:
-        """Return how long to watch at first: all quiet windows as long as that migrate will take."""
+        """Return how long to watch at first: all quiet windows last as long as that migrate."""
         later = 2 * self.seconds
         return max(self.seconds, self.hold_seconds + 5 + self.orders / 30_000 - later)
 

@@ -188,6 +188,18 @@ def test_timeouts_are_as_they_were_after_success(shop, backend, users):
     assert timeouts(shop) == [users]
 
 
+def test_an_index_build_leaves_the_other_cores_to_the_traffic(shop, backend, settings):
+    """Two parallel workers on two cores are felt by every request."""
+    asked = "SELECT current_setting('max_parallel_maintenance_workers')"
+    users = shop.ask(asked)
+    with backend.unhurried():
+        assert shop.ask(asked) == [("0",)]
+    assert shop.ask(asked) == users
+    settings.SAFEMIGRATE = {"BUILD_WORKERS": 3}
+    with backend.unhurried():
+        assert shop.ask(asked) == [("3",)]
+
+
 @pytest.mark.parametrize("users", [("0", "0"), ("7s", "9s")])
 def test_timeouts_are_as_they_were_after_a_failure(shop, backend, users):
     """A pooled connection would carry a twelve-hour timeout into a web request."""

@@ -151,6 +151,8 @@ def _type_and_default(field) -> list[str]:
     default = field.default
     if isinstance(default, bool):
         return ["bool", f"`{default}`"]
+    if isinstance(default, int):
+        return ["int", f"`{default}`"]
     if isinstance(default, timedelta):
         return ["timedelta", _spoken(default)]
     if isinstance(default, tuple):

@@ -61,6 +61,7 @@ WRONG = {
     "HELD_TOO_LONG": [14, "14 days"],
     "LOCK_DEADLINE": [300, 0.5, "5m"],
     "BUILD_DEADLINE": [None, 1],
+    "BUILD_WORKERS": [True, "2", 1.5, None],
     "RUNNER_WAIT": [60],
     "BATCH_DURATION": [100, "100ms"],
     "IGNORE_SESSIONS": ["psql", [1], None],
@@ -94,6 +95,10 @@ def test_a_duration_may_not_be_negative(key):
 def test_a_duration_may_not_be_zero(key):
     """A deadline of nothing would give up before the first try."""
     assert "longer than zero" in refusal({key: timedelta(0)})
+
+
+def test_fewer_than_no_build_workers_are_refused():
+    assert "zero or more" in refusal({"BUILD_WORKERS": -1})
 
 
 def test_the_string_of_the_other_package_is_named():

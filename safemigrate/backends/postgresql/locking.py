@@ -136,14 +136,22 @@ class Locking(Catalog):
 
     @contextmanager
     def unhurried(self) -> Iterator[None]:
-        """A lock_timeout inside a concurrent build would leave an INVALID index."""
-        deadline = milliseconds(project_settings().build_deadline)
-        with self._session_settings(lock_timeout=0, statement_timeout=deadline):
+        """
+        A lock_timeout inside a concurrent build would leave an INVALID index.
+
+        Parallel workers would finish a build sooner, and have the traffic wait for a core.
+        """
+        settings = project_settings()
+        with self._session_settings(
+            lock_timeout=0,
+            statement_timeout=milliseconds(settings.build_deadline),
+            max_parallel_maintenance_workers=settings.build_workers,
+        ):
             yield
 
     @contextmanager
     def _session_settings(self, **wanted: int) -> Iterator[None]:
-        """Set timeouts (milliseconds, 0 for none) for the session, and put the old ones back."""
+        """Set timeouts (milliseconds, 0 for none) and limits for the session; put the old back."""
         before = {
             name: self._ask("SELECT current_setting(%s)", [name])[0][0] for name in sorted(wanted)
         }
