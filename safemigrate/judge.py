@@ -157,8 +157,8 @@ class _Judging:
         state = ProjectState(real_apps=self.loader.unmigrated_apps)
         for key in self._plan():
             migration: Migration = self.loader.graph.nodes[key]
-            path = _path_of(migration)
-            if not _is_ours(migration, path):
+            path = path_of(migration)
+            if not is_ours(migration, path):
                 self.result.third_party += 1
                 wanted = False
             else:
@@ -227,13 +227,15 @@ class _Judging:
         return [self.loader.graph.nodes[key] for key in keys]
 
 
-def _path_of(migration: Migration) -> Path | None:
+def path_of(migration: Migration) -> Path | None:
+    """The file that a migration was loaded from."""
     module = sys.modules.get(type(migration).__module__)
     found = getattr(module, "__file__", None)
     return Path(found) if found else None
 
 
-def _is_ours(migration: Migration, path: Path | None) -> bool:
+def is_ours(migration: Migration, path: Path | None) -> bool:
+    """Whether this project's authors can change it."""
     if not is_first_party_app(installed.get_app_config(migration.app_label)):
         return False
     return path is None or is_first_party(str(path.parent))

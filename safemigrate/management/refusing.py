@@ -8,14 +8,16 @@ from safemigrate import speak
 from safemigrate.planner.walk import Refusal
 
 
-def refusal_text(refusals: Sequence[Refusal]) -> str:
+def refusal_text(
+    refusals: Sequence[Refusal],
+    by_hand: str = "write its migration by hand (makemigrations --empty)",
+) -> str:
     """Every refusal whole; then what happened and the way past it."""
     parts = [_one(refusal) for refusal in refusals]
     parts.insert(0, "These changes cannot be made under load as they are. Nothing was written.")
     if any(refusal.finding for refusal in refusals):
         parts.append(
-            "If one of them is safe here, write its migration by hand "
-            "(makemigrations --empty) and wrap the operation: "
+            f"If one of them is safe here, {by_hand} and wrap the operation: "
             'Assured(<the operation>, because="...").'
         )
     return "\n\n".join(parts)

@@ -13,6 +13,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.facts.phases import Phase
+from safemigrate.planner.mended import two_releases
 from safemigrate.planner.split import Part, backward_step, parts_of
 from safemigrate.planner.walk import Refusal, Walk, models_that_go
 
@@ -54,7 +55,7 @@ def rewrite(changes: Changes, context: Context) -> Outcome:
         rewritten = walk.through(migration.operations, app_label, going)
         parts = parts_of(rewritten, app_label)
         if clash := backward_step(parts):
-            refusals.append(_two_releases(app_label, *clash))
+            refusals.append(two_releases(app_label, *clash))
         split[app_label, migration.name] = _as_migrations(migration, parts)
     return Outcome(_joined(changes, split), refusals)
 
@@ -116,18 +117,6 @@ def _renames(changes: Changes, context: Context) -> Iterator[Refusal]:
 def _shape(value: Any) -> Any:
     _, path, args, kwargs = value.deconstruct()
     return path, repr(args), repr(sorted(kwargs.items()))
-
-
-def _two_releases(app_label: str, before: Part, after: Part) -> Refusal:
-    return Refusal(
-        app_label,
-        after.sources[0],
-        reason=f"{after.operations[0].describe()} can start only when this is done: "
-        f"{before.operations[0].describe()}. The first belongs to this release, the second to a "
-        "later one.",
-        do="Make the removal now and deploy it; make the other change in the next release. "
-        "A new name instead of the same one needs no waiting.",
-    )
 
 
 def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[int, Draft]]:

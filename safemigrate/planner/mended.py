@@ -1,0 +1,76 @@
+"""A migration that somebody has written already, laid out as its safe chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from safemigrate.planner.split import Part, Rewritten, backward_step, parts_of
+from safemigrate.planner.walk import ModelKey, Refusal, Walk, models_that_go
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclass
+class Mended:
+    """``rewritten``: each operation of the migration, in order, with what takes its place."""
+
+    rewritten: list[Rewritten]
+    parts: list[Part]
+    refusals: list[Refusal]
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether any operation is another one now."""
+        return any(list(item.operations) != [item.source] for item in self.rewritten)
+
+    @property
+    def is_split(self) -> bool:
+        return len(self.parts) > 1
+
+    def source_of(self, operation: Operation) -> tuple[int, bool]:
+        """Which of the migration's operations it comes from, and whether it is the first."""
+        for number, item in enumerate(self.rewritten):
+            for place, one in enumerate(item.operations):
+                if one is operation:
+                    return number, place == 0
+        raise LookupError(operation)
+
+
+def mended(
+    migration: Migration,
+    before: ProjectState,
+    connection: BaseDatabaseWrapper,
+    new_models: Iterable[ModelKey] = (),
+) -> Mended:
+    """
+    What ``makemigrations`` would have written in its place.
+
+    ``before``: the state that it starts from, changed in place. ``new_models``: nobody uses them.
+    """
+    walk = Walk(before, connection, set(new_models))
+    operations, app_label = migration.operations, migration.app_label
+    rewritten = walk.through(operations, app_label, models_that_go(operations))
+    parts = parts_of(rewritten, app_label, bool(migration.atomic))
+    if clash := backward_step(parts):
+        walk.refusals.append(two_releases(app_label, *clash))
+    return Mended(rewritten, parts, walk.refusals)
+
+
+def two_releases(app_label: str, before: Part, after: Part) -> Refusal:
+    """No order of deploys serves both parts."""
+    return Refusal(
+        app_label,
+        after.sources[0],
+        reason=f"{after.operations[0].describe()} can start only when this is done: "
+        f"{before.operations[0].describe()}. The first belongs to this release, the second to a "
+        "later one.",
+        do="Make the removal now and deploy it; make the other change in the next release. "
+        "A new name instead of the same one needs no waiting.",
+    )
