@@ -213,6 +213,34 @@ class Backend(abc.ABC):
     ) -> None: ...
 
     @abc.abstractmethod
+    def alter_column(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Field[Any, Any],
+        new: Field[Any, Any],
+        *,
+        for_both: bool,
+    ) -> None:
+        """
+        Give the column of ``old`` the form of ``new``; they share its name.
+
+        The type is the same or changes without a look at the rows. ``for_both``: what code of
+        the old form could run into stays away: NOT NULL, a default dropped, a CHECK, an FK.
+        """
+
+    @abc.abstractmethod
+    def add_field_check(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """Add the CHECK of the field's type without reading rows under a lock, then validate."""
+
+    @abc.abstractmethod
+    def drop_field_check(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None: ...
+
+    @abc.abstractmethod
     def set_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
@@ -248,8 +276,13 @@ class Backend(abc.ABC):
         editor: BaseDatabaseSchemaEditor,
         model: type[Model],
         field: Field[Any, Any] | None = None,
+        but_not: str | None = None,
     ) -> None:
-        """Drop the FKs of the column, or with no field those from and to the whole table."""
+        """
+        Drop the FKs of the column, or with no field those from and to the whole table.
+
+        ``but_not``: the name of one that stays.
+        """
 
     @abc.abstractmethod
     def add_foreign_key(

@@ -11,7 +11,7 @@ from django.db.models.fields import NOT_PROVIDED
 
 from safemigrate.backends.base import Backend, IndexState, Session, Take, nothing
 from safemigrate.backends.fields import column_of, through_of, variant
-from safemigrate.backends.statements import index_of, name_of
+from safemigrate.backends.statements import index_of, inline_column, name_of
 from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
@@ -161,6 +161,52 @@ class SQLiteBackend(Backend):
             with self._as_it_is(editor, model):
                 editor.remove_field(model, field)
 
+    def alter_column(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Field[Any, Any],
+        new: Field[Any, Any],
+        *,
+        for_both: bool,
+    ) -> None:
+        """All at once but NOT NULL, which waits until the rows are filled."""
+        form = variant(new, null=new.null or (for_both and old.null))
+        if editor.collect_sql or not self._has_form(editor, model, old, form):
+            with self._as_it_is(editor, model):
+                editor.alter_field(model, old, form)
+
+    def _has_form(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Field[Any, Any],
+        form: Field[Any, Any],
+    ) -> bool:
+        """Whether the table's definition says of the column what Django would write there."""
+        table = model._meta.db_table
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT sql FROM sqlite_master WHERE name = %s", [table])
+            written = cursor.fetchone()[0]
+        wanted, unwanted = index_of(editor, model, form), index_of(editor, model, old)
+        indexed = [
+            self.index_state(table, name_of(statement)) is IndexState.VALID
+            for statement in (wanted or unwanted,)
+            if statement
+        ]
+        words = inline_column(editor, model, form)
+        return any(words + end in written for end in ",)") and indexed in ([], [bool(wanted)])
+
+    def add_field_check(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """It came with the column's new form."""
+
+    def drop_field_check(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """It goes with the column's new form."""
+
     def set_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
@@ -227,6 +273,7 @@ class SQLiteBackend(Backend):
         editor: BaseDatabaseSchemaEditor,
         model: type[Model],
         field: Field[Any, Any] | None = None,
+        but_not: str | None = None,
     ) -> None:
         """Not needed: no other code deletes meanwhile."""
 

@@ -47,6 +47,31 @@ def foreign_key_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> S
     return statement
 
 
+def default_sql(editor: Any, field: Field[Any, Any]) -> tuple[str, list[Any]]:
+    """What follows ``SET DEFAULT`` for the field's ``db_default``."""
+    sql, params = editor.db_default_sql(field)
+    return str(sql), list(params)
+
+
+def comment_on(editor: Any, model: type[Model], field: Field[Any, Any]) -> str:
+    sql, _ = editor._alter_column_comment_sql(model, field, None, field.db_comment)
+    return str(sql)
+
+
+def inline_column(editor: Any, model: type[Model], field: Any) -> str:
+    """The column as CREATE TABLE would spell it, where FOREIGN KEY and CHECK stand beside it."""
+    definition, params = editor.column_sql(model, field)
+    words = f"{editor.quote_name(field.column)} {definition}"
+    if check := field.db_parameters(connection=editor.connection)["check"]:
+        words += " " + editor.sql_check_constraint % {"check": check}
+    if field.remote_field and field.db_constraint:
+        words += " " + editor.sql_create_inline_fk % {
+            "to_table": editor.quote_name(field.remote_field.model._meta.db_table),
+            "to_column": editor.quote_name(field.target_field.column),
+        }
+    return words % tuple(editor.quote_value(value) for value in params) if params else words
+
+
 def is_foreign_key(editor: Any, statement: object) -> bool:
     """Whether Django put off this statement to add a foreign key."""
     return bool(getattr(statement, "template", None) == editor.sql_create_fk)

@@ -2,12 +2,12 @@
 
 from safemigrate.facts.defaults import RandomUUID
 from safemigrate.facts.phases import IRREVERSIBLE, Phase
+from safemigrate.operations.altering import ContractFieldCheck, ExpandAlterField
 from safemigrate.operations.assured import Assured
 from safemigrate.operations.backfill import BatchedBackfill, StopFilling
 from safemigrate.operations.base import SafeOperation
 from safemigrate.operations.contract import ContractDrop, MakeModelIgnorable
 from safemigrate.operations.fields import (
-    AddForeignKey,
     DropDatabaseDefault,
     ExpandField,
     MakeFieldIgnorable,
@@ -18,6 +18,7 @@ from safemigrate.operations.indexes import (
     AddIndexConcurrently,
     RemoveIndexConcurrently,
 )
+from safemigrate.operations.relations import AddForeignKey, ContractForeignKey
 
 __all__ = [
     "IRREVERSIBLE",
@@ -27,7 +28,10 @@ __all__ = [
     "Assured",
     "BatchedBackfill",
     "ContractDrop",
+    "ContractFieldCheck",
+    "ContractForeignKey",
     "DropDatabaseDefault",
+    "ExpandAlterField",
     "ExpandField",
     "MakeFieldIgnorable",
     "MakeModelIgnorable",

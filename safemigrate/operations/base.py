@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.migrations.operations.base import Operation
+from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.migrations.operations.fields import FieldOperation
 
 from safemigrate.backends import Backend, backend_for
 from safemigrate.facts.errors import NeedsAutocommit, WrongOperation
@@ -83,3 +84,51 @@ class SafeOperation(Operation):
                 "migrations.",
                 do="Correct the name, or add the missing migration to its dependencies.",
             ) from error
+
+
+class ColumnOperation(SafeOperation, FieldOperation):
+    """An operation on one column, whose field is in the state already, in its final form."""
+
+    category = OperationCategory.ALTERATION
+    needs_autocommit = False
+
+    def __init__(self, model_name: str, name: str) -> None:
+        super().__init__(model_name, name)
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.name):
+            state.models[app_label, self.model_name_lower].get_field(self.name)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            self.forwards(backend, schema_editor, model, self._field(model, self.name))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            self.backwards(backend, schema_editor, model, self._field(model, self.name))
+
+    def forwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
+    ) -> None:
+        """What ``database_forwards`` does, where the router lets it."""
+        raise NotImplementedError
+
+    def backwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
+    ) -> None:
+        """What ``database_backwards`` does, where the router lets it."""
+        raise NotImplementedError

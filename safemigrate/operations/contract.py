@@ -10,7 +10,7 @@ from safemigrate.backends.fields import through_of
 from safemigrate.facts.defaults import standing_default
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import SafeOperation
-from safemigrate.operations.fields import add_foreign_keys
+from safemigrate.operations.relations import add_foreign_keys
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
-from django.db.migrations.operations.base import OperationCategory
-from django.db.migrations.operations.fields import FieldOperation
 from django.db.models.fields import NOT_PROVIDED
 
 from safemigrate.backends.fields import parent_of, through_of
 from safemigrate.facts.defaults import comes_with_check, standing_default
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import ColumnOperation, SafeOperation
+from safemigrate.operations.relations import add_foreign_keys
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -104,22 +103,7 @@ class ExpandField(SafeOperation, migrations.AddField):
         return super(migrations.AddField, self).reduce(operation, app_label)
 
 
-class _ColumnOperation(SafeOperation, FieldOperation):
-    """An operation on one column; the state knows its field before and after."""
-
-    category = OperationCategory.ALTERATION
-    needs_autocommit = False
-
-    def __init__(self, model_name: str, name: str) -> None:
-        super().__init__(model_name, name)
-
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """The field's final form is in the state already; this is the database's turn."""
-        with self._found(app_label, self.model_name, self.name):
-            state.models[app_label, self.model_name_lower].get_field(self.name)
-
-
-class SetNotNull(_ColumnOperation):
+class SetNotNull(ColumnOperation):
     """
     Make a column NOT NULL, and end keeping it filled.
 
@@ -134,27 +118,15 @@ class SetNotNull(_ColumnOperation):
     phase = Phase.CONTRACT
     needs_autocommit = True
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
+    def forwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.set_not_null(schema_editor, model, self._field(model, self.name))
+        backend.set_not_null(editor, model, field)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
+    def backwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_not_null(schema_editor, model, self._field(model, self.name))
+        backend.drop_not_null(editor, model, field)
 
     def describe(self) -> str:
         return f"Make column {self.name} of {self.model_name} NOT NULL"
@@ -164,7 +136,7 @@ class SetNotNull(_ColumnOperation):
         return f"{self.model_name_lower}_{self.name_lower}_not_null"
 
 
-class DropDatabaseDefault(_ColumnOperation):
+class DropDatabaseDefault(ColumnOperation):
     """
     Drop the database default that an expand left for older code.
 
@@ -185,28 +157,15 @@ class DropDatabaseDefault(_ColumnOperation):
         name, args, kwargs = super().deconstruct()
         return name, list(args), {**kwargs, "database_default": self.database_default}
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
+    def forwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_default(schema_editor, model, self._field(model, self.name))
+        backend.drop_default(editor, model, field)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
+    def backwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            field = self._field(model, self.name)
-            backend.set_default(schema_editor, model, field, self.database_default)
+        backend.set_default(editor, model, field, self.database_default)
 
     def describe(self) -> str:
         return f"Drop the database default of {self.model_name}.{self.name}"
@@ -216,52 +175,7 @@ class DropDatabaseDefault(_ColumnOperation):
         return f"{self.model_name_lower}_{self.name_lower}_drop_default"
 
 
-class AddForeignKey(_ColumnOperation):
-    """
-    Add the foreign key of a column that is there already.
-
-    Locks:   PostgreSQL SHARE ROW EXCLUSIVE on both tables for an instant to add it NOT VALID;
-             SHARE UPDATE EXCLUSIVE on the child and ROW SHARE on the parent to validate it.
-    Re-run:  validates what was left NOT VALID; does nothing if it is valid.
-    Back:    drops the foreign key.
-    Raises:  NeedsAutocommit; DataInTheWay for rows that point nowhere.
-    Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT
-    """
-
-    phase = Phase.EXPAND
-    needs_autocommit = True
-
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.add_foreign_key(schema_editor, model, self._field(model, self.name))
-
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_foreign_keys(schema_editor, model, self._field(model, self.name))
-
-    def describe(self) -> str:
-        return f"Add the foreign key of {self.model_name}.{self.name}"
-
-    @property
-    def migration_name_fragment(self) -> str:
-        return f"{self.model_name_lower}_{self.name_lower}_fk"
-
-
-class MakeFieldIgnorable(_ColumnOperation):
+class MakeFieldIgnorable(ColumnOperation):
     """
     Let code that no longer knows a field insert, and delete what the field refers to.
 
@@ -276,52 +190,34 @@ class MakeFieldIgnorable(_ColumnOperation):
     phase = Phase.EXPAND
     needs_autocommit = True
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
+    def forwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        backend = self._backend(schema_editor, model)
-        if backend is None:
-            return
-        field = self._field(model, self.name)
         if field.many_to_many:
             if through := through_of(field):
-                backend.drop_foreign_keys(schema_editor, through)
+                backend.drop_foreign_keys(editor, through)
             return
         if field.remote_field:
-            backend.drop_foreign_keys(schema_editor, model, field)
+            backend.drop_foreign_keys(editor, model, field)
         default = standing_default(field)
         if default is not NOT_PROVIDED:
-            backend.set_default(schema_editor, model, field, default)
+            backend.set_default(editor, model, field, default)
         elif not field.null:
-            backend.drop_not_null(schema_editor, model, field)
+            backend.drop_not_null(editor, model, field)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
+    def backwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        backend = self._backend(schema_editor, model)
-        if backend is None:
-            return
-        field = self._field(model, self.name)
         if field.many_to_many:
             if through := through_of(field):
-                add_foreign_keys(backend, schema_editor, through)
+                add_foreign_keys(backend, editor, through)
             return
         if standing_default(field) is NOT_PROVIDED and not field.null:
-            backend.set_not_null(schema_editor, model, field)
+            backend.set_not_null(editor, model, field)
         elif not field.has_db_default():
-            backend.drop_default(schema_editor, model, field)
+            backend.drop_default(editor, model, field)
         if parent_of(field):
-            backend.add_foreign_key(schema_editor, model, field)
+            backend.add_foreign_key(editor, model, field)
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
@@ -339,12 +235,3 @@ class MakeFieldIgnorable(_ColumnOperation):
     @property
     def migration_name_fragment(self) -> str:
         return f"ignore_{self.model_name_lower}_{self.name_lower}"
-
-
-def add_foreign_keys(
-    backend: Backend, schema_editor: BaseDatabaseSchemaEditor, model: type[Model]
-) -> None:
-    """All foreign keys that ``model`` declares."""
-    for field in model._meta.local_concrete_fields:
-        if parent_of(field):
-            backend.add_foreign_key(schema_editor, model, field)

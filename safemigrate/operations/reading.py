@@ -154,6 +154,20 @@ def _told(field: Field[Any, Any]) -> tuple[str, list[Any], dict[str, Any]]:
     return path, list(args), {k: v for k, v in kwargs.items() if k not in hidden}
 
 
+def rebuilds_foreign_key(old: Field[Any, Any], new: Field[Any, Any]) -> bool:
+    """Whether Django drops the FK and adds it again, for a change that may be no concern of it."""
+    if not (has_foreign_key(old) and has_foreign_key(new)):
+        return False
+    return _seen(old) != _seen(new)
+
+
+def _seen(field: Field[Any, Any]) -> tuple[str, list[Any], dict[str, Any]]:
+    """As ``BaseDatabaseSchemaEditor._field_should_be_altered`` looks at it."""
+    _, path, args, kwargs = field.deconstruct()
+    hidden = {*field.non_db_attrs, "db_comment"}
+    return path, list(args), {k: v for k, v in kwargs.items() if k not in hidden}
+
+
 _VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((\d+)\))?")
 _NUMERIC = re.compile(r"numeric(?:\((\d+), ?(-?\d+)\))?")
 

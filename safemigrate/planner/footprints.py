@@ -24,6 +24,7 @@ from safemigrate.operations import (
     Assured,
     BatchedBackfill,
     ContractDrop,
+    ContractFieldCheck,
     DropDatabaseDefault,
     MakeModelIgnorable,
     SetNotNull,
@@ -180,6 +181,7 @@ def _(operation: ContractDrop, app_label: str) -> Footprint:
 
 @_of.register(AddFieldIndexConcurrently)
 @_of.register(AddForeignKey)
+@_of.register(ContractFieldCheck)
 @_of.register(DropDatabaseDefault)
 @_of.register(SetNotNull)
 @_of.register(StopFilling)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import Any
 
 from django.db import migrations
 
-from safemigrate.operations import DropDatabaseDefault
-from safemigrate.operations.reading import altered, same_column, short
-from safemigrate.operations.remedies import Chain, chain_for
+from safemigrate.operations.reading import altered, short
+from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
 
 
@@ -24,11 +21,6 @@ def drop_default(step: Step) -> Iterator[Finding]:
     if not old.has_db_default() or new.has_db_default() or new.generated:
         return
     chain = chain_for(step)
-    if chain is None and _only_default(old, new):
-        chain = Chain(
-            expand=[migrations.SeparateDatabaseAndState(state_operations=[op])],
-            contract=[DropDatabaseDefault(op.model_name, op.name, old.db_default)],
-        )
     yield Finding(
         what=f"AlterField drops the database default of {short(op.name)} in {short(step.table)}.",
         why=(
@@ -44,9 +36,3 @@ def drop_default(step: Step) -> Iterator[Finding]:
             "Drop the database default in a later deploy, when all code sets the value.",
         ),
     )
-
-
-def _only_default(old: Any, new: Any) -> bool:
-    twin = copy.copy(old)
-    twin.db_default = new.db_default
-    return same_column(twin, new)

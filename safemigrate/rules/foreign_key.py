@@ -7,7 +7,13 @@ from typing import Any
 
 from django.db import migrations
 
-from safemigrate.operations.reading import altered, has_foreign_key, short, target_of
+from safemigrate.operations.reading import (
+    altered,
+    has_foreign_key,
+    rebuilds_foreign_key,
+    short,
+    target_of,
+)
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
 
@@ -48,4 +54,6 @@ def _adds_foreign_key(step: Step) -> bool:
         return target_of(step, old) != target_of(step, new)
     if not has_foreign_key(new):
         return False
-    return not has_foreign_key(old) or target_of(step, old) != target_of(step, new)
+    if not has_foreign_key(old) or target_of(step, old) != target_of(step, new):
+        return True
+    return rebuilds_foreign_key(old, new)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.db import migrations
-from django.db.models import Q
 
-from safemigrate.facts.defaults import DefaultKind, default_of
-from safemigrate.operations import BatchedBackfill, SetNotNull
-from safemigrate.operations.reading import altered, same_column, short
-from safemigrate.operations.remedies import Chain, chain_for
+from safemigrate.operations.reading import altered, short
+from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
 
 
@@ -24,7 +20,7 @@ def not_null(step: Step) -> Iterator[Finding]:
     old, new = altered(step)
     if not old.null or new.null or new.many_to_many or new.primary_key:
         return
-    chain = chain_for(step) or _chain(op, old)
+    chain = chain_for(step)
     yield Finding(
         what=f"AlterField makes {short(op.name)} of {short(step.table)} NOT NULL at once.",
         why=(
@@ -41,20 +37,3 @@ def not_null(step: Step) -> Iterator[Finding]:
             "in a later migration.",
         ),
     )
-
-
-def _chain(op: migrations.AlterField, old: Any) -> Chain | None:
-    """Fill what is NULL and keep it filled, then require it; None without a value to fill in."""
-    default = default_of(op.field)
-    says = (DefaultKind.CONSTANT, DefaultKind.EXPRESSION)
-    only_null = same_column(old, op.field) and old.unique == op.field.unique
-    if default.kind not in says or not only_null or op.field.unique:
-        return None
-    fill = BatchedBackfill(
-        op.model_name,
-        values={op.name: default.value},
-        where=Q(**{f"{op.name}__isnull": True}),
-        keep_filled=True,
-    )
-    state = migrations.SeparateDatabaseAndState(state_operations=[op])
-    return Chain(expand=[state], backfill=[fill], contract=[SetNotNull(op.model_name, op.name)])

@@ -13,12 +13,17 @@ from safemigrate.operations import (
     BatchedBackfill,
     ContractDrop,
     DropDatabaseDefault,
+    ExpandAlterField,
     ExpandField,
     MakeFieldIgnorable,
     SetNotNull,
 )
 from safemigrate.operations.phases import flat, phase_of
 from tests.rules.asking import adding, altering, ask, ids, on_a_new_table, one
+
+
+def three():
+    return 3
 
 
 def phases(finding):
@@ -80,11 +85,28 @@ class TestFrozenDefault:
 class TestNotNull:
     def test_not_null_with_a_default_is_refused_with_fill_and_contract(self):
         finding = one(altering("total", models.IntegerField(default=0)), "E109")
-        assert phases(finding) == [BatchedBackfill, SetNotNull]
+        assert phases(finding) == [ExpandAlterField, BatchedBackfill, SetNotNull]
         assert finding.instead.backfill[0].keep_filled
 
-    def test_not_null_without_a_default_has_steps(self):
-        assert one(altering("total", models.IntegerField()), "E109").steps
+    def test_a_default_for_this_once_fills_and_is_not_in_the_state(self):
+        op = migrations.AlterField("order", "total", models.IntegerField(default=7), False)
+        expand, fill, _ = one(op, "E109").instead.operations()
+        assert not expand.field.has_default()
+        assert fill.values == {"total": 7}
+
+    def test_a_default_that_only_python_can_say_is_filled_by_python(self):
+        finding = one(altering("total", models.IntegerField(default=three)), "E109")
+        assert not finding.instead.backfill[0].keep_filled
+
+    def test_not_null_without_a_default_waits_for_the_contract_to_look(self):
+        finding = one(altering("total", models.IntegerField()), "E109")
+        assert phases(finding) == [ExpandAlterField, SetNotNull]
+
+    def test_one_value_for_all_rows_of_a_unique_field_has_steps(self):
+        assert ids(altering("total", models.IntegerField(unique=True, default=0)))
+        assert all(
+            f.steps for f in ask(altering("total", models.IntegerField(unique=True, default=0)))
+        )
 
     def test_null_allowed_is_left_alone(self):
         assert ids(altering("number", models.CharField(max_length=20, null=True))) == []
@@ -207,7 +229,7 @@ class TestPrimaryKey:
 class TestDropDefault:
     def test_a_database_default_that_goes_is_refused_with_the_contract(self):
         finding = one(altering("status", models.IntegerField()), "E121")
-        assert phases(finding) == [DropDatabaseDefault]
+        assert phases(finding) == [ExpandAlterField, DropDatabaseDefault]
 
     def test_another_database_default_is_left_alone(self):
         assert ids(altering("status", models.IntegerField(db_default=2))) == []

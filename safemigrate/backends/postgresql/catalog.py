@@ -66,6 +66,57 @@ class Catalog(Backend):
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
+    def _type(self, table: str, column: str) -> str | None:
+        """The column's type as ``format_type`` spells it."""
+        rows = self._ask(
+            "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
+            "WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped",
+            [self._quote(table), column],
+        )
+        return rows[0][0] if rows else None
+
+    def _comment(self, table: str, column: str) -> str | None:
+        rows = self._ask(
+            "SELECT col_description(attrelid, attnum) FROM pg_attribute "
+            "WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped",
+            [self._quote(table), column],
+        )
+        return rows[0][0] if rows else None
+
+    def _constraints_of(self, table: str, column: str, kind: str) -> list[str]:
+        """The constraints on this column alone; ``kind`` as in ``pg_constraint.contype``."""
+        rows = self._ask(
+            """
+            SELECT c.conname FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid
+            WHERE c.conrelid = to_regclass(%s) AND a.attname = %s AND c.contype = %s
+              AND c.conkey = ARRAY[a.attnum] ORDER BY 1
+            """,
+            [self._quote(table), column, kind],
+        )
+        return [name for (name,) in rows]
+
+    def _field_index_names(self, table: str, column: str) -> list[str]:
+        """
+        The plain indexes on this column alone that are named as Django names them.
+
+        An index that somebody made by hand has another name, and stays.
+        """
+        rows = self._ask(
+            """
+            SELECT n.relname FROM pg_index i
+            JOIN pg_class n ON n.oid = i.indexrelid
+            JOIN pg_am m ON m.oid = n.relam
+            JOIN pg_opclass o ON o.oid = i.indclass[0]
+            JOIN pg_attribute a ON a.attrelid = i.indrelid
+            WHERE i.indrelid = to_regclass(%s) AND a.attname = %s
+              AND i.indnatts = 1 AND i.indkey[0] = a.attnum AND NOT i.indisunique
+              AND i.indpred IS NULL AND m.amname = 'btree' AND o.opcdefault
+              AND n.relname ~ '_[0-9a-f]{8}$' ORDER BY 1
+            """,
+            [self._quote(table), column],
+        )
+        return [name for (name,) in rows]
+
     def index_state(self, table: str, name: str) -> IndexState:
         rows = self._ask(
             """

@@ -30,7 +30,9 @@ ROW = "safemigrate_row"
 
 class Filling(Locking):
     """
-    One BEFORE INSERT trigger and function for each column, fired only where it is NULL.
+    One BEFORE ROW trigger and function for each column, fired only where NULL is written to it.
+
+    A column that is on its way to NOT NULL is one that older code may still set to NULL.
 
     Locks: SHARE ROW EXCLUSIVE for an instant.
     """
@@ -60,7 +62,8 @@ class Filling(Locking):
             f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {source}"
         )
         create_trigger = (
-            f"CREATE TRIGGER {self._quote(trigger)} BEFORE INSERT ON {self._quote(table)} "
+            f"CREATE TRIGGER {self._quote(trigger)} BEFORE INSERT OR UPDATE OF "
+            f"{self._quote(column)} ON {self._quote(table)} "
             f"FOR EACH ROW WHEN (NEW.{self._quote(column)} IS NULL) "
             f"EXECUTE FUNCTION {function}()"
         )

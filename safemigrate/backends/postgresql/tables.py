@@ -78,6 +78,7 @@ class Tables(Locking):
         editor: BaseDatabaseSchemaEditor,
         model: type[Model],
         field: Field[Any, Any] | None = None,
+        but_not: str | None = None,
     ) -> None:
         table = model._meta.db_table
         if editor.collect_sql:
@@ -87,6 +88,8 @@ class Tables(Locking):
             return
         column = column_of(field) if field else None
         for child, constraint, parent in self._foreign_keys(table, column):
+            if constraint == but_not:
+                continue
             drop = f"ALTER TABLE {self._quote(child)} DROP CONSTRAINT {self._quote(constraint)}"
             self.patiently(
                 [TableLock(child), TableLock(parent)],

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from django.db import migrations
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+from django.db import migrations
+from django.db.models import NOT_PROVIDED, Q
+
+from safemigrate.facts.defaults import DefaultKind, default_of
+from safemigrate.operations.altering import ContractFieldCheck, ExpandAlterField
+from safemigrate.operations.backfill import BatchedBackfill
+from safemigrate.operations.fields import DropDatabaseDefault, SetNotNull
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
 from safemigrate.operations.reading import Asked, altered
+from safemigrate.operations.relations import ContractForeignKey
 from safemigrate.operations.remedies.base import Chain, remedy
-from safemigrate.operations.remedies.facets import Facets, facets_of
+from safemigrate.operations.remedies.facets import Facets, Shift, facets_of
+
+if TYPE_CHECKING:
+    from django.db.models import Field
 
 
 @remedy(migrations.AlterField)
@@ -21,18 +33,67 @@ def alter_field(asked: Asked) -> Chain | None:
     if old.primary_key != new.primary_key:
         return None  # a rule says so
     changed = facets_of(asked, old, new, operation.name)
-    if changed.only_python:
-        return None
     if changed.column:
         return None  # renames.chain(asked): all other facets come with the new column
     if changed.type:
         return None  # types.chain(asked): all other facets come with the shadow
-    return _in_place(operation, changed)
+    return in_place(operation, changed)
 
 
-def _in_place(operation: migrations.AlterField, changed: Facets) -> Chain | None:
+def in_place(operation: migrations.AlterField, changed: Facets) -> Chain | None:
     """The column stays, and so does its type, or changes in the catalogue alone."""
+    where = (operation.model_name, operation.name)
     if changed.only_index:
-        build = AddFieldIndexConcurrently(operation.model_name, operation.name, changed.new)
-        return Chain(expand=[build])
-    return None
+        return Chain(expand=[AddFieldIndexConcurrently(*where, changed.new)])
+    if changed.plain:
+        return None
+    if changed.only_python:
+        # Django would make the foreign key anew for what the database never sees.
+        return Chain(expand=[migrations.SeparateDatabaseAndState(state_operations=[operation])])
+    if changed.null is Shift.LOST and _one_value_for_a_unique_field(changed.new):
+        return None
+    required: list[Any] = [
+        DropDatabaseDefault(*where, changed.old.db_default)
+        if changed.db_default is Shift.LOST
+        else None,
+        SetNotNull(*where) if changed.null is Shift.LOST else None,
+        ContractFieldCheck(*where) if changed.check in _ARRIVES else None,
+        ContractForeignKey(*where) if changed.foreign_key in _ARRIVES else None,
+    ]
+    return Chain(
+        expand=[ExpandAlterField(*where, _as_stated(operation))],
+        backfill=list(_filling(operation, changed)),
+        contract=[operation for operation in required if operation],
+    )
+
+
+_ARRIVES = (Shift.GAINED, Shift.OTHER)
+
+
+def _filling(operation: migrations.AlterField, changed: Facets) -> Iterator[BatchedBackfill]:
+    """What makes NULLs end, if there is a value for them; without one the contract refuses."""
+    default = default_of(operation.field)
+    if changed.null is not Shift.LOST or default.value is None:
+        return
+    yield BatchedBackfill(
+        operation.model_name,
+        values={operation.name: default.value},
+        where=Q(**{f"{operation.name}__isnull": True}),
+        # A trigger cannot call Python; what older code leaves NULL then waits for the contract.
+        keep_filled=default.kind is not DefaultKind.CALLABLE,
+    )
+
+
+def _one_value_for_a_unique_field(new: Field[Any, Any]) -> bool:
+    default = default_of(new)
+    one = (DefaultKind.CONSTANT, DefaultKind.DATABASE_CONSTANT)
+    return new.unique and default.kind in one and default.value is not None
+
+
+def _as_stated(operation: migrations.AlterField) -> Field[Any, Any]:
+    """The field as the state will have it: a default for this once is the filling's."""
+    if operation.preserve_default:
+        return operation.field
+    field = operation.field.clone()
+    field.default = NOT_PROVIDED
+    return field

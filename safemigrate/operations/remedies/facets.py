@@ -16,6 +16,7 @@ from safemigrate.operations.reading import (
     has_foreign_key,
     is_free,
     like_index_is_rebuilt,
+    rebuilds_foreign_key,
     same_column,
     target_of,
 )
@@ -61,6 +62,15 @@ class Facets:
         """Whether the database would not notice: defaults, choices, on_delete, texts."""
         return not (self.column or self.type or self.free_type or self.null or self.check) and not (
             self.unique or self.index or self.foreign_key or self.db_default or self.comment
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether Django's own way does no harm, there and back: catalogue entries alone."""
+        built = self.column or self.type or self.null or self.check or self.unique or self.index
+        dropped = self.db_default is Shift.LOST
+        return not (built or dropped or self.foreign_key) and not rebuilds_foreign_key(
+            self.old, self.new
         )
 
     @property

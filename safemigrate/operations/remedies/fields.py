@@ -12,7 +12,6 @@ from safemigrate.facts.defaults import DefaultKind, comes_with_check, default_of
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.contract import ContractDrop
 from safemigrate.operations.fields import (
-    AddForeignKey,
     DropDatabaseDefault,
     ExpandField,
     MakeFieldIgnorable,
@@ -20,6 +19,7 @@ from safemigrate.operations.fields import (
 )
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
 from safemigrate.operations.reading import Asked
+from safemigrate.operations.relations import AddForeignKey
 from safemigrate.operations.remedies.base import Chain, remedy
 
 if TYPE_CHECKING:

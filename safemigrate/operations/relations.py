@@ -1,0 +1,72 @@
+"""Foreign keys of columns that are there, added without checking rows under a lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from safemigrate.backends.fields import parent_of
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import ColumnOperation
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Model
+
+    from safemigrate.backends import Backend
+
+
+class AddForeignKey(ColumnOperation):
+    """
+    Add the foreign key of a column that is there already.
+
+    Locks:   PostgreSQL SHARE ROW EXCLUSIVE on both tables for an instant to add it NOT VALID;
+             SHARE UPDATE EXCLUSIVE on the child and ROW SHARE on the parent to validate it.
+    Re-run:  validates what was left NOT VALID; does nothing if it is valid.
+    Back:    drops the foreign key.
+    Raises:  NeedsAutocommit; DataInTheWay for rows that point nowhere.
+    Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT
+    """
+
+    phase = Phase.EXPAND
+    needs_autocommit = True
+
+    def forwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
+    ) -> None:
+        backend.add_foreign_key(editor, model, field)
+
+    def backwards(
+        self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
+    ) -> None:
+        backend.drop_foreign_keys(editor, model, field)
+
+    def describe(self) -> str:
+        return f"Add the foreign key of {self.model_name}.{self.name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.model_name_lower}_{self.name_lower}_fk"
+
+
+class ContractForeignKey(AddForeignKey):
+    """
+    Add the foreign key of a column that older code may still write anything into.
+
+    ``migrate`` holds it back until no session of an older release is alive.
+
+    Locks:   as for AddForeignKey.
+    Re-run:  validates what was left NOT VALID; does nothing if it is valid.
+    Back:    drops the foreign key.
+    Raises:  NeedsAutocommit; DataInTheWay for rows that point nowhere.
+    """
+
+    phase = Phase.CONTRACT
+
+
+def add_foreign_keys(
+    backend: Backend, schema_editor: BaseDatabaseSchemaEditor, model: type[Model]
+) -> None:
+    """All foreign keys that ``model`` declares."""
+    for field in model._meta.local_concrete_fields:
+        if parent_of(field):
+            backend.add_foreign_key(schema_editor, model, field)
