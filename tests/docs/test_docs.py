@@ -202,6 +202,14 @@ class Order(models.Model):
     unindexed = models.IntegerField(db_index=True)
     required = models.IntegerField()
     optional = models.IntegerField(null=True)
+    filled = models.IntegerField(null=True)
+    unfilled = models.IntegerField(null=True)
+    loosened = models.IntegerField()
+    preset = models.IntegerField()
+    unset = models.IntegerField(db_default=1)
+    checked = models.IntegerField()
+    pointing = models.BigIntegerField(null=True, db_column="pointing_id")
+    chosen = models.IntegerField(default=1)
 
     class Meta:
         indexes = [
@@ -226,6 +234,14 @@ class Order(models.Model):
     constant = models.SmallIntegerField(default=1)
     token = models.UUIDField(default=uuid.uuid4)
     computed = models.BigIntegerField(default=lucky)
+    filled = models.IntegerField(default=3)
+    unfilled = models.IntegerField()
+    loosened = models.IntegerField(null=True)
+    preset = models.IntegerField(db_default=1)
+    unset = models.IntegerField()
+    checked = models.PositiveIntegerField()
+    pointing = models.ForeignKey(Customer, models.CASCADE, null=True, related_name="+")
+    chosen = models.IntegerField(default=2, choices=[(1, "one"), (2, "two")])
     customer = models.ForeignKey(Customer, models.CASCADE, null=True, related_name="+")
     customers = models.ManyToManyField(Customer, related_name="+")
 
@@ -252,6 +268,14 @@ CHANGES = {  # a row of the table -> what it does to the models above
     "`Index` removed": "old_idx",
     "`Index` with a new name": "renamed_idx",
     "`db_index` or `unique` removed": "unindexed",
+    "null → NOT NULL, with a default": "filled",
+    "null → NOT NULL, with no value": "unfilled",
+    "NOT NULL → null": "loosened",
+    "`db_default` set": "preset",
+    "`db_default` removed": "unset",
+    "integer → positive": "checked",
+    "number → `ForeignKey`": "pointing",
+    "`default`, `choices`": "chosen",
     "constraint removed": "old_check",
     "field removed, required": "required",
     "field removed, nullable": "optional",

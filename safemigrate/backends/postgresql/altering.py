@@ -87,7 +87,7 @@ class Altering(Columns, Indexes):
             yield f"{alter} TYPE {kind}", None
         if new.null and (not old.null if blind else self._found(table, column)[0]):
             yield f"{alter} DROP NOT NULL", None
-        commented = blind or self._comment(table, column) != (new.db_comment or None)
+        commented = blind or self._column_comment(table, column) != (new.db_comment or None)
         if old.db_comment != new.db_comment and commented:
             yield comment_on(editor, model, new), None
         if new.has_db_default():

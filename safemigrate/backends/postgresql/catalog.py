@@ -75,7 +75,7 @@ class Catalog(Backend):
         )
         return rows[0][0] if rows else None
 
-    def _comment(self, table: str, column: str) -> str | None:
+    def _column_comment(self, table: str, column: str) -> str | None:
         rows = self._ask(
             "SELECT col_description(attrelid, attnum) FROM pg_attribute "
             "WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped",
