@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,21 +99,26 @@ class Host:
             connection.execute("CHECKPOINT")
 
 
-def seed_name(orders: int) -> str:
+def seed_name(orders: int, tree: Path) -> str:
     """Name the seeded database after all that makes its content, so that it can be used again."""
-    source = SEED + (releases.HERE / "r1/shop/migrations/0001_initial.py").read_text()
+    source = SEED + (tree / "shop/migrations/0001_initial.py").read_text()
     return f"shop_seed_{orders}_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
-def seeded(host: Host, orders: int, folder: Path) -> str:
-    """Return the name of a database with r1's schema and that many orders; make it if need be."""
-    name = seed_name(orders)
+def seeded(host: Host, orders: int, folder: Path, tree: Path = releases.HERE / "r1") -> str:
+    """
+    Return the name of a database with that many orders; make it if need be.
+
+    Shape:   tree: the source whose schema it has; r1's own or one with the same tables.
+    """
+    name = seed_name(orders, tree)
     if name in host.databases():
         return name
     unfinished = "shop_seed_unfinished"
     host.create(unfinished)
     source = folder / "seed" / "r1"
     releases.copy("r1", source)
+    shutil.copytree(tree, source, dirs_exist_ok=True)
     settings = environment("r1", source, host.url(unfinished), safemigrate=False)
     command = manage(("migrate",), settings, source.with_suffix(".log"))
     if command.exit_code:

@@ -1,0 +1,404 @@
+"""
+Everyday model changes on a large table under traffic: what visitors feel, and what a copy costs.
+
+    python -m testproject.benchmarks.changes [--orders 1000000] [--hold-transaction 10] [CHANGE ...]
+
+For each change an edit of the shop's models is deployed as a developer and a deploy script would:
+makemigrations, migrate as r2 while r1's code runs, the code of r2 in its place, migrate as r3. The
+traffic reads back what it writes. The worst wait while a migrate ran is compared with the worst
+of the same traffic without one, and a copy with one big UPDATE of the same column under the same
+traffic, on a copy of the same database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from testproject import releases
+from testproject.rollout.deploy import fill_of
+from testproject.rollout.manage import REPOSITORY, RolloutError, environment, manage
+from testproject.rollout.report import milliseconds
+from testproject.rollout.seed import Host, seeded
+from testproject.rollout.traffic import PROCESSES, THREADS, Traffic
+from testproject.rollout.windows import Run, Window
+
+DATA = Path(__file__).resolve().parents[1] / ".data" / "changes"
+COPY = 0.6  # of the speed of one big UPDATE
+NOISE = 2.0
+
+Edits = dict[str, list[tuple[str, str]]]
+"""``{file of the shop: [(what stands there, what takes its place)]}``; every place is edited."""
+
+ORDER_META = "    legacy_flag = models.BooleanField(default=False)\n"
+
+
+def meta(line: str) -> Edits:
+    return {"models.py": [(ORDER_META, f"{ORDER_META}\n    class Meta:\n        {line}\n")]}
+
+
+def order_field(old: str, new: str) -> Edits:
+    return {"models.py": [(old, new)]}
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    One edit of the models.
+
+    ``before``: edits that make r1 another one than the shop's own. ``copied``: table, column and
+    type that one big UPDATE copies, for comparison.
+    """
+
+    after: Edits
+    before: Edits = field(default_factory=dict)
+    answers: str = ""
+    copied: tuple[str, str, str] | None = None
+
+
+NOTE = "    note = models.CharField(max_length=20, null=True)\n"
+SMALL_KEY = "    id = models.AutoField(primary_key=True)\n"
+# Both in one variant of r1, so that one seeded database serves both.
+OLDER = {
+    "models.py": [
+        ("class Order(models.Model):\n", f"class Order(models.Model):\n{SMALL_KEY}{NOTE}"),
+    ]
+}
+AMOUNT = "amount = models.DecimalField(max_digits=10, decimal_places=2)"
+
+CHANGES = {
+    "new-field": Change(
+        order_field(ORDER_META, f"{ORDER_META}    priority = models.IntegerField(default=3)\n")
+    ),
+    "new-uuid": Change(
+        {
+            "models.py": [
+                ("from django.db import models\n", "import uuid\n\nfrom django.db import models\n"),
+                (ORDER_META, f"{ORDER_META}    token = models.UUIDField(default=uuid.uuid4)\n"),
+            ]
+        }
+    ),
+    "new-foreign-key": Change(
+        order_field(
+            ORDER_META,
+            f"{ORDER_META}    agent = models.ForeignKey(\n"
+            '        Customer, models.CASCADE, null=True, related_name="+"\n    )\n',
+        )
+    ),
+    "remove-field": Change(
+        {
+            "models.py": [(ORDER_META, "")],
+            "features.py": [("order.legacy_flag is False", "order.pk > 0")],
+        }
+    ),
+    "index": Change(meta('indexes = [models.Index(fields=["email"], name="order_email_idx")]')),
+    "unique": Change(
+        meta(
+            "constraints = [models.UniqueConstraint(\n"
+            '            fields=["customer", "created_at"], name="order_once")]'
+        )
+    ),
+    "check": Change(
+        meta(
+            "constraints = [models.CheckConstraint(\n"
+            '            condition=models.Q(amount__gte=0), name="order_amount")]'
+        )
+    ),
+    "not-null": Change(
+        order_field(NOTE, '    note = models.CharField(max_length=20, default="-")\n'), OLDER
+    ),
+    "wider-text": Change(order_field("models.EmailField()", "models.EmailField(max_length=300)")),
+    "narrower-text": Change(
+        order_field("models.EmailField()", "models.EmailField(max_length=100)"),
+        copied=("shop_order", "email", "varchar(100)"),
+    ),
+    "wider-number": Change(
+        order_field(AMOUNT, "amount = models.DecimalField(max_digits=14, decimal_places=4)"),
+        copied=("shop_order", "amount", "numeric(14, 4)"),
+    ),
+    "primary-key": Change(
+        order_field(SMALL_KEY, "    id = models.BigAutoField(primary_key=True)\n"),
+        OLDER,
+        copied=("shop_order", "id", "bigint"),
+    ),
+    "rename-field": Change(
+        {
+            "models.py": [("    email = ", "    address = ")],
+            "requests.py": [
+                ("order.email", "order.address"),
+                ("found.email", "found.address"),
+                ("email=email", "address=email"),
+            ],
+        },
+        answers="y\n",
+        copied=("shop_order", "email", "varchar(254)"),
+    ),
+    "rename-model": Change(
+        {
+            "models.py": [
+                ("class Order(", "class Purchase("),
+                ("ForeignKey(Order,", "ForeignKey(Purchase,"),
+            ],
+            "requests.py": [
+                ("import Line, Order", "import Line, Purchase"),
+                ("Order.objects", "Purchase.objects"),
+            ],
+        },
+        answers="y\n",
+    ),
+    "rename-table": Change(meta('db_table = "shop_purchase"')),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    orders: int
+    seconds: float
+    rate: float
+    hold_seconds: float
+
+
+@dataclass
+class Deployment:
+    """Brings one change to production and measures what its visitors felt."""
+
+    host: Host
+    name: str
+    plan: Plan
+    folder: Path
+    run: Run = field(init=False)
+    one_update: float | None = None  # rows per second
+
+    def __post_init__(self) -> None:
+        self.change = CHANGES[self.name]
+        self.run = Run(self.name)
+        self.database = "changes_shop"
+
+    def __call__(self) -> None:
+        self._write_sources()
+        seed = seeded(self.host, self.plan.orders, self.folder, self._tree("r1"))
+        if self.change.copied:
+            self.one_update = self._one_update(seed)
+        self._fresh(seed)
+        self._need("r2", "makemigrations", "shop", answers=self.change.answers)
+        self._need("r2", "makemigrations", "--check")
+        traffic = {name: self._traffic(number) for number, name in enumerate(("r1", "r2"))}
+        try:
+            for each in traffic.values():
+                each.prepare()
+            self._deploy(traffic)
+        finally:
+            for each in traffic.values():
+                each.stop_all()
+        self.run.requests = [r for each in traffic.values() for r in each.requests()]
+
+    def _deploy(self, traffic: dict[str, Traffic]) -> None:
+        for _ in range(PROCESSES):
+            traffic["r1"].go()
+        with self._window("r1", "r1"):
+            time.sleep(self.plan.seconds + self.plan.hold_seconds)
+        with self._window("migrate to r2", "r1", migrating="r2"):
+            self._migrate("r2")
+        for _ in range(PROCESSES):
+            traffic["r2"].go()
+            traffic["r1"].stop()
+        with self._window("r2", "r2"):
+            time.sleep(self.plan.seconds)
+        with self._window("migrate to r3", "r2", migrating="r3"):
+            self._migrate("r3")
+        with self._window("r2 on its own", "r2"):
+            time.sleep(self.plan.seconds / 2)
+
+    def _migrate(self, release: str) -> None:
+        """Migrate while a reader's transaction may be open."""
+        until = time.monotonic() + self.plan.hold_seconds
+        with contextlib.ExitStack() as reader:
+            if self.plan.hold_seconds:
+                connection = self.host.connect(self.database, autocommit=False, application="psql")
+                reader.callback(connection.close)
+                connection.execute("SELECT count(*) FROM shop_order WHERE id < 100")
+
+            def end_reader() -> None:
+                if until <= time.monotonic():
+                    reader.close()
+
+            log = self.folder / f"{release}-migrate.log"
+            command = manage(("migrate",), self._environment(release), log, end_reader)
+        self.run.commands.append(command)
+
+    @contextlib.contextmanager
+    def _window(self, name: str, *running: str, migrating: str = "") -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.run.windows.append(Window(name, running, began, time.monotonic(), migrating))
+
+    def _traffic(self, number: int) -> Traffic:
+        release = ("r1", "r2")[number]
+        return Traffic(
+            release,
+            self._environment(release),
+            self.folder / "records",
+            orders=self.plan.orders,
+            rate=self.plan.rate,
+            first_slot=number * PROCESSES * THREADS,
+        )
+
+    def _one_update(self, seed: str) -> float:
+        """Return the rows per second of one UPDATE of all rows, under r1's traffic."""
+        self._fresh(seed)
+        table, column, kind = self.change.copied  # type: ignore[misc]
+        traffic = self._traffic(0)
+        try:
+            traffic.prepare()
+            with self.host.connect(self.database) as connection:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN twin {kind}")
+                traffic.go()
+                began = time.monotonic()
+                rows = connection.execute(f"UPDATE {table} SET twin = {column}").rowcount
+                return float(rows / (time.monotonic() - began))
+        finally:
+            traffic.stop_all()
+
+    def _fresh(self, seed: str) -> None:
+        self.host.create(self.database, template=seed)
+        self._need("r1", "migrate")
+        self.host.settle(self.database)
+
+    def _write_sources(self) -> None:
+        for release in ("r1", "r2"):
+            releases.copy("r1", self._tree(release))
+            edit(self._tree(release), self.change.before)
+        if self.change.before:
+            (self._tree("r1") / "shop/migrations/0001_initial.py").unlink()
+            self._need("r1", "makemigrations", "shop")
+            first = "shop/migrations/0001_initial.py"
+            (self._tree("r2") / first).write_text((self._tree("r1") / first).read_text())
+        edit(self._tree("r2"), self.change.after)
+
+    def _tree(self, release: str) -> Path:
+        return self.folder / ("r2" if release == "r3" else release)
+
+    def _environment(self, release: str) -> dict[str, str]:
+        url = self.host.url(self.database)
+        return environment(release, self._tree(release), url, safemigrate=True)
+
+    def _need(self, release: str, *words: str, answers: str = "") -> None:
+        ran = subprocess.run(
+            [sys.executable, REPOSITORY / "testproject" / "manage.py", *words],
+            cwd=REPOSITORY,
+            env=os.environ | self._environment(release),
+            input=answers,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            raise RolloutError(f"{' '.join(words)} failed:\n{ran.stdout}{ran.stderr}")
+
+
+def edit(tree: Path, edits: Edits) -> None:
+    for name, places in edits.items():
+        path = tree / "shop" / name
+        text = path.read_text()
+        for old, new in places:
+            if old not in text:
+                raise RolloutError(f"{name} has no {old!r} to be edited.")
+            text = text.replace(old, new)
+        path.write_text(text)
+
+
+def line_of(deployment: Deployment) -> tuple[list[str], bool]:
+    """Return a line of the table, and whether every promise was kept."""
+    run = deployment.run
+    fills = [fill for command in run.commands if (fill := fill_of(command.output))]
+    rate = fills[0].rows_per_second if fills else None
+    share = rate / deployment.one_update if rate and deployment.one_update else None
+    kept = not run.failed and not run.wrong and not run.failed_commands and run.ratio <= NOISE
+    kept = kept and (share is None or share >= COPY)
+    return [
+        run.flavour,
+        f"{run.failed:,}",
+        f"{run.wrong:,}",
+        ", ".join(str(command.exit_code) for command in run.commands),
+        milliseconds(run.worst_ms(migrating=False)),
+        milliseconds(run.worst_ms(migrating=True)),
+        f"{run.ratio:.2f}",
+        ", ".join(f"{command.seconds:.1f}" for command in run.commands),
+        f"{rate:,.0f}" if rate else "",
+        f"{share:.2f}" if share else "",
+        "yes" if kept else "no",
+    ], kept
+
+
+HEADS = (
+    "change",
+    "failed",
+    "wrong",
+    "exit codes",
+    "quiet worst ms",
+    "worst ms",
+    "ratio",
+    "migrate s",
+    "rows/s",
+    "of one UPDATE",
+    "kept",
+)
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(
+        prog="python -m testproject.benchmarks.changes", description=__doc__.split("\n\n")[0]
+    )
+    words.add_argument("changes", nargs="*", metavar="CHANGE", help=", ".join(CHANGES))
+    words.add_argument("--orders", type=int, default=1_000_000)
+    words.add_argument("--seconds", type=float, default=12, help="length of a quiet window")
+    words.add_argument("--rate", type=float, default=60, help="requests per second")
+    words.add_argument("--hold-transaction", type=float, default=0, metavar="SECONDS")
+    options = words.parse_args()
+    unknown = set(options.changes) - set(CHANGES)
+    if unknown:
+        words.error(f"no such change: {', '.join(sorted(unknown))}; there are {', '.join(CHANGES)}")
+    plan = Plan(options.orders, options.seconds, options.rate, options.hold_transaction)
+    console = Console(width=None if sys.stdout.isatty() else 130, highlight=False)
+    table = Table(*HEADS)
+    all_kept = True
+    host = Host.open(DATA / "postgres")
+    try:
+        for name in options.changes or CHANGES:
+            deployment = Deployment(host, name, plan, DATA / name)
+            try:
+                deployment()
+            except RolloutError as error:
+                console.print(f"{name}: {error}", markup=False)
+                all_kept = False
+                continue
+            cells, kept = line_of(deployment)
+            all_kept = all_kept and kept
+            table.add_row(*cells)
+            console.print("  ".join(cells), markup=False)
+            for error, times in run_errors(deployment.run):
+                console.print(f"    {times} x {error}", markup=False)
+    finally:
+        host.close()
+    console.print(table)
+    return 0 if all_kept else 1
+
+
+def run_errors(run: Run) -> list[tuple[str, int]]:
+    """Return what went wrong, in its own words: requests, then the last line of commands."""
+    said = [(c.output.strip().rpartition("\n")[2], 1) for c in run.failed_commands]
+    return run.errors()[:5] + said
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
