@@ -49,6 +49,7 @@ class Process:
 class Nursery:
     folder: Path
     numbers: itertools.count[int] = field(default_factory=itertools.count)
+    described: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         env = {name: v for name, v in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}

@@ -36,8 +36,8 @@ class Story:
         self._write_models(self.old_project, "before")
         self._write_models(self.new_project, "after")
         known: dict[Side, Any] = {
-            "old": self._described(self.old_project),
-            "new": self._described(self.new_project),
+            "old": self._described(self.old_project, "before"),
+            "new": self._described(self.new_project, "after"),
         }
         self.oracle = Oracle(row, self.apps, known)
         self.alive: dict[Side, Process] = {}
@@ -53,12 +53,16 @@ class Story:
         for app, text in self.row.models(which).items():
             project.models(text, app=app)
 
-    def _described(self, project: Project) -> Any:
-        process = self.nursery.process_of(project)
-        try:
-            return process.orm("describe")
-        finally:
-            process.end()
+    def _described(self, project: Project, which: str) -> Any:
+        """From a process without a database; once for all stories of these models."""
+        key = (*sorted(self.row.models(which).items()), self.row.apps)
+        if key not in self.nursery.described:
+            process = self.nursery.process_of(project)
+            try:
+                self.nursery.described[key] = process.orm("describe")
+            finally:
+                process.end()
+        return self.nursery.described[key]
 
     # Commands ----------------------------------------------------------------------------------
 
@@ -100,7 +104,6 @@ class Story:
             assert not any(self.written().values()), self.written()
             return False
         assert ran.code == 0, f"makemigrations exited {ran.code}:\n{ran.text}"
-        self.manage(self.new_project, "makemigrations", "--check")
         if self.row.phases is not None:
             found = [name.rpartition("_")[2] for name in self.written()["shop"]]
             assert found == self.row.phases, self.written()
@@ -179,6 +182,7 @@ class Story:
     def forward(self, wanted: Schema) -> None:
         if not self.begin():
             return
+        self.manage(self.new_project, "makemigrations", "--check")
         held = self.deploy("r2", meanwhile="old")
         self.write("old", "expanded")
         self.start("new")

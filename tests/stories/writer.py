@@ -115,6 +115,7 @@ class Writer:
         self, base: int, doomed: Doomed, values: dict[str, str], limits: dict[str, dict[str, Any]]
     ) -> None:
         self.limits = limits
+        self.keys: dict[type[Model], list[Any]] = {}  # of all rows there are
         self.numbers = itertools.count(base)
         self.doomed = {label: list(keys) for label, keys in doomed.items()}
         self.values = values
@@ -267,26 +268,35 @@ class Writer:
                 model._base_manager.filter(pk=pk).delete()
             else:
                 model._base_manager.get(pk=pk).delete()
-            self.log += [("deleted", m._meta.label, pk) for m in _tables(model)]
+            for table in _tables(model):
+                self.log.append(("deleted", table._meta.label, pk))
+                self.keys[table].remove(pk) if table in self.keys else None
         self.doomed[label] = [self.create(model).pk for _ in range(2)]
 
     # What it writes ----------------------------------------------------------------------------
 
     def wrote(self, instance: Model, *names: str, **given: Any) -> None:
-        """Log what was given, and read from the database what was not."""
+        """Log what was given, and what the server made of it."""
         for model in _tables(type(instance)):
-            fields = list(model._meta.local_concrete_fields)
-            found = model._base_manager.values(*(f.attname for f in fields)).get(pk=instance.pk)
             values = {}
-            for f in fields:
+            for f in model._meta.local_concrete_fields:
                 if names and f.attname not in names and f.name not in names and not _follows(f):
                     continue
                 value = given.get(f.attname, given.get(f.name, getattr(instance, f.attname)))
-                value = plain(value)
-                if _is_made_by_the_server(f, value):
-                    value = plain(found[f.attname])
-                values[f.attname] = f.to_python(value)
+                values[f.attname] = plain(value)
+            made = [f for f in model._meta.local_concrete_fields if f.attname in values]
+            made = [f for f in made if _is_made_by_the_server(f, values[f.attname])]
+            if made:
+                rows = model._base_manager.filter(pk=instance.pk)
+                found = rows.values(*(f.attname for f in made)).get()
+                values |= {name: plain(value) for name, value in found.items()}
+            for f in model._meta.local_concrete_fields:
+                if f.attname in values:
+                    values[f.attname] = f.to_python(values[f.attname])
             self.log.append(("saved", model._meta.label, instance.pk, values))
+            keys = self.keys.get(model)
+            if keys is not None and instance.pk not in keys:
+                keys.append(instance.pk)
 
     def sample(self, model: type[Model]) -> dict[str, Any]:
         return {f.attname: value for f, value in self._sampled(model)}
@@ -320,8 +330,9 @@ class Writer:
         for child in model._meta.related_objects:
             if child.parent_link:
                 doomed |= set(self.doomed.get(child.related_model._meta.label, ()))
-        all_keys = model._base_manager.order_by("pk").values_list("pk", flat=True)
-        keys = [pk for pk in all_keys if pk not in doomed]
+        if model not in self.keys:
+            self.keys[model] = list(model._base_manager.order_by("pk").values_list("pk", flat=True))
+        keys = [pk for pk in self.keys[model] if pk not in doomed]
         start = next(self.numbers)
         return [keys[(start + n) % len(keys)] for n in range(min(count, len(keys)))]
 
