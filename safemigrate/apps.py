@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.db.backends.signals import connection_created
 
 from safemigrate.backends import backend_for, refuse_missing_driver
@@ -34,6 +36,10 @@ class SafeMigrateConfig(AppConfig):
         connection_created.connect(
             tell_release, dispatch_uid="safemigrate.tell_release", weak=False
         )
+        for connection in connections.all():
+            # A database that we cannot protect is refused by migrate, not by every process.
+            with suppress(UnsupportedDatabase):
+                backend_for(connection).expect_stand_ins()
 
 
 def tell_release(connection: Any, **kwargs: Any) -> None:

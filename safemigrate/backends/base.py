@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from safemigrate.backends.moving import Move
 from safemigrate.facts import settings
 from safemigrate.facts.locks import TableLock
 
@@ -296,6 +297,28 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def drop_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None: ...
+
+    # Other names -----------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def move_table(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        """Give the table and its columns their new names; the old ones go on working."""
+
+    @abc.abstractmethod
+    def move_back(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        """Undo ``move_table``, ended or not."""
+
+    @abc.abstractmethod
+    def end_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        """Take the old names away."""
+
+    @abc.abstractmethod
+    def resume_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        """Undo ``end_move``: the old names work again."""
+
+    @abc.abstractmethod
+    def expect_stand_ins(self) -> None:
+        """Make this process's queries such that a view may stand in for any table."""
 
     @abc.abstractmethod
     def keep_filled(

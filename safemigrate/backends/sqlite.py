@@ -11,6 +11,7 @@ from django.db.models.fields import NOT_PROVIDED
 
 from safemigrate.backends.base import Backend, IndexState, Session, Take, nothing
 from safemigrate.backends.fields import column_of, through_of, variant
+from safemigrate.backends.moving import Move
 from safemigrate.backends.statements import index_of, inline_column, name_of
 from safemigrate.facts.locks import TableLock
 
@@ -298,6 +299,34 @@ class SQLiteBackend(Backend):
                     hasattr(sql, "references_table") and sql.references_table(model._meta.db_table)
                 )
             ]
+
+    def move_table(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        quote = self.connection.ops.quote_name
+        if move.old_table != move.new_table and (
+            editor.collect_sql or self.has_table(move.old_table)
+        ):
+            # Not alter_db_table(): that wants a model, and sends this.
+            rename = f"RENAME TO {quote(move.new_table)}"
+            editor.execute(f"ALTER TABLE {quote(move.old_table)} {rename}", params=None)
+            for statement in editor.deferred_sql:
+                if hasattr(statement, "rename_table_references"):
+                    statement.rename_table_references(move.old_table, move.new_table)
+        for old, new in move.columns.items():
+            if editor.collect_sql or self.has_column(move.new_table, old):
+                rename = f"RENAME COLUMN {quote(old)} TO {quote(new)}"
+                editor.execute(f"ALTER TABLE {quote(move.new_table)} {rename}", params=None)
+
+    def move_back(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        self.move_table(editor, move.back)
+
+    def end_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        """Nobody knows the old names."""
+
+    def resume_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
+        """Nobody wants the old names."""
+
+    def expect_stand_ins(self) -> None:
+        """There are none."""
 
     def keep_filled(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], values: Mapping[str, Any]

@@ -8,7 +8,10 @@ Django's makes them concurrently, this is the one place that knows their names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from django.db.backends.utils import split_identifier
 
 from safemigrate.backends.fields import has_index
 
@@ -79,6 +82,46 @@ def is_foreign_key(editor: Any, statement: object) -> bool:
 
 def constraint_name(editor: Any, table: str, column: str, suffix: str) -> str:
     return str(editor._create_index_name(table, [column], suffix=suffix))
+
+
+def standard_names(
+    editor: Any,
+    table: str,
+    columns: Sequence[str],
+    target: str | None = None,
+    target_columns: Sequence[str] = (),
+) -> list[str]:
+    """
+    Every name that Django or PostgreSQL would give to something on these columns.
+
+    In one order for all tables and columns, so that two lists tell how each would be renamed.
+    """
+    suffixes = ["", "_like", "_uniq", "_idx", "_check"]
+    if target and target_columns:
+        # The one that a foreign key has.
+        suffixes.append(f"_fk_{split_identifier(target)[1]}_{target_columns[0]}")
+    names = [str(editor._create_index_name(table, list(columns), suffix=s)) for s in suffixes]
+    bare = split_identifier(table)[1]
+    labels = ("key", "check", "idx", "seq", "fkey")
+    names += [_server_name(bare, "_".join(columns), label) for label in labels]
+    return [*names, _server_name(bare, "", "pkey")]
+
+
+def _server_name(table: str, columns: str, label: str) -> str:
+    """
+    What PostgreSQL calls what nobody named, cut to 63 bytes in its way.
+
+    Source: makeObjectName() in src/backend/commands/indexcmds.c
+    """
+    first, second = table.encode(), columns.encode()
+    room = 63 - len(label) - 1 - bool(second)
+    while len(first) + len(second) > room:
+        if len(first) > len(second):
+            first = first[:-1]
+        else:
+            second = second[:-1]
+    parts = (first.decode(errors="ignore"), second.decode(errors="ignore"), label)
+    return "_".join(part for part in parts if part)
 
 
 def name_of(statement: Statement) -> str:

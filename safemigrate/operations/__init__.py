@@ -19,6 +19,16 @@ from safemigrate.operations.indexes import (
     RemoveIndexConcurrently,
 )
 from safemigrate.operations.relations import AddForeignKey, ContractForeignKey
+from safemigrate.operations.renames import (
+    ContractRenameField,
+    ContractRenameModel,
+    ContractRenamePrimaryKey,
+    ContractRenameTable,
+    ExpandRenameField,
+    ExpandRenameModel,
+    ExpandRenamePrimaryKey,
+    ExpandRenameTable,
+)
 
 __all__ = [
     "IRREVERSIBLE",
@@ -30,9 +40,17 @@ __all__ = [
     "ContractDrop",
     "ContractFieldCheck",
     "ContractForeignKey",
+    "ContractRenameField",
+    "ContractRenameModel",
+    "ContractRenamePrimaryKey",
+    "ContractRenameTable",
     "DropDatabaseDefault",
     "ExpandAlterField",
     "ExpandField",
+    "ExpandRenameField",
+    "ExpandRenameModel",
+    "ExpandRenamePrimaryKey",
+    "ExpandRenameTable",
     "MakeFieldIgnorable",
     "MakeModelIgnorable",
     "Phase",

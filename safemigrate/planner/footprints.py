@@ -25,7 +25,12 @@ from safemigrate.operations import (
     BatchedBackfill,
     ContractDrop,
     ContractFieldCheck,
+    ContractRenameField,
+    ContractRenameModel,
+    ContractRenamePrimaryKey,
+    ContractRenameTable,
     DropDatabaseDefault,
+    ExpandRenamePrimaryKey,
     MakeModelIgnorable,
     SetNotNull,
     StopFilling,
@@ -33,6 +38,8 @@ from safemigrate.operations import (
 
 WHOLE = "*"
 """The table itself: it meets everything of its model."""
+TABLE_NAME = "db_table"
+"""The table's name: other names, and the end of the model, meet it."""
 REFERENCE = "->"
 """A foreign key to the table: it meets only what is about the whole table."""
 
@@ -160,10 +167,29 @@ def _(operation: migrations.RenameModel, app_label: str) -> Footprint:
 
 
 @_of.register
-def _(operation: migrations.RenameField, app_label: str) -> Footprint:
+def _(operation: ContractRenameModel, app_label: str) -> Footprint:
+    new = Touch(app_label, operation.new_name.lower(), TABLE_NAME)
+    return _touching(new, Touch(app_label, operation.old_name.lower()))
+
+
+@_of.register
+def _(operation: ContractRenameTable, app_label: str) -> Footprint:
+    return _touching(Touch(app_label, operation.name.lower(), TABLE_NAME))
+
+
+@_of.register(migrations.RenameField)
+@_of.register(ContractRenameField)
+def _(operation: Any, app_label: str) -> Footprint:
     model = operation.model_name.lower()
     names = (operation.old_name, operation.new_name)
     return _touching(*(Touch(app_label, model, name.lower()) for name in names))
+
+
+@_of.register(ExpandRenamePrimaryKey)
+@_of.register(ContractRenamePrimaryKey)
+def _(operation: Any, app_label: str) -> Footprint:
+    # In between the table is a view, with which nothing else can be done.
+    return _touching(Touch(app_label, operation.model_name.lower()))
 
 
 @_of.register

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import migrations
+from django.db.migrations.utils import get_references
 
 from safemigrate.operations.reading import altered, short
-from safemigrate.operations.remedies import chain_for
+from safemigrate.operations.remedies import Chain, chain_for
 from safemigrate.rules.base import Finding, Step, rule
 
 
@@ -23,9 +24,11 @@ def rename_model(step: Step) -> Iterator[Finding]:
     if not step.existed_before:
         return
     old, new = _tables(step)
-    if old == new:
-        return
     chain = chain_for(step)
+    if old == new:
+        if isinstance(op, migrations.RenameModel) and _is_referred_to(step):
+            yield _makes_keys_anew(step, chain)
+        return
     yield Finding(
         what=f"{type(op).__name__} renames {short(old)} to {short(new)}.",
         why=(
@@ -40,6 +43,22 @@ def rename_model(step: Step) -> Iterator[Finding]:
             "If the table itself must be renamed, do it in a maintenance window, inside Assured.",
         ),
     )
+
+
+def _makes_keys_anew(step: Step, chain: Chain | None) -> Finding:
+    return Finding(
+        what=f"RenameModel makes the foreign keys to {short(step.table)} anew.",
+        why=(
+            f"The table stays, but Django drops each foreign key to {step.table} and adds it "
+            "again: under SHARE ROW EXCLUSIVE all rows are read, and no write gets through."
+        ),
+        instead=chain,
+        steps=() if chain else ("Rename it in a maintenance window, inside Assured.",),
+    )
+
+
+def _is_referred_to(step: Step) -> bool:
+    return any(True for _ in get_references(step.before, step.model_key))
 
 
 def _tables(step: Step) -> tuple[str, str]:

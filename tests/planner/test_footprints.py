@@ -21,9 +21,17 @@ from safemigrate.operations import (
     ContractDrop,
     ContractFieldCheck,
     ContractForeignKey,
+    ContractRenameField,
+    ContractRenameModel,
+    ContractRenamePrimaryKey,
+    ContractRenameTable,
     DropDatabaseDefault,
     ExpandAlterField,
     ExpandField,
+    ExpandRenameField,
+    ExpandRenameModel,
+    ExpandRenamePrimaryKey,
+    ExpandRenameTable,
     MakeFieldIgnorable,
     MakeModelIgnorable,
     RemoveIndexConcurrently,
@@ -81,6 +89,14 @@ SAMPLES: list[Operation] = [
     MakeFieldIgnorable("order", "total"),
     MakeModelIgnorable("order"),
     ContractDrop("order", "total"),
+    ExpandRenameModel("Order", "Purchase"),
+    ContractRenameModel("Purchase", "Order"),
+    ExpandRenamePrimaryKey("order", "id", "number"),
+    ContractRenamePrimaryKey("order", "id", "number"),
+    ExpandRenameTable("order", "orders"),
+    ContractRenameTable("order", None),
+    ExpandRenameField("order", "tags", "labels"),
+    ContractRenameField("order", "tags", "labels"),
     Assured(migrations.RemoveField("order", "total"), because="it is empty"),
 ]
 IGNORED = (migrations.AlterModelOptions, migrations.AlterModelManagers)
@@ -158,6 +174,15 @@ def test_a_foreign_key_does_not_meet_a_column_of_that_table():
 def test_two_foreign_keys_to_one_table_are_strangers():
     to_it = [migrations.AddField(m, "customer", TO_CUSTOMER) for m in ("order", "cart")]
     assert not meet(*to_it)
+
+
+def test_the_end_of_a_renamed_model_waits_for_nothing_but_other_names():
+    """Another feature changes the model under its new name while the views are still there."""
+    end = ContractRenameModel("Order", "Purchase")
+    assert not meet(end, migrations.AddField("purchase", "total", NUMBER))
+    assert meet(end, migrations.RenameModel("Purchase", "Sale"))
+    assert meet(end, migrations.CreateModel("Order", []))
+    assert meet(end, ExpandRenameModel("Order", "Purchase"))
 
 
 def test_the_two_names_of_a_rename_are_both_touched():

@@ -12,9 +12,13 @@ from safemigrate.facts.phases import Phase
 from safemigrate.operations import (
     BatchedBackfill,
     ContractDrop,
+    ContractRenameField,
+    ContractRenamePrimaryKey,
     DropDatabaseDefault,
     ExpandAlterField,
     ExpandField,
+    ExpandRenameField,
+    ExpandRenamePrimaryKey,
     MakeFieldIgnorable,
     SetNotNull,
 )
@@ -180,7 +184,14 @@ class TestRenameField:
         assert one(altering("total", models.IntegerField(null=True, db_column="t")), "E111")
 
     def test_a_many_to_many_field_names_its_table(self):
-        assert one(migrations.RenameField("order", "tags", "labels"), "E111")
+        finding = one(migrations.RenameField("order", "tags", "labels"), "E111")
+        kinds = [type(o) for o in finding.instead.operations()]
+        assert kinds == [ExpandRenameField, ContractRenameField]
+
+    def test_a_primary_key_has_both_names_in_a_view(self):
+        finding = one(migrations.RenameField("order", "id", "number_of_order"), "E111")
+        kinds = [type(o) for o in finding.instead.operations()]
+        assert kinds == [ExpandRenamePrimaryKey, ContractRenamePrimaryKey]
 
     def test_a_rename_in_the_code_alone_is_left_alone(self):
         assert ids(migrations.RenameField("order", "named", "called")) == []

@@ -3,17 +3,39 @@
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 
-from safemigrate.operations import ContractDrop, MakeModelIgnorable
-from tests.rules.asking import ids, on_a_new_table, one
+from safemigrate.operations import (
+    ContractDrop,
+    ContractRenameModel,
+    ContractRenameTable,
+    ExpandRenameModel,
+    ExpandRenameTable,
+    MakeModelIgnorable,
+)
+from tests.rules.asking import ids, on_a_new_table, one, shop
 
 
 class TestRenameModel:
-    def test_a_renamed_model_is_refused_with_the_table_to_keep(self):
+    def test_a_renamed_model_goes_on_under_its_old_name_as_a_view(self):
         finding = one(migrations.RenameModel("Order", "Purchase"), "E112")
+        kinds = [type(o) for o in finding.instead.operations()]
+        assert kinds == [ExpandRenameModel, ContractRenameModel]
+
+    def test_another_table_name_goes_on_under_the_old_one_as_a_view(self):
+        finding = one(migrations.AlterModelTable("order", "orders"), "E112")
+        kinds = [type(o) for o in finding.instead.operations()]
+        assert kinds == [ExpandRenameTable, ContractRenameTable]
+
+    def test_a_table_that_moves_to_another_schema_is_refused_with_the_table_to_keep(self):
+        finding = one(migrations.AlterModelTable("order", 'archive"."orders'), "E112")
         assert 'db_table = "shop_order"' in finding.steps[0]
 
-    def test_another_table_name_is_refused(self):
-        assert one(migrations.AlterModelTable("order", "orders"), "E112")
+    def test_a_model_that_keeps_its_table_has_its_foreign_keys_made_anew(self):
+        """Stock Django drops and adds them, and reads all rows under a lock."""
+        before = shop()
+        key = models.ForeignKey("shop.Kept", models.CASCADE)
+        before.add_field("shop", "order", "kept", key, preserve_default=True)
+        finding = one(migrations.RenameModel("Kept", "Renamed"), "E112", before=before)
+        assert [type(o) for o in finding.instead.operations()] == [ExpandRenameModel]
 
     def test_a_rename_that_keeps_the_table_is_left_alone(self):
         assert ids(migrations.RenameModel("Kept", "Renamed")) == []

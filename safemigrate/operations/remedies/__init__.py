@@ -1,6 +1,6 @@
 """The safe chains, one file for each kind of change."""
 
-from safemigrate.operations.remedies import altering, fields, indexes, models
+from safemigrate.operations.remedies import altering, fields, indexes, models, renames
 from safemigrate.operations.remedies.base import Chain, chain_for, remedy
 
-__all__ = ["Chain", "altering", "chain_for", "fields", "indexes", "models", "remedy"]
+__all__ = ["Chain", "altering", "chain_for", "fields", "indexes", "models", "remedy", "renames"]

@@ -1,0 +1,91 @@
+"""Things that get another name: models, tables, fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import migrations
+
+from safemigrate.operations.reading import Asked, column_name, target_of
+from safemigrate.operations.remedies.base import Chain, remedy
+from safemigrate.operations.renames import (
+    ContractRenameField,
+    ContractRenameModel,
+    ContractRenamePrimaryKey,
+    ContractRenameTable,
+    ExpandRenameField,
+    ExpandRenameModel,
+    ExpandRenamePrimaryKey,
+    ExpandRenameTable,
+)
+
+
+@remedy(migrations.RenameModel)
+def rename_model(asked: Asked) -> Chain | None:
+    operation: migrations.RenameModel = asked.operation
+    if not _has_table(asked):
+        return None
+    chain = Chain(expand=[ExpandRenameModel(operation.old_name, operation.new_name)])
+    if not asked.model.options.get("db_table") or _is_in_many_to_many(asked):
+        chain.contract = [ContractRenameModel(operation.old_name, operation.new_name)]
+    return chain
+
+
+@remedy(migrations.AlterModelTable)
+def rename_table(asked: Asked) -> Chain | None:
+    operation: migrations.AlterModelTable = asked.operation
+    old = asked.model.options.get("db_table")
+    own = f"{asked.app_label}_{asked.model.name}".lower()
+    if not _has_table(asked) or _schema(old) != _schema(operation.table):
+        return None
+    if (old or own) == (operation.table or own):
+        return None
+    return Chain(
+        expand=[ExpandRenameTable(operation.name, operation.table)],
+        contract=[ContractRenameTable(operation.name, old or None)],
+    )
+
+
+@remedy(migrations.RenameField)
+def rename_field(asked: Asked) -> Chain | None:
+    operation: migrations.RenameField = asked.operation
+    names = (operation.model_name, operation.old_name, operation.new_name)
+    field: Any = asked.model.fields.get(operation.old_name)
+    if field is None or not _has_table(asked):
+        return None
+    if field.many_to_many:
+        if field.remote_field.through is not None or field.db_table:
+            return None  # the state alone
+        return Chain(expand=[ExpandRenameField(*names)], contract=[ContractRenameField(*names)])
+    if column_name(field, operation.old_name) == column_name(field, operation.new_name):
+        return None  # the state alone
+    if field.primary_key:
+        return Chain(
+            expand=[ExpandRenamePrimaryKey(*names)], contract=[ContractRenamePrimaryKey(*names)]
+        )
+    return None
+
+
+def _has_table(asked: Asked) -> bool:
+    options = asked.model.options
+    return bool(
+        options.get("managed", True) and not options.get("proxy") and not options.get("swappable")
+    )
+
+
+def _schema(table: str | None) -> str:
+    """The part of ``db_table`` that some projects smuggle in, in front of the table."""
+    return (table or "").rpartition('"."')[0]
+
+
+def _is_in_many_to_many(asked: Asked) -> bool:
+    """Whether Django made a table whose columns have the model's name."""
+    own = (asked.app_label, asked.model.name_lower)
+    for key, model in asked.before.models.items():
+        for field in model.fields.values():
+            if not field.many_to_many or field.remote_field.through is not None:
+                continue
+            target = target_of(asked, field)
+            if key == own or (target and (target.app_label, target.model) == own):
+                return True
+    return False

@@ -1,0 +1,369 @@
+"""Models, tables and many-to-many fields under other names, which both releases can use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import Operation, OperationCategory
+
+from safemigrate.backends.fields import through_of
+from safemigrate.backends.moving import Move
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import SafeOperation
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ModelState, ProjectState
+    from django.db.models import Model
+
+    from safemigrate.backends import Backend
+
+Pair = tuple[type["Model"], type["Model"]]
+
+
+class _Renaming(SafeOperation):
+    """What renames tables: the same ones in its expand and in its contract."""
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        raise NotImplementedError
+
+    def _moves(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        before: ProjectState,
+        after: ProjectState,
+    ) -> Iterator[tuple[Backend, Move]]:
+        for old, new in self._pairs(app_label, before, after):
+            if backend := self._backend(schema_editor, new):
+                yield backend, Move.between(old, new)
+
+
+class _Expanding(_Renaming):
+    phase = Phase.EXPAND
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        for backend, move in self._moves(app_label, schema_editor, from_state, to_state):
+            backend.move_table(schema_editor, move)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        moves = list(self._moves(app_label, schema_editor, to_state, from_state))
+        # Step by step as they came: a foreign key's name has the columns and the other table.
+        for backend, move in reversed(moves):
+            backend.move_back(schema_editor, move)
+
+    def reduce(self, operation: Operation, app_label: str) -> Any:
+        # The stock ones answer with an operation of Django's, or lose the names in between.
+        return Operation.reduce(self, operation, app_label)
+
+
+class _Contracting(_Renaming):
+    """``_before`` says what the names were; the state has the new ones since the expand."""
+
+    phase = Phase.CONTRACT
+    category = OperationCategory.REMOVAL
+
+    def _before(self, app_label: str, state: ProjectState) -> ProjectState:
+        raise NotImplementedError
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        before = self._before(app_label, to_state)
+        for backend, move in self._moves(app_label, schema_editor, before, to_state):
+            backend.end_move(schema_editor, move)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        before = self._before(app_label, to_state)
+        for backend, move in self._moves(app_label, schema_editor, before, to_state):
+            backend.resume_move(schema_editor, move)
+
+
+def _rename_model(state: ProjectState, app_label: str, old: str, new: str) -> None:
+    """
+    As ``ProjectState.rename_model``, which forgets the bases of models that inherit from it.
+
+    Django 5.2 to 6.1 fail over such a child when they render it, so that is put off.
+    """
+    label = f"{app_label}.{old}".lower()
+    children = [model for model in state.models.values() if label in _labels(model)]
+    if children:
+        state.__dict__.pop("apps", None)
+    state.rename_model(app_label, old, new)
+    for child in children:
+        named = f"{app_label}.{new}".lower()
+        child = state.models[child.app_label, child.name_lower]
+        child.bases = tuple(named if base == label else base for base in child.bases)
+
+
+def _labels(model: ModelState) -> list[Any]:
+    return [base.lower() for base in model.bases if isinstance(base, str)]
+
+
+def _tables_of(old: type[Model], new: type[Model], after: ProjectState) -> Iterator[Pair]:
+    """The model's own table, and the tables that Django made for many-to-many fields with it."""
+    yield old, new
+    for before, now in zip(old._meta.local_many_to_many, new._meta.local_many_to_many, strict=True):
+        yield from _throughs(before, now)
+    for relation in old._meta.related_objects:
+        if relation.many_to_many and relation.related_model is not old:
+            other: Any = relation.related_model
+            model = after.apps.get_model(other._meta.app_label, other._meta.model_name)
+            yield from _throughs(relation.field, model._meta.get_field(relation.field.name))
+
+
+def _throughs(old: Any, new: Any) -> Iterator[Pair]:
+    before, after = through_of(old), through_of(new)
+    if before and after:
+        yield before, after
+
+
+class ExpandRenameModel(_Expanding, migrations.RenameModel):
+    """
+    Rename a model and its table, with the many-to-many tables and columns named after it.
+
+    Code that knows the old names goes on by them: a view under each old name passes everything
+    on to the table. Indexes, constraints and sequences that were named after the table are
+    renamed; foreign keys to it are not checked again. Content types and permissions are
+    Django's own business, as with RenameModel.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE on each table for an instant, had without queueing.
+    Re-run:  does what is missing.
+    Back:    drops the views and gives the old names back.
+    Raises:  NeedsAutocommit; UnsupportedDatabase for row level security before PostgreSQL 15.
+    Source:  https://www.postgresql.org/docs/current/sql-createview.html#SQL-CREATEVIEW-UPDATABLE-VIEWS
+    """
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.old_name):
+            state.models[app_label, self.old_name_lower]
+        _rename_model(state, app_label, self.old_name, self.new_name)
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        old = self._model(app_label, before, self.old_name)
+        yield from _tables_of(old, self._model(app_label, after, self.new_name), after)
+
+    def references_model(self, name: str, app_label: str) -> bool:
+        # Any model may refer to it; a squash that moved it across such a one would leave the
+        # reference under the old name.
+        return True
+
+    def describe(self) -> str:
+        return f"Rename model {self.old_name} to {self.new_name} for both releases"
+
+
+class ContractRenameModel(_Contracting):
+    """
+    Drop the views that ExpandRenameModel left under the old names.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if they are gone.
+    Back:    creates the views again.
+    """
+
+    def __init__(self, old_name: str, new_name: str) -> None:
+        self.old_name = old_name
+        self.new_name = new_name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.new_name):
+            state.models[app_label, self.new_name.lower()]
+
+    def _before(self, app_label: str, state: ProjectState) -> ProjectState:
+        before = state.clone()
+        _rename_model(before, app_label, self.new_name, self.old_name)
+        return before
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        old = self._model(app_label, before, self.old_name)
+        yield from _tables_of(old, self._model(app_label, after, self.new_name), after)
+
+    def describe(self) -> str:
+        return f"Drop the views that have the names of {self.old_name}, now {self.new_name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"renamed_{self.old_name.lower()}_{self.new_name.lower()}"
+
+
+class ExpandRenameTable(_Expanding, migrations.AlterModelTable):
+    """
+    Rename a model's table, with the many-to-many tables named after it, for both releases.
+
+    As ExpandRenameModel, for ``db_table``.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE on each table for an instant, had without queueing.
+    Re-run:  does what is missing.
+    Back:    drops the views and gives the old names back.
+    Raises:  NeedsAutocommit; UnsupportedDatabase for row level security before PostgreSQL 15.
+    """
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.name):
+            state.models[app_label, self.name_lower]
+        super().state_forwards(app_label, state)
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        old = self._model(app_label, before, self.name)
+        yield from _tables_of(old, self._model(app_label, after, self.name), after)
+
+    def describe(self) -> str:
+        return f"Rename the table of {self.name} for both releases"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"rename_table_{self.name_lower}"
+
+
+class ContractRenameTable(_Contracting):
+    """
+    Drop the views that ExpandRenameTable left; ``old_table``: the ``db_table`` before it.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if they are gone.
+    Back:    creates the views again.
+    """
+
+    def __init__(self, name: str, old_table: str | None) -> None:
+        self.name = name
+        self.old_table = old_table
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.name):
+            state.models[app_label, self.name.lower()]
+
+    def _before(self, app_label: str, state: ProjectState) -> ProjectState:
+        before = state.clone()
+        before.alter_model_options(app_label, self.name.lower(), {"db_table": self.old_table})
+        return before
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        old = self._model(app_label, before, self.name)
+        yield from _tables_of(old, self._model(app_label, after, self.name), after)
+
+    def describe(self) -> str:
+        return f"Drop the view under the old table name of {self.name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"renamed_table_{self.name.lower()}"
+
+
+class ExpandRenameField(_Expanding, migrations.RenameField):
+    """
+    Rename a many-to-many field with the table that Django made for it, for both releases.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE on that table for an instant, had without queueing.
+    Re-run:  does what is missing.
+    Back:    drops the view and gives the old name back.
+    Raises:  NeedsAutocommit; UnsupportedDatabase for row level security before PostgreSQL 15.
+    """
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.old_name):
+            state.models[app_label, self.model_name_lower].get_field(self.old_name)
+        super().state_forwards(app_label, state)
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        yield from _renamed(self, app_label, before, after)
+
+    def describe(self) -> str:
+        return f"Rename {self.model_name}.{self.old_name} to {self.new_name} for both releases"
+
+
+class ContractRenameField(_Contracting):
+    """
+    Drop the view that ExpandRenameField left for the old name.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if it is gone.
+    Back:    creates the view again.
+    """
+
+    def __init__(self, model_name: str, old_name: str, new_name: str) -> None:
+        self.model_name = model_name
+        self.old_name = old_name
+        self.new_name = new_name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.new_name):
+            state.models[app_label, self.model_name.lower()].get_field(self.new_name)
+
+    def _before(self, app_label: str, state: ProjectState) -> ProjectState:
+        before = state.clone()
+        before.rename_field(app_label, self.model_name.lower(), self.new_name, self.old_name)
+        return before
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        yield from _renamed(self, app_label, before, after)
+
+    def describe(self) -> str:
+        return f"Drop the view for the old name of {self.model_name}.{self.new_name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"renamed_{self.old_name}_{self.model_name}_{self.new_name}".lower()
+
+
+class ExpandRenamePrimaryKey(ExpandRenameField):
+    """
+    Rename a primary key and its column for both releases.
+
+    There can be no second such column: the table is set aside under another name, and a view in
+    its place has the column under both names. Until the contract has run, nothing else can be
+    changed about that table, and no foreign key to it be added.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does what is missing.
+    Back:    drops the view and puts the table back.
+    Raises:  NeedsAutocommit; UnsupportedDatabase for row level security before PostgreSQL 15.
+    """
+
+
+class ContractRenamePrimaryKey(ContractRenameField):
+    """
+    Put the table that ExpandRenamePrimaryKey has set aside in the place of the view.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if the view is gone.
+    Back:    sets the table aside again.
+    """
+
+
+def _renamed(
+    operation: ExpandRenameField | ContractRenameField,
+    app_label: str,
+    before: ProjectState,
+    after: ProjectState,
+) -> Iterator[Pair]:
+    old = operation._model(app_label, before, operation.model_name)
+    new = operation._model(app_label, after, operation.model_name)
+    field = operation._field(new, operation.new_name)
+    if field.many_to_many:
+        yield from _throughs(operation._field(old, operation.old_name), field)
+    else:
+        yield old, new
