@@ -39,6 +39,26 @@ class Take:
             self.send(self.words)
 
 
+@dataclass(frozen=True)
+class Shadow:
+    """
+    A column on its way to another type, as three bound fields.
+
+    ``old`` and ``new`` have its name, ``beside`` is like ``new`` on a column beside it, which is
+    copied to, and takes the name in the end. ``aside``: the column that the old one then is.
+    The way back is the same way with the fields exchanged.
+    """
+
+    old: Field[Any, Any]
+    new: Field[Any, Any]
+    beside: Field[Any, Any]
+    aside: str
+
+    @property
+    def table(self) -> str:
+        return self.old.model._meta.db_table
+
+
 class IndexState(enum.Enum):
     ABSENT = "absent"
     INVALID = "INVALID"
@@ -357,6 +377,38 @@ class Backend(abc.ABC):
         old: Field[Any, Any],
         new: Field[Any, Any],
     ) -> None: ...
+
+    # A column of another type --------------------------------------------------------------
+
+    @abc.abstractmethod
+    def converted(self, shadow: Shadow, value: Any) -> Any:
+        """The expression ``value``, of the old type, as the new one; NULL if it does not fit."""
+
+    @abc.abstractmethod
+    def add_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        """
+        Add the columns beside, empty, and let them follow the old ones.
+
+        Raises: PlanRefused, before anything is done, if something hangs on a column that the
+        models do not know.
+        """
+
+    @abc.abstractmethod
+    def refuse_unfit(self, shadows: Sequence[Shadow]) -> None:
+        """Raise DataInTheWay if values would be lost in the new type; changes nothing."""
+
+    @abc.abstractmethod
+    def swap_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        """
+        Build what belongs to the columns beside, check that they are filled, exchange the names.
+
+        Each table on its own, those that refer to another one first; ``shadows`` in that order.
+        Raises: DataInTheWay for values that do not fit or collide.
+        """
+
+    @abc.abstractmethod
+    def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        """Drop the columns that were set aside, and what kept them current."""
 
 
 @contextmanager

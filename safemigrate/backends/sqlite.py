@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db.models.fields import NOT_PROVIDED
 
-from safemigrate.backends.base import Backend, IndexState, Session, Take, nothing
+from safemigrate.backends.base import Backend, IndexState, Session, Shadow, Take, nothing
 from safemigrate.backends.fields import column_of, through_of, variant
 from safemigrate.backends.moving import Move
 from safemigrate.backends.statements import index_of, inline_column, name_of
@@ -355,3 +355,28 @@ class SQLiteBackend(Backend):
         new: Field[Any, Any],
     ) -> None:
         """Nothing was started."""
+
+    def converted(self, shadow: Shadow, value: Any) -> Any:
+        return value
+
+    def add_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        """Not needed: no other code reads meanwhile."""
+
+    def refuse_unfit(self, shadows: Sequence[Shadow]) -> None:
+        """SQLite keeps what a type cannot hold."""
+
+    def swap_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        # The last one is the field itself; Django takes along the columns that refer to it.
+        main = shadows[-1]
+        if editor.collect_sql or self._kind(main.old) != str(main.new.db_type(self.connection)):
+            with self._as_it_is(editor, main.old.model):
+                editor.alter_field(main.old.model, main.old, main.new)
+
+    def _kind(self, field: Field[Any, Any]) -> str:
+        table = self.connection.ops.quote_name(field.model._meta.db_table)
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA table_info({table})")
+            return str({row[1]: row[2] for row in cursor.fetchall()}[column_of(field)])
+
+    def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        """Nothing was set aside."""

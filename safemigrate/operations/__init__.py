@@ -29,12 +29,19 @@ from safemigrate.operations.renames import (
     ExpandRenamePrimaryKey,
     ExpandRenameTable,
 )
+from safemigrate.operations.shadows import (
+    AddShadowField,
+    CopyShadowField,
+    DropShadowField,
+    SwapShadowField,
+)
 
 __all__ = [
     "IRREVERSIBLE",
     "AddFieldIndexConcurrently",
     "AddForeignKey",
     "AddIndexConcurrently",
+    "AddShadowField",
     "Assured",
     "BatchedBackfill",
     "ContractDrop",
@@ -44,7 +51,9 @@ __all__ = [
     "ContractRenameModel",
     "ContractRenamePrimaryKey",
     "ContractRenameTable",
+    "CopyShadowField",
     "DropDatabaseDefault",
+    "DropShadowField",
     "ExpandAlterField",
     "ExpandField",
     "ExpandRenameField",
@@ -59,6 +68,7 @@ __all__ = [
     "SafeOperation",
     "SetNotNull",
     "StopFilling",
+    "SwapShadowField",
 ]
 
 # The path that ends up in other people's migration files; where a class lives may change.

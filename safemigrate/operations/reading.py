@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -166,37 +165,6 @@ def _seen(field: Field[Any, Any]) -> tuple[str, list[Any], dict[str, Any]]:
     _, path, args, kwargs = field.deconstruct()
     hidden = {*field.non_db_attrs, "db_comment"}
     return path, list(args), {k: v for k, v in kwargs.items() if k not in hidden}
-
-
-_VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((\d+)\))?")
-_NUMERIC = re.compile(r"numeric(?:\((\d+), ?(-?\d+)\))?")
-
-
-def is_free(old: str, new: str) -> bool:
-    """
-    Whether PostgreSQL changes the type in its catalogue alone, without looking at a row.
-
-    Source: https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
-    """
-    if old == new:
-        return True
-    if _is_text(old) and _is_text(new):
-        return _length(old) <= _length(new)
-    was, becomes = _NUMERIC.fullmatch(old), _NUMERIC.fullmatch(new)
-    if was and becomes:
-        if becomes[1] is None:
-            return True
-        return was[1] is not None and was[2] == becomes[2] and int(was[1]) <= int(becomes[1])
-    return False
-
-
-def _is_text(kind: str) -> bool:
-    return kind == "text" or _VARCHAR.fullmatch(kind) is not None
-
-
-def _length(kind: str) -> float:
-    found = _VARCHAR.fullmatch(kind)
-    return int(found[1]) if found and found[1] else float("inf")
 
 
 def like_index_is_rebuilt(field: Any, old: str, new: str) -> bool:

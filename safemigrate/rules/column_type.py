@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from django.db import migrations
 
+from safemigrate.facts.types import is_free
 from safemigrate.operations.reading import (
     altered,
     collation_of,
     db_type,
-    is_free,
     like_index_is_rebuilt,
     same_column,
     short,

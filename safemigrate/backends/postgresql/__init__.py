@@ -2,13 +2,13 @@
 
 from safemigrate.backends.postgresql.altering import Altering
 from safemigrate.backends.postgresql.sessions import Sessions
-from safemigrate.backends.postgresql.syncing import Syncing
+from safemigrate.backends.postgresql.shadows import Shadows
 from safemigrate.backends.postgresql.views import Views
 
 __all__ = ["PostgresBackend"]
 
 
-class PostgresBackend(Altering, Syncing, Views, Sessions):
+class PostgresBackend(Altering, Shadows, Views, Sessions):
     """PostgreSQL behind one connection; each base is one subject, in a file of its own."""
 
     vendor = "postgresql"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safemigrate.backends.fields import has_index
+from safemigrate.facts.types import is_free
 from safemigrate.operations.reading import (
     Asked,
     check_of,
@@ -14,7 +15,6 @@ from safemigrate.operations.reading import (
     column_name,
     db_type,
     has_foreign_key,
-    is_free,
     like_index_is_rebuilt,
     rebuilds_foreign_key,
     same_column,

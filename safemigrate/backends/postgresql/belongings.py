@@ -1,0 +1,304 @@
+"""What belongs to a column: its indexes and constraints, as the models say and as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import CheckConstraint, UniqueConstraint
+
+from safemigrate.backends.fields import column_of, parent_of
+from safemigrate.backends.names import own_name
+from safemigrate.backends.postgresql.catalog import Catalog
+from safemigrate.backends.statements import (
+    foreign_key_of,
+    index_of,
+    like_index_of,
+    name_of,
+    unique_of,
+)
+from safemigrate.facts.errors import PlanRefused
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.backends.ddl_references import Statement
+    from django.db.models import Model
+
+    from safemigrate.backends.base import Shadow
+
+INDEX, UNIQUE, CHECK, FOREIGN_KEY, PRIMARY_KEY = "index", "unique", "check", "foreign key", "pk"
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """
+    An index or constraint that the models ask for.
+
+    ``build`` makes it, or the index that it will use, while writes go on; under ``name``, which
+    it has at last, or under ``temporary`` beside the one that is in use. ``use``: how a built
+    index becomes the constraint; ``parent``: the table that a foreign key refers to.
+    """
+
+    kind: str
+    name: str
+    temporary: str
+    build: str
+    use: str = ""
+    parent: str = ""
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is an index until the swap."""
+        return self.kind in (INDEX, UNIQUE, PRIMARY_KEY)
+
+
+class Belongings(Catalog):
+    """Nothing here changes anything."""
+
+    def _belongings(
+        self, editor: BaseDatabaseSchemaEditor, final: type[Model], beside: type[Model]
+    ) -> list[Belonging]:
+        """
+        What must be built because some fields of ``beside`` have another column than in ``final``.
+
+        Django's own statements for both are compared: whatever differs is about such a column,
+        be it in a condition or an expression.
+        """
+        pairs = zip(self._declared(editor, final), self._declared(editor, beside), strict=True)
+        return [
+            self._belonging(editor, final, kind, one, other)
+            for (kind, one), (_, other) in pairs
+            if str(one) != str(other)
+        ]
+
+    def _declared(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model]
+    ) -> Iterator[tuple[str, Statement]]:
+        for field in model._meta.local_concrete_fields:
+            if field.primary_key:
+                yield PRIMARY_KEY, _primary_key_of(editor, model)
+            elif field.unique:
+                yield UNIQUE, unique_of(editor, model, field)
+            for index in (
+                index_of(editor, model, field, concurrently=True),
+                None if field.primary_key else like_index_of(editor, model, field),
+            ):
+                if index is not None:
+                    yield INDEX, index
+            if check := field.db_check(self.connection):
+                yield CHECK, self._field_check(editor, model, column_of(field), check)
+            if parent_of(field):
+                yield FOREIGN_KEY, foreign_key_of(editor, model, field)
+        yield from self._declared_by_meta(editor, model)
+
+    def _declared_by_meta(self, editor: Any, model: type[Model]) -> Iterator[tuple[str, Statement]]:
+        for names in model._meta.unique_together:
+            fields = [_field(model, name) for name in names]
+            yield UNIQUE, editor._create_unique_sql(model, fields)
+        for index in model._meta.indexes:
+            yield INDEX, index.create_sql(model, editor, concurrently=True)
+        for constraint in model._meta.constraints:
+            kind = {UniqueConstraint: UNIQUE, CheckConstraint: CHECK}.get(type(constraint))
+            statement: Any = constraint.create_sql(model, editor) if kind else None
+            if kind and statement:
+                yield kind, statement
+
+    def _field_check(self, editor: Any, model: type[Model], column: str, check: str) -> Statement:
+        """As PostgreSQL names it in CREATE TABLE."""
+        table = model._meta.db_table.rpartition('"."')[2]
+        name = f"{table}_{column}_check"
+        if len(name.encode()) > 63:
+            name = editor._create_index_name(model._meta.db_table, [column], suffix="_check")
+        statement: Statement = editor._create_check_sql(model, name, check)
+        return statement
+
+    def _belonging(
+        self, editor: Any, final: type[Model], kind: str, one: Any, other: Any
+    ) -> Belonging:
+        table = final._meta.db_table
+        name = name_of(one)
+        if not editor.collect_sql:
+            name = self._standing_name(table, kind, str(one.parts.get("columns", ""))) or name
+        temporary = own_name("shadow", table, name)
+        other.parts["name"] = self._quote(temporary)
+        if kind in (CHECK, FOREIGN_KEY):
+            # to_table is a reference of Django's that prints itself quoted.
+            parent = str(other.parts.get("to_table", "")).strip('"')
+            return Belonging(kind, name, temporary, f"{other} NOT VALID", parent=parent)
+        if kind == INDEX or other.template != editor.sql_create_unique:
+            if kind == UNIQUE:
+                # Not a constraint but an index: it has a condition, expressions or INCLUDE.
+                other.template = _concurrently(other.template)
+                kind = INDEX
+            return Belonging(kind, name, temporary, str(other))
+        return self._by_index(editor, table, kind, name, temporary, other)
+
+    def _by_index(
+        self, editor: Any, table: str, kind: str, name: str, temporary: str, other: Any
+    ) -> Belonging:
+        nulls = str(other.parts.get("nulls_distinct") or "")
+        build = (
+            f"CREATE UNIQUE INDEX CONCURRENTLY {self._quote(temporary)} "
+            f"ON {self._quote(table)} ({other.parts['columns']}){nulls}"
+        )
+        words = "PRIMARY KEY" if kind == PRIMARY_KEY else "UNIQUE"
+        use = (
+            f"ADD CONSTRAINT {self._quote(name)} {words} USING INDEX {self._quote(temporary)}"
+            f"{other.parts.get('deferrable') or ''}"
+        )
+        return Belonging(kind, name, temporary, build, use)
+
+    def _standing_name(self, table: str, kind: str, columns: str) -> str:
+        """What a constraint on just these columns is called now; PostgreSQL may have named it."""
+        letter = {UNIQUE: "u", PRIMARY_KEY: "p"}.get(kind)
+        if letter is None:
+            return ""
+        wanted = sorted(part.strip().strip('"') for part in columns.split(","))
+        rows = self._ask(
+            """
+            SELECT c.conname FROM pg_constraint c
+            WHERE c.conrelid = to_regclass(%s) AND c.contype = %s AND %s = (
+                SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE "C")
+                FROM pg_attribute a
+                WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))
+            """,
+            [self._quote(table), letter, wanted],
+        )
+        return str(rows[0][0]) if rows else ""
+
+    # What is there -------------------------------------------------------------------------
+
+    def refuse_strangers(
+        self,
+        shadows: Sequence[Shadow],
+        together: Sequence[Shadow],
+        editor: BaseDatabaseSchemaEditor,
+    ) -> None:
+        """
+        Raise PlanRefused for what hangs on these columns and the models do not know.
+
+        It would stay with the old column, and be lost or stand in the way when that one goes.
+        """
+        own = {(shadow.table, column_of(shadow.old)) for shadow in together}
+        for shadow in shadows:
+            self._refuse_special_table(shadow.table)
+            known = self._known(editor, shadow.old.model)
+            for kind, name, words, child in self._dependents(shadow.table, column_of(shadow.old)):
+                ours = name.startswith(("safemigrate_", "zz_safemigrate_"))
+                if ours or child in own or self._knows(known, shadow, kind, name):
+                    continue
+                raise PlanRefused(
+                    f"{words} depends on {shadow.table}.{column_of(shadow.old)} and is in no "
+                    "model, so it would stay behind when the column gets its new type.",
+                    do="Drop it, or declare it in the model, then run migrate again.",
+                )
+
+    def _known(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> set[str]:
+        """The names of all that the model declares, as they are or as Django would give them."""
+        names: set[str] = set()
+        for kind, statement in self._declared(editor, model):
+            columns = str(statement.parts.get("columns", ""))
+            standing = self._standing_name(model._meta.db_table, kind, columns)
+            names |= {name_of(statement), standing}
+        return names
+
+    def _knows(self, known: set[str], shadow: Shadow, kind: str, name: str) -> bool:
+        alone = kind == "c1" and bool(shadow.old.db_check(self.connection))
+        return name in known or alone or (kind == "f1" and parent_of(shadow.old) is not None)
+
+    def _dependents(
+        self, table: str, column: str
+    ) -> list[tuple[str, str, str, tuple[str, str] | None]]:
+        """
+        ``[(kind, name, the server's description, (table, column) of a FK from elsewhere)]``.
+
+        ``kind``: ``c1`` a CHECK of this column alone, ``f1`` a FK of it, else what it is.
+        """
+        return [
+            (kind, name or "", words, (child, key) if child else None)
+            for kind, name, words, child, key in self._ask(
+                """
+                SELECT DISTINCT
+                    CASE WHEN k.conrelid = a.attrelid AND cardinality(k.conkey) = 1
+                         THEN k.contype::text || '1' ELSE d.classid::regclass::text END,
+                    coalesce(k.conname, c.relname, t.tgname)::text,
+                    pg_describe_object(d.classid, d.objid, d.objsubid),
+                    CASE WHEN k.contype = 'f' AND k.confrelid = a.attrelid
+                              AND a.attnum = ANY (k.confkey)
+                         THEN CASE WHEN pg_table_is_visible(r.oid) THEN r.relname::text
+                                   ELSE n.nspname || '"."' || r.relname END END,
+                    (SELECT attname::text FROM pg_attribute
+                     WHERE attrelid = k.conrelid AND attnum = k.conkey[1])
+                FROM pg_attribute a
+                JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass
+                    AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+                LEFT JOIN pg_constraint k
+                    ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+                LEFT JOIN pg_class r ON r.oid = k.conrelid
+                LEFT JOIN pg_namespace n ON n.oid = r.relnamespace
+                LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+                LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+                LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
+                WHERE a.attrelid = to_regclass(%(table)s) AND a.attname = %(column)s
+                  AND NOT a.attisdropped AND k.contype IS DISTINCT FROM 'n'
+                  AND c.relkind IS DISTINCT FROM 'S'
+                  AND (f.adrelid, f.adnum) IS DISTINCT FROM (a.attrelid, a.attnum)
+                UNION ALL
+                SELECT 'acl', NULL, 'A privilege on the column', NULL, NULL FROM pg_attribute
+                WHERE attrelid = to_regclass(%(table)s) AND attname = %(column)s
+                  AND attacl IS NOT NULL
+                ORDER BY 1, 2
+                """,
+                {"table": self._quote(table), "column": column},
+            )
+        ]
+
+    def _standing(self, table: str, columns: Sequence[str]) -> list[tuple[str, str]]:
+        """``[(kind, name)]`` of what must go before the columns can be given away, FKs first."""
+        return self._ask(
+            """
+            SELECT CASE WHEN k.oid IS NULL THEN 'index' ELSE 'constraint' END,
+                   coalesce(k.conname, i.relname)::text
+            FROM pg_attribute a
+            JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass
+                AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+            LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass
+                AND k.oid = d.objid AND k.conrelid = a.attrelid AND k.contype <> 'n'
+            LEFT JOIN pg_class i ON d.classid = 'pg_class'::regclass
+                AND i.oid = d.objid AND i.relkind = 'i'
+            WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY (%s)
+              AND coalesce(k.oid, i.oid) IS NOT NULL
+            GROUP BY 1, 2, k.contype ORDER BY k.contype IS NOT DISTINCT FROM 'f' DESC, 1, 2
+            """,
+            [self._quote(table), list(columns)],
+        )
+
+    def _refuse_special_table(self, table: str) -> None:
+        rows = self._ask(
+            "SELECT relkind = 'p', EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) "
+            "FROM pg_class c WHERE c.oid = to_regclass(%s)",
+            [self._quote(table)],
+        )
+        if rows and any(rows[0]):
+            raise PlanRefused(
+                f"{table} is partitioned or has tables that inherit from it; the type of its "
+                "columns is not changed by safemigrate.",
+                do="Add a field of the new type, copy with BatchedBackfill, remove the old one.",
+            )
+
+
+def _field(model: type[Model], name: str) -> Any:
+    return model._meta.get_field(name)
+
+
+def _primary_key_of(editor: Any, model: type[Model]) -> Statement:
+    """Django has no statement of its own for it outside of CREATE TABLE."""
+    table = model._meta.db_table.rpartition('"."')[2]
+    name = f"{table}_pkey"
+    statement: Statement = editor._create_unique_sql(model, list(model._meta.pk_fields), name=name)
+    return statement
+
+
+def _concurrently(template: str) -> str:
+    return template.replace("CREATE UNIQUE INDEX", "CREATE UNIQUE INDEX CONCURRENTLY", 1)

@@ -1,0 +1,420 @@
+"""
+Another type for a column that is in use: a column beside it, filled, then the names exchanged.
+
+Every statement under a lock is instant: rows are only looked at while reads and writes go on.
+Source: https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError
+from django.db.models import Func
+from django.db.models.fields import NOT_PROVIDED
+
+from safemigrate.backends.base import Shadow, nothing
+from safemigrate.backends.fields import column_of, variant
+from safemigrate.backends.names import own_name
+from safemigrate.backends.postgresql.belongings import (
+    CHECK,
+    FOREIGN_KEY,
+    INDEX,
+    Belonging,
+    Belongings,
+)
+from safemigrate.backends.postgresql.columns import CHECK_VIOLATION, Columns
+from safemigrate.backends.postgresql.indexes import Indexes
+from safemigrate.backends.postgresql.locking import sqlstate
+from safemigrate.backends.postgresql.syncing import Pair, Syncing
+from safemigrate.backends.postgresql.tables import FOREIGN_KEY_VIOLATION
+from safemigrate.backends.postgresql.types import cast, fitting
+from safemigrate.facts.errors import DataInTheWay, WrongOperation
+from safemigrate.facts.locks import LockMode, TableLock
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Field
+
+
+class Converted(Func):
+    """A column's value in another type, NULL where it does not fit."""
+
+    def __init__(self, value: Any, was: str, becomes: str, **extra: Any) -> None:
+        self.was, self.becomes = was, becomes
+        super().__init__(value, **extra)
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        # A column has no parameters, so it may be said more than once.
+        sql, _ = compiler.compile(self.get_source_expressions()[0])
+        return cast(sql, self.was, self.becomes), []
+
+
+@dataclass(frozen=True)
+class Counter:
+    """
+    What gives a column its next number.
+
+    Shape:   sequence: quoted. identity: "BY DEFAULT", "ALWAYS", or "" for a serial column.
+             stands_at: its last value, and whether that was given away.
+    """
+
+    sequence: str
+    identity: str
+    options: str
+    stands_at: tuple[int, bool] = (1, False)
+
+
+class Shadows(Columns, Indexes, Syncing, Belongings):
+    """
+    Locks: ACCESS EXCLUSIVE for an instant to add, to swap and to drop, had without queueing;
+    SHARE UPDATE EXCLUSIVE for the builds and checks.
+    """
+
+    def _kinds(self, shadow: Shadow) -> tuple[str, str]:
+        return str(shadow.old.db_type(self.connection)), str(shadow.new.db_type(self.connection))
+
+    def converted(self, shadow: Shadow, value: Any) -> Any:
+        return Converted(value, *self._kinds(shadow), output_field=_base_of(shadow.new))
+
+    # Adding --------------------------------------------------------------------------------
+
+    def add_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        missing = [
+            shadow
+            for shadow in shadows
+            if editor.collect_sql
+            or not (
+                self.has_column(shadow.table, column_of(shadow.beside))
+                or self.has_column(shadow.table, shadow.aside)
+            )
+        ]
+        if missing and not editor.collect_sql:
+            self.refuse_strangers(missing, shadows, editor)
+        for shadow in missing:
+            self._locked(
+                editor,
+                [TableLock(shadow.table)],
+                lambda shadow=shadow: self._add_shadow(editor, shadow),  # type: ignore[misc]
+            )
+
+    def _add_shadow(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
+        says = shadow.beside.db_parameters(self.connection)
+        collation = says.get("collation")
+        words = f" COLLATE {self._quote(collation)}" if collation else ""
+        column = self._quote(column_of(shadow.beside))
+        self._alter(editor, shadow.table, f"ADD COLUMN {column} {says['type']}{words}")
+        old, beside = _without_default(shadow.old), _without_default(shadow.beside)
+        self._create_sync(editor, self._pair(editor, shadow.old.model, old, beside))
+
+    # Swapping ------------------------------------------------------------------------------
+
+    def swap_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        groups = by_table(shadows)
+        if not editor.collect_sql:
+            groups = [group for group in groups if self._waits(group)]
+            self.refuse_strangers([shadow for group in groups for shadow in group], shadows, editor)
+        wanted = [self._of(editor, group) for group in groups]
+        # The tables that refer to another one come before it; its index is needed first.
+        for group, things in reversed(list(zip(groups, wanted, strict=True))):
+            self._build(editor, group, things)
+        for group, things in zip(groups, wanted, strict=True):
+            self._add_keys(editor, group, things)
+        for group, things in zip(groups, wanted, strict=True):
+            self._swap_table(editor, group, things)
+
+    def _waits(self, group: Sequence[Shadow]) -> bool:
+        """Whether the columns of one table are still to be exchanged; they are all at once."""
+        beside = [self.has_column(shadow.table, column_of(shadow.beside)) for shadow in group]
+        for shadow, there in zip(group, beside, strict=True):
+            if not there and not self.has_column(shadow.table, shadow.aside):
+                raise WrongOperation(
+                    f"{shadow.table}.{column_of(shadow.old)} has no column of the new type "
+                    "beside it; the field that it belongs to may be newer than AddShadowField.",
+                    do="Unapply and apply again the migration with AddShadowField.",
+                )
+        return any(beside)
+
+    def _of(self, editor: BaseDatabaseSchemaEditor, group: Sequence[Shadow]) -> list[Belonging]:
+        return self._belongings(editor, group[0].new.model, group[0].beside.model)
+
+    def _build(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        group: Sequence[Shadow],
+        things: Sequence[Belonging],
+    ) -> None:
+        """While reads and writes go on: indexes, CHECKs, and the proof that all is copied."""
+        model, table = group[0].new.model, group[0].table
+        for thing in things:
+            if thing.is_index:
+                build = thing.build
+                self.create_index(editor, model, thing.temporary, lambda build=build: build)  # type: ignore[misc]
+            elif thing.kind == CHECK:
+                self._add_and_validate(editor, table, thing.temporary, thing.build, [])
+        for shadow in group:
+            self._prove_copied(editor, shadow)
+        columns = ", ".join(self._quote(column_of(shadow.beside)) for shadow in group)
+        # Without statistics of the new column the planner would guess from the swap on.
+        with self.unhurried() if not editor.collect_sql else nothing():
+            editor.execute(f"ANALYZE {self._quote(table)} ({columns})", params=None)
+
+    def _add_and_validate(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        name: str,
+        add: str,
+        others: Sequence[str],
+    ) -> None:
+        mode = LockMode.SHARE_ROW_EXCLUSIVE if others else LockMode.ACCESS_EXCLUSIVE
+        locks = [TableLock(one, mode) for one in (table, *others)]
+        validated = None if editor.collect_sql else self._constraint_is_validated(table, name)
+        if validated is None:
+            self._locked(editor, locks, lambda: editor.execute(add, params=None))
+        if not validated:
+            try:
+                self._validate(editor, table, name)
+            except DatabaseError as error:
+                if sqlstate(error) not in (CHECK_VIOLATION, FOREIGN_KEY_VIOLATION):
+                    raise
+                # Left behind, it would refuse what running code has always written.
+                drop = f"DROP CONSTRAINT IF EXISTS {self._quote(name)}"
+                self._locked(editor, locks, lambda: self._alter(editor, table, drop))
+                raise
+
+    def _prove_copied(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
+        """A valid CHECK: no value is lost by the swap, and SET NOT NULL need not look again."""
+        old, beside = (self._quote(column_of(f)) for f in (shadow.old, shadow.beside))
+        filled = f"{beside} IS NOT NULL"
+        condition = filled if self._is_required(editor, shadow) else f"{old} IS NULL OR {filled}"
+        name = _proof(shadow)
+        add = f"ADD CONSTRAINT {self._quote(name)} CHECK ({condition}) NOT VALID"
+        words = f"ALTER TABLE {self._quote(shadow.table)} {add}"
+        try:
+            self._add_and_validate(editor, shadow.table, name, words, [])
+        except DatabaseError as error:
+            if sqlstate(error) != CHECK_VIOLATION:
+                raise
+            raise self._unfit(shadow, f"{old} IS NOT NULL AND {beside} IS NULL") from error
+
+    def _is_required(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> bool:
+        if editor.collect_sql:
+            return not shadow.new.null
+        return self._found(shadow.table, column_of(shadow.old))[0]
+
+    def refuse_unfit(self, shadows: Sequence[Shadow]) -> None:
+        for shadow in shadows:
+            column = self._quote(column_of(shadow.old))
+            fits = fitting(column, *self._kinds(shadow))
+            if not fits or self.has_column(shadow.table, shadow.aside):
+                continue
+            where = f"NOT ({fits})"
+            if self._ask(f"SELECT 1 FROM {self._quote(shadow.table)} WHERE {where} LIMIT 1", []):
+                raise self._unfit(shadow, where)
+
+    def _unfit(self, shadow: Shadow, where: str) -> DataInTheWay:
+        table = self._quote(shadow.table)
+        count = self._ask(f"SELECT count(*) FROM {table} WHERE {where}", [])[0][0]
+        rows = "1 row has a value" if count == 1 else f"{count:,} rows have values"
+        return DataInTheWay(
+            f"{rows} of {shadow.table}.{column_of(shadow.old)} that {self._kinds(shadow)[1]} "
+            "cannot hold.",
+            changed="The column keeps its type.",
+            do=f"Correct them (SELECT * FROM {table} WHERE {where}), then run the same command "
+            "again.",
+        )
+
+    def _add_keys(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        group: Sequence[Shadow],
+        things: Sequence[Belonging],
+    ) -> None:
+        for thing in things:
+            if thing.kind == FOREIGN_KEY:
+                parents = [thing.parent]
+                table = group[0].table
+                self._add_and_validate(editor, table, thing.temporary, thing.build, parents)
+
+    def _swap_table(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        group: Sequence[Shadow],
+        things: Sequence[Belonging],
+    ) -> None:
+        table = group[0].table
+        tables = {table}
+        if not editor.collect_sql:
+            for shadow in group:
+                keys = self._foreign_keys(table, column_of(shadow.old))
+                tables |= {parent for _, _, parent in keys}
+
+        def swap() -> None:
+            self._drop_belongings(editor, group)
+            for shadow in group:
+                self._exchange(editor, shadow)
+            for thing in things:
+                self._give_name(editor, table, thing)
+
+        self._locked(editor, [TableLock(name) for name in tables], swap)
+
+    def _drop_belongings(self, editor: BaseDatabaseSchemaEditor, group: Sequence[Shadow]) -> None:
+        """The old column keeps none: it would be one more thing to keep up, or refuse a row."""
+        table, columns = group[0].table, [column_of(shadow.old) for shadow in group]
+        if editor.collect_sql:
+            editor.execute(
+                f"-- drop the indexes and constraints of {table} ({', '.join(columns)})",
+                params=None,
+            )
+            return
+        for kind, name in self._standing(table, columns):
+            if kind == INDEX:
+                editor.execute(f"DROP INDEX {self._beside(editor, table, name)}", params=None)
+            else:
+                self._alter(editor, table, f"DROP CONSTRAINT {self._quote(name)}")
+
+    def _exchange(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
+        """The new column takes the name, and all that the old one was besides its type."""
+        table, column = shadow.table, self._quote(column_of(shadow.old))
+        counter = None if editor.collect_sql else self._counter(table, column_of(shadow.old))
+        default = None if editor.collect_sql else self._found(table, column_of(shadow.old))[1]
+        required = self._is_required(editor, shadow)
+        pair = self._pair(editor, shadow.old.model, shadow.old, _without_default(shadow.beside))
+        self._drop_sync(editor, pair)
+        if counter and counter.identity:
+            self._alter(editor, table, f"ALTER COLUMN {column} DROP IDENTITY")
+        elif default:
+            self._alter(editor, table, f"ALTER COLUMN {column} DROP DEFAULT")
+        if required:
+            self._alter(editor, table, f"ALTER COLUMN {column} DROP NOT NULL")
+        self._alter(editor, table, f"RENAME COLUMN {column} TO {self._quote(shadow.aside)}")
+        beside = self._quote(column_of(shadow.beside))
+        self._alter(editor, table, f"RENAME COLUMN {beside} TO {column}")
+        if required:
+            self._alter(editor, table, f"ALTER COLUMN {column} SET NOT NULL")
+        proof = self._quote(_proof(shadow))
+        self._alter(editor, table, f"DROP CONSTRAINT IF EXISTS {proof}")
+        self._set_default_again(editor, shadow, counter, default)
+        self._comment_again(editor, shadow)
+        self._create_sync(editor, self._pair_after(editor, shadow))
+
+    def _pair_after(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> Pair:
+        aside = _without_default(variant(shadow.old, column=shadow.aside))
+        return self._pair(editor, shadow.new.model, shadow.new, aside)
+
+    def _set_default_again(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        shadow: Shadow,
+        counter: Counter | None,
+        default: str | None,
+    ) -> None:
+        table, column = shadow.table, self._quote(column_of(shadow.new))
+        if editor.collect_sql and shadow.new.get_internal_type().endswith("AutoField"):
+            counter = Counter("", "BY DEFAULT", "")
+        if counter and counter.identity:
+            words = f"GENERATED {counter.identity} AS IDENTITY {counter.options}".strip()
+            self._alter(editor, table, f"ALTER COLUMN {column} ADD {words}")
+            if not editor.collect_sql:
+                self._ask(
+                    "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
+                    [self._quote(table), column_of(shadow.new), *counter.stands_at],
+                )
+            return
+        if counter:
+            kind = self._kinds(shadow)[1]
+            owned = f"AS {kind} OWNED BY {self._quote(table)}.{column}"
+            editor.execute(f"ALTER SEQUENCE {counter.sequence} {owned}", params=None)
+        if shadow.new.has_db_default():
+            self._send_default(editor, shadow.new.model, shadow.new, shadow.new.db_default)
+        elif default:
+            self._alter(editor, table, f"ALTER COLUMN {column} SET DEFAULT {default}")
+
+    def _counter(self, table: str, column: str) -> Counter | None:
+        rows = self._ask(
+            """
+            SELECT s.seqrelid::regclass::text,
+                   CASE a.attidentity WHEN 'd' THEN 'BY DEFAULT' WHEN 'a' THEN 'ALWAYS' ELSE '' END,
+                   format('(START WITH %%s INCREMENT BY %%s CACHE %%s%%s)', s.seqstart,
+                          s.seqincrement, s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' END)
+            FROM pg_attribute a
+            JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
+                AND d.refobjsubid = a.attnum AND d.classid = 'pg_class'::regclass
+            JOIN pg_sequence s ON s.seqrelid = d.objid
+            WHERE a.attrelid = to_regclass(%s) AND a.attname = %s
+            """,
+            [self._quote(table), column],
+        )
+        if not rows:
+            return None
+        # Nobody draws a number from it meanwhile: that takes a write to the table.
+        sequence, identity, options = rows[0]
+        last_value, is_called = self._ask(f"SELECT last_value, is_called FROM {sequence}", [])[0]
+        return Counter(sequence, identity, options, (last_value, is_called))
+
+    def _comment_again(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
+        text = shadow.new.db_comment
+        if not text and not shadow.old.db_comment and not editor.collect_sql:
+            text = self._ask(
+                "SELECT col_description(attrelid, attnum) FROM pg_attribute "
+                "WHERE attrelid = to_regclass(%s) AND attname = %s",
+                [self._quote(shadow.table), shadow.aside],
+            )[0][0]
+        if text:
+            column = f"{self._quote(shadow.table)}.{self._quote(column_of(shadow.new))}"
+            self._comment(editor, f"COLUMN {column}", text)
+
+    def _give_name(self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging) -> None:
+        final = self._quote(thing.name)
+        if thing.use:
+            self._alter(editor, table, thing.use)
+        elif thing.is_index:
+            where = self._beside(editor, table, thing.temporary)
+            editor.execute(f"ALTER INDEX {where} RENAME TO {final}", params=None)
+        else:
+            temporary = self._quote(thing.temporary)
+            self._alter(editor, table, f"RENAME CONSTRAINT {temporary} TO {final}")
+
+    # Ending --------------------------------------------------------------------------------
+
+    def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        for shadow in shadows:
+            if editor.collect_sql or self.has_column(shadow.table, shadow.aside):
+                with self._dependents_named(f"column {shadow.table}.{shadow.aside}"):
+                    self._locked(
+                        editor,
+                        [TableLock(shadow.table)],
+                        lambda shadow=shadow: self._drop_aside(editor, shadow),  # type: ignore[misc]
+                    )
+
+    def _drop_aside(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
+        self._drop_sync(editor, self._pair_after(editor, shadow))
+        # What a swap that did not come to its end has built on it goes with it.
+        self._alter(editor, shadow.table, f"DROP COLUMN {self._quote(shadow.aside)}")
+
+
+def by_table(shadows: Sequence[Shadow]) -> list[list[Shadow]]:
+    """The columns of each table together; a table comes where its last column does."""
+    groups: dict[str, list[Shadow]] = {}
+    for shadow in shadows:
+        groups[shadow.table] = [*groups.pop(shadow.table, []), shadow]
+    return list(groups.values())
+
+
+def _proof(shadow: Shadow) -> str:
+    return own_name("copied", shadow.table, column_of(shadow.beside))
+
+
+def _without_default(field: Field[Any, Any]) -> Field[Any, Any]:
+    """The column beside has none: NULL is what an INSERT leaves there."""
+    return variant(field, db_default=NOT_PROVIDED)
+
+
+def _base_of(field: Any) -> Any:
+    """The field whose type a foreign key's column has."""
+    while field.remote_field:
+        field = field.target_field
+    return field
