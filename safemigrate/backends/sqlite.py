@@ -376,7 +376,7 @@ class SQLiteBackend(Backend):
         table = self.connection.ops.quote_name(field.model._meta.db_table)
         with self.connection.cursor() as cursor:
             cursor.execute(f"PRAGMA table_info({table})")
-            return str({row[1]: row[2] for row in cursor.fetchall()}[column_of(field)])
+            return str({row[1]: row[2] for row in cursor.fetchall()}[column_of(field)]).lower()
 
     def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
         """Nothing was set aside."""

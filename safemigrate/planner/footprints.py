@@ -21,6 +21,7 @@ from safemigrate.operations import (
     AddFieldIndexConcurrently,
     AddForeignKey,
     AddIndexConcurrently,
+    AddShadowField,
     Assured,
     BatchedBackfill,
     ContractDrop,
@@ -29,11 +30,13 @@ from safemigrate.operations import (
     ContractRenameModel,
     ContractRenamePrimaryKey,
     ContractRenameTable,
+    CopyShadowField,
     DropDatabaseDefault,
     ExpandRenamePrimaryKey,
     MakeModelIgnorable,
     SetNotNull,
     StopFilling,
+    SwapShadowField,
 )
 
 WHOLE = "*"
@@ -41,7 +44,9 @@ WHOLE = "*"
 TABLE_NAME = "db_table"
 """The table's name: other names, and the end of the model, meet it."""
 REFERENCE = "->"
-"""A foreign key to the table: it meets only what is about the whole table."""
+"""A foreign key to the table: it meets what is about the whole table, or all that refer to it."""
+REFERRERS = "<-"
+"""The columns that refer to the table, which change with what they refer to."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,12 @@ class Touch:
             return False
         # Two foreign keys to one table are strangers to each other.
         same = self.member == other.member != REFERENCE
-        return same or WHOLE in (self.member, other.member)
+        both = {self.member, other.member}
+        return same or WHOLE in both or both == {REFERENCE, REFERRERS}
 
     def __str__(self) -> str:
         name = f"{self.app_label}.{self.model}"
-        return name if self.member in (WHOLE, REFERENCE) else f"{name}.{self.member}"
+        return name if self.member in (WHOLE, REFERENCE, REFERRERS) else f"{name}.{self.member}"
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,9 @@ class Footprint:
         return _mentions(self.texts, other.touches) or _mentions(other.texts, self.touches)
 
     def models(self) -> frozenset[tuple[str, str]]:
-        return frozenset((t.app_label, t.model) for t in self.touches if t.member != REFERENCE)
+        return frozenset(
+            (t.app_label, t.model) for t in self.touches if t.member not in (REFERENCE, REFERRERS)
+        )
 
 
 def footprint(migration: Migration) -> Footprint:
@@ -197,6 +205,16 @@ def _(operation: FieldOperation, app_label: str) -> Footprint:
     model = operation.model_name.lower()
     own = Touch(app_label, model, operation.name.lower())
     return _touching(own, *_references(getattr(operation, "field", None), app_label, model))
+
+
+@_of.register(AddShadowField)
+@_of.register(CopyShadowField)
+@_of.register(SwapShadowField)
+def _(operation: Any, app_label: str) -> Footprint:
+    model = operation.model_name.lower()
+    own = Touch(app_label, model, operation.name.lower())
+    referred = operation.field.primary_key or operation.field.unique
+    return _touching(own, *([Touch(app_label, model, REFERRERS)] if referred else []))
 
 
 @_of.register
@@ -308,7 +326,7 @@ def _mentions(texts: Iterable[str], touches: Iterable[Touch]) -> bool:
     words = {word.lower() for text in texts for word in re.findall(r"\w+", text)}
     return any(
         touch.member in words
-        if touch.member not in (WHOLE, REFERENCE)
+        if touch.member not in (WHOLE, REFERENCE, REFERRERS)
         else bool(words & {touch.model, f"{touch.app_label}_{touch.model}".lower()})
         for touch in touches
         if not touch.gentle

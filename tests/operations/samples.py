@@ -80,6 +80,20 @@ def key(to: str, **options: object) -> models.Field:
     return models.ForeignKey(to, models.CASCADE, related_name="+", **options)
 
 
+WIDE = models.BigIntegerField()
+NARROW = models.IntegerField()
+TEXT = models.TextField(unique=True)
+BIG_KEY, KEY = models.BigAutoField(primary_key=True), models.AutoField(primary_key=True)
+
+
+def shadowed(name: str = "total", new: models.Field = WIDE) -> list[Operation]:
+    return [ops.AddShadowField("order", name, new), ops.CopyShadowField("order", name, new)]
+
+
+def swapped(name: str = "total", new: models.Field = WIDE) -> list[Operation]:
+    return [*shadowed(name, new), ops.SwapShadowField("order", name, new)]
+
+
 SAMPLES = [
     Sample(
         "null allowed",
@@ -448,5 +462,70 @@ SAMPLES = [
             lambda: ops.ContractRenameField("nothing", "tags", "labels"),
         ],
         says=('DROP VIEW IF EXISTS "shop_order_tags"',),
+    ),
+    Sample(
+        "integer",
+        lambda: ops.AddShadowField("order", "total", WIDE),
+        missing=[
+            lambda: ops.AddShadowField("order", "nothing", WIDE),
+            lambda: ops.AddShadowField("nothing", "total", WIDE),
+        ],
+        says=("ADD COLUMN", "CREATE OR REPLACE TRIGGER"),
+    ),
+    Sample(
+        "primary key",
+        lambda: ops.AddShadowField("ticket", "id", BIG_KEY),
+        says=('ALTER TABLE "shop_ticket" ADD COLUMN', 'ALTER TABLE "shop_seat" ADD COLUMN'),
+    ),
+    Sample(
+        "integer",
+        lambda: ops.CopyShadowField("order", "total", WIDE),
+        prepare=lambda: [ops.AddShadowField("order", "total", WIDE)],
+        missing=[
+            lambda: ops.CopyShadowField("order", "nothing", WIDE),
+            lambda: ops.CopyShadowField("nothing", "total", WIDE),
+        ],
+    ),
+    Sample(
+        "integer",
+        lambda: ops.SwapShadowField("order", "total", WIDE),
+        prepare=shadowed,
+        missing=[
+            lambda: ops.SwapShadowField("order", "nothing", WIDE),
+            lambda: ops.SwapShadowField("nothing", "total", WIDE),
+        ],
+        says=("VALIDATE CONSTRAINT", "ANALYZE", "RENAME COLUMN", "SET NOT NULL"),
+    ),
+    Sample(
+        "unique text",
+        lambda: ops.SwapShadowField("order", "slug", TEXT),
+        prepare=lambda: shadowed("slug", TEXT),
+        says=("CREATE UNIQUE INDEX CONCURRENTLY", "UNIQUE USING INDEX", "text_pattern_ops"),
+    ),
+    Sample(
+        "narrowed",
+        lambda: ops.SwapShadowField(
+            "order", "email", models.CharField(max_length=40), after_rollout=True
+        ),
+        prepare=lambda: shadowed("email", models.CharField(max_length=40)),
+    ),
+    Sample(
+        "primary key",
+        lambda: ops.SwapShadowField("ticket", "id", BIG_KEY),
+        prepare=lambda: [
+            ops.AddShadowField("ticket", "id", BIG_KEY),
+            ops.CopyShadowField("ticket", "id", BIG_KEY),
+        ],
+        says=("PRIMARY KEY USING INDEX", "FOREIGN KEY", "AS IDENTITY"),
+    ),
+    Sample(
+        "integer",
+        lambda: ops.DropShadowField("order", "total", NARROW),
+        prepare=swapped,
+        missing=[
+            lambda: ops.DropShadowField("order", "nothing", NARROW),
+            lambda: ops.DropShadowField("nothing", "total", NARROW),
+        ],
+        says=("DROP TRIGGER", "DROP COLUMN"),
     ),
 ]

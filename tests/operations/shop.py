@@ -39,6 +39,20 @@ TABLES = [
         },
     ),
     migrations.CreateModel(
+        "Ticket",
+        [
+            ("id", models.AutoField(primary_key=True)),
+            ("before", models.ForeignKey("shop.ticket", models.CASCADE, null=True)),
+        ],
+    ),
+    migrations.CreateModel(
+        "Seat",
+        [
+            ("id", BIG(primary_key=True)),
+            ("ticket", models.ForeignKey("shop.ticket", models.CASCADE, null=True)),
+        ],
+    ),
+    migrations.CreateModel(
         "Note",
         [
             ("id", BIG(primary_key=True)),
@@ -73,6 +87,9 @@ class Shop:
         if not customers.exists():
             customers.create(name="Ann")
         one = customers.first()
+        Ticket = self.model("Ticket").objects.using(self.connection.alias)
+        ticket = Ticket.create(before=Ticket.first())
+        self.model("Seat").objects.using(self.connection.alias).create(ticket=ticket)
         for number in range(start, start + rows):
             Order.objects.using(self.connection.alias).create(
                 total=number,

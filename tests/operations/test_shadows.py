@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, migrations, models
-from django.db.models import F, Q
-from django.db.models.functions import Lower
+from django.db import migrations, models
 
 from safemigrate import operations as ops
-from safemigrate.facts.errors import DataInTheWay, PlanRefused
 from tests.operations.shop import Shop
 
 AUTO, BIG = models.AutoField, models.BigAutoField

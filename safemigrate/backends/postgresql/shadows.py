@@ -153,7 +153,7 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
                 build = thing.build
                 self.create_index(editor, model, thing.temporary, lambda build=build: build)  # type: ignore[misc]
             elif thing.kind == CHECK:
-                self._add_and_validate(editor, table, thing.temporary, thing.build, [])
+                self._add_and_validate(editor, table, thing, [])
         for shadow in group:
             self._prove_copied(editor, shadow)
         columns = ", ".join(self._quote(column_of(shadow.beside)) for shadow in group)
@@ -165,25 +165,30 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
         self,
         editor: BaseDatabaseSchemaEditor,
         table: str,
-        name: str,
-        add: str,
+        thing: Belonging,
         others: Sequence[str],
     ) -> None:
         mode = LockMode.SHARE_ROW_EXCLUSIVE if others else LockMode.ACCESS_EXCLUSIVE
         locks = [TableLock(one, mode) for one in (table, *others)]
+        name = thing.temporary
         validated = None if editor.collect_sql else self._constraint_is_validated(table, name)
         if validated is None:
-            self._locked(editor, locks, lambda: editor.execute(add, params=None))
-        if not validated:
-            try:
-                self._validate(editor, table, name)
-            except DatabaseError as error:
-                if sqlstate(error) not in (CHECK_VIOLATION, FOREIGN_KEY_VIOLATION):
-                    raise
-                # Left behind, it would refuse what running code has always written.
-                drop = f"DROP CONSTRAINT IF EXISTS {self._quote(name)}"
-                self._locked(editor, locks, lambda: self._alter(editor, table, drop))
+            self._locked(editor, locks, lambda: editor.execute(thing.build, params=None))
+        if validated:
+            return
+        try:
+            self._validate(editor, table, name)
+        except DatabaseError as error:
+            if sqlstate(error) not in (CHECK_VIOLATION, FOREIGN_KEY_VIOLATION):
                 raise
+            # Left behind, it would refuse what running code has always written.
+            drop = f"DROP CONSTRAINT IF EXISTS {self._quote(name)}"
+            self._locked(editor, locks, lambda: self._alter(editor, table, drop))
+            raise DataInTheWay(
+                f"Rows of {table} break its constraint {thing.name or name}.",
+                changed="The column keeps its type.",
+                do=f"Correct them, then run the same command again: {thing.build}",
+            ) from error
 
     def _prove_copied(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
         """A valid CHECK: no value is lost by the swap, and SET NOT NULL need not look again."""
@@ -192,18 +197,17 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
         condition = filled if self._is_required(editor, shadow) else f"{old} IS NULL OR {filled}"
         name = _proof(shadow)
         add = f"ADD CONSTRAINT {self._quote(name)} CHECK ({condition}) NOT VALID"
-        words = f"ALTER TABLE {self._quote(shadow.table)} {add}"
+        build = f"ALTER TABLE {self._quote(shadow.table)} {add}"
         try:
-            self._add_and_validate(editor, shadow.table, name, words, [])
-        except DatabaseError as error:
-            if sqlstate(error) != CHECK_VIOLATION:
-                raise
+            self._add_and_validate(editor, shadow.table, Belonging(CHECK, "", name, build), [])
+        except DataInTheWay as error:
             raise self._unfit(shadow, f"{old} IS NOT NULL AND {beside} IS NULL") from error
 
     def _is_required(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> bool:
         if editor.collect_sql:
             return not shadow.new.null
-        return self._found(shadow.table, column_of(shadow.old))[0]
+        # The column may yet be nullable for older code, whatever the field is.
+        return not shadow.new.null and self._found(shadow.table, column_of(shadow.old))[0]
 
     def refuse_unfit(self, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
@@ -235,9 +239,7 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
     ) -> None:
         for thing in things:
             if thing.kind == FOREIGN_KEY:
-                parents = [thing.parent]
-                table = group[0].table
-                self._add_and_validate(editor, table, thing.temporary, thing.build, parents)
+                self._add_and_validate(editor, group[0].table, thing, [thing.parent])
 
     def _swap_table(
         self,
@@ -282,13 +284,16 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
         counter = None if editor.collect_sql else self._counter(table, column_of(shadow.old))
         default = None if editor.collect_sql else self._found(table, column_of(shadow.old))[1]
         required = self._is_required(editor, shadow)
+        was_required = (
+            required if editor.collect_sql else self._found(table, column_of(shadow.old))[0]
+        )
         pair = self._pair(editor, shadow.old.model, shadow.old, _without_default(shadow.beside))
         self._drop_sync(editor, pair)
         if counter and counter.identity:
             self._alter(editor, table, f"ALTER COLUMN {column} DROP IDENTITY")
         elif default:
             self._alter(editor, table, f"ALTER COLUMN {column} DROP DEFAULT")
-        if required:
+        if was_required:
             self._alter(editor, table, f"ALTER COLUMN {column} DROP NOT NULL")
         self._alter(editor, table, f"RENAME COLUMN {column} TO {self._quote(shadow.aside)}")
         beside = self._quote(column_of(shadow.beside))

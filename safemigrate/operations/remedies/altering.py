@@ -15,8 +15,9 @@ from safemigrate.operations.fields import DropDatabaseDefault, SetNotNull
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
 from safemigrate.operations.reading import Asked, altered
 from safemigrate.operations.relations import ContractForeignKey
+from safemigrate.operations.remedies import types
 from safemigrate.operations.remedies.base import Chain, remedy
-from safemigrate.operations.remedies.facets import Facets, Shift, facets_of
+from safemigrate.operations.remedies.facets import ARRIVES, Facets, Shift, facets_of
 
 if TYPE_CHECKING:
     from django.db.models import Field
@@ -36,8 +37,19 @@ def alter_field(asked: Asked) -> Chain | None:
     if changed.column:
         return None  # renames.chain(asked): all other facets come with the new column
     if changed.type:
-        return None  # types.chain(asked): all other facets come with the shadow
+        return _with_the_rest(types.chain(asked, changed), operation, changed)
     return in_place(operation, changed)
+
+
+def _with_the_rest(
+    chain: Chain | None, operation: migrations.AlterField, changed: Facets
+) -> Chain | None:
+    """Indexes, CHECK and what may be NULL come with the new column; what is required, later."""
+    if chain is None or (changed.null is Shift.LOST and _one_value_for_a_unique_field(changed.new)):
+        return None
+    chain.backfill += _filling(operation, changed)
+    chain.contract += _required(operation, changed)
+    return chain
 
 
 def in_place(operation: migrations.AlterField, changed: Facets) -> Chain | None:
@@ -52,22 +64,27 @@ def in_place(operation: migrations.AlterField, changed: Facets) -> Chain | None:
         return Chain(expand=[migrations.SeparateDatabaseAndState(state_operations=[operation])])
     if changed.null is Shift.LOST and _one_value_for_a_unique_field(changed.new):
         return None
-    required: list[Any] = [
-        DropDatabaseDefault(*where, changed.old.db_default)
-        if changed.db_default is Shift.LOST
-        else None,
-        SetNotNull(*where) if changed.null is Shift.LOST else None,
-        ContractFieldCheck(*where) if changed.check in _ARRIVES else None,
-        ContractForeignKey(*where) if changed.foreign_key in _ARRIVES else None,
-    ]
+    required = _required(operation, changed)
+    if changed.check in ARRIVES:
+        required.append(ContractFieldCheck(*where))
+    if changed.foreign_key in ARRIVES:
+        required.append(ContractForeignKey(*where))
     return Chain(
         expand=[ExpandAlterField(*where, _as_stated(operation))],
         backfill=list(_filling(operation, changed)),
-        contract=[operation for operation in required if operation],
+        contract=required,
     )
 
 
-_ARRIVES = (Shift.GAINED, Shift.OTHER)
+def _required(operation: migrations.AlterField, changed: Facets) -> list[Any]:
+    """What older code would fail at, whatever becomes of the type."""
+    where = (operation.model_name, operation.name)
+    required: list[Any] = []
+    if changed.db_default is Shift.LOST:
+        required.append(DropDatabaseDefault(*where, changed.old.db_default))
+    if changed.null is Shift.LOST:
+        required.append(SetNotNull(*where))
+    return required
 
 
 def _filling(operation: migrations.AlterField, changed: Facets) -> Iterator[BatchedBackfill]:

@@ -34,6 +34,9 @@ class Shift(enum.Enum):
         return self is not Shift.NONE
 
 
+ARRIVES = (Shift.GAINED, Shift.OTHER)
+
+
 @dataclass(frozen=True)
 class Facets:
     """
