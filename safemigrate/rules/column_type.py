@@ -34,14 +34,22 @@ def column_type(step: Step) -> Iterator[Finding]:
             "anew. The release that is still running may not understand the new type."
         ),
         instead=chain,
-        steps=()
-        if chain
-        else (
-            "Add a new field of the new type, nullable; deploy code that writes both.",
-            "Copy the old rows with BatchedBackfill; deploy code that reads the new field.",
-            "Remove the old field in a later deploy.",
-        ),
+        steps=() if chain else tuple(_steps(op)),
     )
+
+
+def _steps(op: migrations.AlterField) -> Iterator[str]:
+    new, model = f"{op.name}_new", op.model_name.lower()
+    yield (
+        f"Add a field {new} of the new type, nullable; makemigrations writes it. "
+        "Deploy code that writes both."
+    )
+    yield (
+        f'Copy the old rows: BatchedBackfill("{model}", function="...", '
+        f"where=Q({new}__isnull=True)), a function that makes one value of the other. "
+        f"Deploy code that reads {new}."
+    )
+    yield f"Remove {op.name} in a later deploy; then rename {new} to {op.name}, if you must."
 
 
 def _change(step: Step) -> str:

@@ -16,6 +16,7 @@ from safemigrate.operations import (
     AddFieldIndexConcurrently,
     AddForeignKey,
     AddIndexConcurrently,
+    AddShadowField,
     Assured,
     BatchedBackfill,
     ContractDrop,
@@ -25,7 +26,9 @@ from safemigrate.operations import (
     ContractRenameModel,
     ContractRenamePrimaryKey,
     ContractRenameTable,
+    CopyShadowField,
     DropDatabaseDefault,
+    DropShadowField,
     ExpandAlterField,
     ExpandField,
     ExpandRenameField,
@@ -37,6 +40,7 @@ from safemigrate.operations import (
     RemoveIndexConcurrently,
     SetNotNull,
     StopFilling,
+    SwapShadowField,
 )
 from safemigrate.planner.footprints import Footprint, footprint_of
 
@@ -97,6 +101,10 @@ SAMPLES: list[Operation] = [
     ContractRenameTable("order", None),
     ExpandRenameField("order", "tags", "labels"),
     ContractRenameField("order", "tags", "labels"),
+    AddShadowField("order", "total", NUMBER),
+    CopyShadowField("order", "total", NUMBER),
+    SwapShadowField("order", "total", NUMBER),
+    DropShadowField("order", "total", NUMBER),
     Assured(migrations.RemoveField("order", "total"), because="it is empty"),
 ]
 IGNORED = (migrations.AlterModelOptions, migrations.AlterModelManagers)
@@ -114,6 +122,17 @@ def test_every_operation_has_a_footprint_on_its_own_table(operation):
     assert not known.unknown
     assert meet(operation, ContractDrop("order")) is not isinstance(operation, IGNORED)
     assert not meet(operation, ContractDrop("audit"))
+
+
+def test_a_key_of_another_type_meets_the_columns_that_refer_to_it():
+    """They change with it; so a foreign key that is added or altered must not change places."""
+    swap = SwapShadowField("order", "id", models.BigAutoField(primary_key=True))
+    key = models.ForeignKey("shop.order", models.CASCADE)
+    assert meet(swap, migrations.AddField("line", "order", key))
+    assert meet(swap, migrations.AlterField("line", "order", key))
+    assert not meet(swap, migrations.AddField("line", "text", models.TextField(null=True)))
+    assert not meet(swap, migrations.AddField("order", "text", models.TextField(null=True)))
+    assert not meet(swap, SwapShadowField("line", "id", models.BigAutoField(primary_key=True)))
 
 
 def test_no_operation_of_django_or_ours_is_forgotten():

@@ -121,16 +121,61 @@ class TestColumnType:
         ("name", "field"),
         [
             ("total", models.BigIntegerField(null=True)),
+            ("total", models.DecimalField(max_digits=12, decimal_places=2, null=True)),
+            ("price", models.DecimalField(max_digits=9, decimal_places=3)),
+            ("number", models.CharField(max_length=20, db_collation="C")),
+        ],
+    )
+    def test_a_type_that_both_releases_can_use_is_swapped_in_before_the_rollout(self, name, field):
+        chain = one(altering(name, field), "E110").instead
+        assert [type(o).__name__ for o in chain.expand] == ["AddShadowField"]
+        assert [type(o).__name__ for o in chain.backfill] == ["CopyShadowField", "SwapShadowField"]
+        assert [type(o).__name__ for o in chain.contract] == ["DropShadowField"]
+
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("total", models.SmallIntegerField(null=True)),
             ("number", models.CharField(max_length=10)),
             ("note", models.CharField(max_length=10, null=True)),
             ("price", models.DecimalField(max_digits=8, decimal_places=3)),
             ("price", models.DecimalField(max_digits=7, decimal_places=2)),
-            ("number", models.CharField(max_length=20, db_collation="C")),
-            ("number", models.IntegerField()),
+            ("total", models.PositiveBigIntegerField(null=True)),
         ],
     )
-    def test_a_change_that_rewrites_is_refused(self, name, field):
-        assert one(altering(name, field), "E110").steps
+    def test_a_narrower_type_is_swapped_in_when_older_code_is_gone(self, name, field):
+        chain = ask(altering(name, field))[-1].instead
+        assert [type(o).__name__ for o in chain.backfill] == ["CopyShadowField"]
+        assert [type(o).__name__ for o in chain.contract] == ["SwapShadowField", "DropShadowField"]
+        assert chain.contract[0].phase is Phase.CONTRACT
+
+    def test_what_else_changes_comes_along_and_what_is_required_comes_last(self):
+        found = ask(altering("total", models.BigIntegerField(default=0, db_index=True)))
+        names = [type(o).__name__ for o in found[-1].instead.operations()]
+        assert names == [
+            "AddShadowField",
+            "CopyShadowField",
+            "SwapShadowField",
+            "BatchedBackfill",
+            "DropShadowField",
+            "SetNotNull",
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("number", models.IntegerField()),
+            ("number", models.UUIDField()),
+            ("price", models.FloatField()),
+            ("price", models.IntegerField()),
+            ("total", models.CharField(max_length=20, null=True)),
+            ("note", models.JSONField(null=True)),
+        ],
+    )
+    def test_a_type_that_one_release_could_not_use_is_refused(self, name, field):
+        found = one(altering(name, field), "E110")
+        assert not found.instead
+        assert f"{name}_new" in found.steps[0]
 
     @pytest.mark.parametrize(
         ("name", "field"),
