@@ -81,6 +81,8 @@ def default_of(field: models.Field[Any, Any]) -> Default:
         return _of_python(field.default)
     if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
         return Default(DefaultKind.EXPRESSION, _now_for(field))
+    if isinstance(field, models.OrderWrt):
+        return Default(DefaultKind.CONSTANT, 0)  # as AlterOrderWithRespectTo says to the database
     if not field.null and field.blank and field.empty_strings_allowed:
         empty: str | bytes = b"" if isinstance(field, models.BinaryField) else ""
         return Default(DefaultKind.CONSTANT, empty)

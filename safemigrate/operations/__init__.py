@@ -18,6 +18,7 @@ from safemigrate.operations.indexes import (
     AddIndexConcurrently,
     RemoveIndexConcurrently,
 )
+from safemigrate.operations.ordering import AddOrderColumn, DropOrderColumn
 from safemigrate.operations.relations import AddForeignKey, ContractForeignKey
 from safemigrate.operations.renames import (
     ContractRenameField,
@@ -41,6 +42,7 @@ __all__ = [
     "AddFieldIndexConcurrently",
     "AddForeignKey",
     "AddIndexConcurrently",
+    "AddOrderColumn",
     "AddShadowField",
     "Assured",
     "BatchedBackfill",
@@ -53,6 +55,7 @@ __all__ = [
     "ContractRenameTable",
     "CopyShadowField",
     "DropDatabaseDefault",
+    "DropOrderColumn",
     "DropShadowField",
     "ExpandAlterField",
     "ExpandField",

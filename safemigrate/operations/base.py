@@ -97,7 +97,10 @@ class ColumnOperation(SafeOperation, FieldOperation):
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         with self._found(app_label, self.model_name, self.name):
-            state.models[app_label, self.model_name_lower].get_field(self.name)
+            model = state.models[app_label, self.model_name_lower]
+            # A state leaves out the column that Django makes for order_with_respect_to.
+            if self.name != "_order" or not model.options.get("order_with_respect_to"):
+                model.get_field(self.name)
 
     def database_forwards(
         self,

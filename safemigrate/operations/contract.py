@@ -8,6 +8,7 @@ from django.db.migrations.operations.base import OperationCategory
 
 from safemigrate.backends.fields import through_of
 from safemigrate.facts.defaults import standing_default
+from safemigrate.facts.errors import PlanRefused
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import SafeOperation
 from safemigrate.operations.relations import add_foreign_keys
@@ -28,7 +29,8 @@ class ContractDrop(SafeOperation):
     Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
     Re-run:  does nothing if it is gone.
     Back:    adds the column or table again, empty, in a form that newer code can ignore.
-    Raises:  PlanRefused naming what depends on it.
+    Raises:  PlanRefused naming what depends on it, or on the way back for a stored generated
+             column, which would rewrite the table.
     Source:  https://www.postgresql.org/docs/current/ddl-depend.html
     """
 
@@ -98,6 +100,23 @@ class ContractDrop(SafeOperation):
         elif not field.many_to_many:
             backend.add_column(schema_editor, model, field, standing_default(field))
             backend.add_field_indexes(schema_editor, model, field)
+
+    def check_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
+    ) -> None:
+        if self.name is None:
+            return
+        model = self._model(app_label, before, self.model_name)
+        field: Any = self._field(model, self.name)
+        backend = self._backend(schema_editor, model)
+        if backend is None or not backend.commits_by_itself or not getattr(field, "db_persist", 0):
+            return
+        if model._base_manager.using(schema_editor.connection.alias).exists():
+            raise PlanRefused(
+                f"{model._meta.label}.{self.name} is computed by the database and stored: to add "
+                f"it again would rewrite {model._meta.db_table} while every query on it waits.",
+                do="Go back no further than to the migration that drops it, or empty the table.",
+            )
 
     def references_model(self, name: str, app_label: str) -> bool:
         # A field may refer to any model; a barrier is right for all of them.

@@ -12,6 +12,7 @@ from safemigrate.facts.phases import Phase
 from safemigrate.operations.assured import inner
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.contrib import is_contrib
 
 STATE_ONLY = (migrations.AlterModelOptions, migrations.AlterModelManagers)
 """They touch no table, so they may stand beside any phase."""
@@ -32,6 +33,8 @@ def phase_of(operation: Operation) -> Phase | None:
     if isinstance(operation, SafeOperation):
         return operation.phase
     if isinstance(operation, migrations.RemoveField | migrations.DeleteModel):
+        return Phase.CONTRACT
+    if is_contrib(operation, "RemoveCollation"):
         return Phase.CONTRACT
     if isinstance(operation, migrations.RunPython):
         return Phase.BACKFILL

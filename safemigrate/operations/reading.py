@@ -38,6 +38,16 @@ class Asked(Protocol):
     def model(self) -> ModelState: ...
 
 
+def has_table(model: ModelState) -> bool:
+    """Whether Django keeps a table for a model: not for a proxy, unmanaged or swapped one."""
+    options = model.options
+    if options.get("proxy") or not options.get("managed", True):
+        return False
+    swapped_for = getattr(settings, options.get("swappable") or "", None)
+    own_label = f"{model.app_label}.{model.name_lower}"
+    return not swapped_for or str(swapped_for).lower() == own_label
+
+
 def bound(field: Field[Any, Any], name: str) -> Any:
     """A copy of an unbound ``field`` that knows its name and column."""
     twin = copy.copy(field)

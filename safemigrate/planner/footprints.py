@@ -21,6 +21,7 @@ from safemigrate.operations import (
     AddFieldIndexConcurrently,
     AddForeignKey,
     AddIndexConcurrently,
+    AddOrderColumn,
     AddShadowField,
     Assured,
     BatchedBackfill,
@@ -38,6 +39,7 @@ from safemigrate.operations import (
     StopFilling,
     SwapShadowField,
 )
+from safemigrate.operations.contrib import is_contrib
 
 WHOLE = "*"
 """The table itself: it meets everything of its model."""
@@ -126,6 +128,11 @@ def footprint_of(operation: Operation, app_label: str) -> Footprint:
 
 @singledispatch
 def _of(operation: Operation, app_label: str) -> Footprint:
+    if is_contrib(operation, "CreateExtension", "CreateCollation"):
+        return Footprint()  # nothing can have used what is only coming
+    if is_contrib(operation, "ValidateConstraint"):
+        constraint: Any = operation
+        return _touching(Touch(app_label, constraint.model_name.lower(), constraint.name.lower()))
     return Footprint(unknown=True)
 
 
@@ -166,6 +173,13 @@ def _(operation: migrations.CreateModel, app_label: str) -> Footprint:
 @_of.register(migrations.AlterOrderWithRespectTo)
 def _(operation: Any, app_label: str) -> Footprint:
     return _touching(Touch(app_label, operation.name.lower()))
+
+
+@_of.register
+def _(operation: AddOrderColumn, app_label: str) -> Footprint:
+    # The state must know the field that it counts within.
+    members = ("_order", str(operation.order_with_respect_to).lower())
+    return _touching(*(Touch(app_label, operation.name_lower, member) for member in members))
 
 
 @_of.register

@@ -49,6 +49,7 @@ class Outcome:
 def rewrite(changes: Changes, context: Context) -> Outcome:
     """Every migration in ``changes``, safe and split; dependencies between them repointed."""
     refusals = [] if context.may_ask else list(_renames(changes, context))
+    refusals += _moves_along_bases(changes, context.before)
     walk = Walk(context.before.clone(), context.connection, refusals=refusals)
     split: dict[Key, list[tuple[int, Draft]]] = {}
     for app_label, migration, going in _in_order(changes):
@@ -112,6 +113,39 @@ def _renames(changes: Changes, context: Context) -> Iterator[Refusal]:
                         do="Run makemigrations without --noinput and answer, or make the two "
                         "changes in two runs.",
                     )
+
+
+def _moves_along_bases(changes: Changes, before: ProjectState) -> Iterator[Refusal]:
+    """A field that moves between a model and its base: for a while both would have it."""
+    all_of = [(app, o) for app, new in changes.items() for m in new for o in m.operations]
+    removed = [(app, o) for app, o in all_of if isinstance(o, migrations.RemoveField)]
+    for app, new in all_of:
+        if not isinstance(new, migrations.AddField):
+            continue
+        for old_app, old in removed:
+            here, there = (app, new.model_name_lower), (old_app, old.model_name_lower)
+            related = here in _bases(before, there) or there in _bases(before, here)
+            if related and old.name == new.name:
+                yield Refusal(
+                    app,
+                    new,
+                    reason=f"{old.model_name}.{old.name} moves to {new.model_name}. Until the "
+                    "running release is gone both would have it, and Django allows a field once "
+                    "along the bases of a model.",
+                    do=f"Add it to {new.model_name} under another name and copy its values with "
+                    f"BatchedBackfill; remove {old.model_name}.{old.name} when code uses the new "
+                    "one.",
+                )
+
+
+def _bases(state: ProjectState, key: Key) -> Iterator[Key]:
+    """The models with a table that a model inherits from."""
+    model = state.models.get(key)
+    for base in model.bases if model else ():
+        if isinstance(base, str):
+            app_label, name = base.lower().split(".", 1)
+            yield app_label, name
+            yield from _bases(state, (app_label, name))
 
 
 def _shape(value: Any) -> Any:

@@ -11,6 +11,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.operations import Assured, ContractDrop, MakeModelIgnorable, SafeOperation
+from safemigrate.operations.reading import has_table
 from safemigrate.operations.remedies import chain_for
 from safemigrate.planner.split import Rewritten
 from safemigrate.rules.base import Finding, Step, judge
@@ -49,7 +50,27 @@ class Walk:
         self, operations: Iterable[Operation], app_label: str, going: dict[str, bool]
     ) -> list[Rewritten]:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
-        return [self._step(operation, app_label, going) for operation in operations]
+        ordered = self._computed_first(list(operations), app_label)
+        return [self._step(operation, app_label, going) for operation in ordered]
+
+    def _computed_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
+        """
+        What is computed from a column goes before it.
+
+        Until 6.0 Django removes them by name: its DROP COLUMN had a CASCADE.
+        """
+        places = [n for n, o in enumerate(operations) if isinstance(o, migrations.RemoveField)]
+        removals = sorted(
+            (operations[n] for n in places), key=lambda o: not self._is_computed(o, app_label)
+        )
+        for place, removal in zip(places, removals, strict=True):
+            operations[place] = removal
+        return operations
+
+    def _is_computed(self, operation: Any, app_label: str) -> bool:
+        model = self.state.models.get((app_label, operation.model_name_lower))
+        found = model.fields.get(operation.name) if model else None
+        return bool(getattr(found, "generated", False))
 
     def _step(self, operation: Operation, app_label: str, going: dict[str, bool]) -> Rewritten:
         found = _with_its_model(operation, going) or self._asked(operation, app_label)
@@ -68,7 +89,8 @@ class Walk:
             new_models=frozenset(self.new_models),
             connection=self.connection,
         )
-        if step.model_key in self.new_models:
+        model = self.state.models.get(step.model_key)
+        if step.model_key in self.new_models or (model and not has_table(model)):
             return Rewritten(operation, [operation])
         chain = chain_for(step)
         if chain is not None:

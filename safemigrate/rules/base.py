@@ -18,6 +18,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
 from safemigrate.operations import SafeOperation
+from safemigrate.operations.reading import has_table
 from safemigrate.operations.remedies import Chain
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ class Step:
         operation: Any = self.operation
         if isinstance(operation, migrations.AlterField) and operation.name not in self.model.fields:
             return False  # renamed in the same run; the rename is the finding
-        options = self.model.options
-        return bool(options.get("managed", True) and not options.get("proxy"))
+        return has_table(self.model)
 
     @property
     def table(self) -> str:

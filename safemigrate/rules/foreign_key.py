@@ -48,7 +48,8 @@ def foreign_key(step: Step) -> Iterator[Finding]:
 def _adds_foreign_key(step: Step) -> bool:
     op: Any = step.operation
     if isinstance(op, migrations.AddField):
-        return has_foreign_key(op.field)
+        # One that is the primary key as well is the business of E117.
+        return has_foreign_key(op.field) and not op.field.primary_key
     old, new = altered(step)
     if old.many_to_many and new.many_to_many:
         return target_of(step, old) != target_of(step, new)

@@ -8,36 +8,64 @@ from typing import Any
 from django.db import migrations
 
 from safemigrate.operations.reading import altered, same_column, short
-from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
+
+_VIRTUAL = (
+    "On PostgreSQL 18 with Django 6.1 and newer say db_persist=False: computed when read, and "
+    "added at once."
+)
 
 
 @rule("E115", "generated-field", operation=(migrations.AddField, migrations.AlterField))
 def generated_field(step: Step) -> Iterator[Finding]:
     """A stored generated column is computed for every row while the table is stopped."""
     op: Any = step.operation
-    if not step.existed_before or not _stores(step):
+    if not step.existed_before:
         return
-    yield Finding(
-        what=f"{type(op).__name__} computes and stores {short(op.name)} in {short(step.table)}.",
+    if isinstance(op, migrations.AlterField):
+        if _is_altered(step):
+            yield _altered(step)
+    elif getattr(op.field, "db_persist", False):
+        yield _stored(step)
+
+
+def _is_altered(step: Step) -> bool:
+    old, new = altered(step)
+    return bool(old.generated or new.generated) and not same_column(old, new)
+
+
+def _stored(step: Step) -> Finding:
+    op: Any = step.operation
+    plain = type(op.field.output_field).__name__
+    return Finding(
+        what=f"AddField computes and stores {short(op.name)} in {short(step.table)}.",
         why=(
             f"A stored generated column rewrites {step.table} under an ACCESS EXCLUSIVE lock: "
-            "every read and write waits until each row has been computed."
+            "every read and write waits until each row has been computed. PostgreSQL cannot make "
+            "a generated column of one that is there, so there is no way round."
         ),
-        instead=chain_for(step),
         steps=(
-            "On PostgreSQL 18 and newer use db_persist=False: computed when read, added at once.",
-            "Otherwise add a nullable field and deploy code that writes it.",
-            "Fill the old rows with BatchedBackfill and the same expression.",
+            _VIRTUAL,
+            f"Otherwise make {op.name} a plain {plain}(null=True) that new code sets; fill the "
+            f"rows with BatchedBackfill(values={{'{op.name}': <the expression>}}, "
+            "keep_filled=True).",
+            "If the database must compute and store it, add it in a maintenance window, inside "
+            "Assured.",
         ),
     )
 
 
-def _stores(step: Step) -> bool:
+def _altered(step: Step) -> Finding:
     op: Any = step.operation
-    if isinstance(op, migrations.AddField):
-        return bool(getattr(op.field, "db_persist", False))
-    old, new = altered(step)
-    if not (old.generated or new.generated) or same_column(old, new):
-        return False
-    return any(getattr(field, "db_persist", False) for field in (old, new))
+    return Finding(
+        what=f"AlterField changes how {short(op.name)} in {short(step.table)} is computed.",
+        why=(
+            f"Django cannot alter a generated field, and the migration would fail on {step.table}. "
+            "A stored one would have to be computed anew for every row under an ACCESS EXCLUSIVE "
+            "lock."
+        ),
+        steps=(
+            f"Keep {op.name}, and add the new one under another name. {_VIRTUAL}",
+            f"Deploy code that uses the new one, and remove {op.name} in a later release.",
+        ),
+    )

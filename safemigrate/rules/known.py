@@ -5,32 +5,26 @@ from __future__ import annotations
 from django.db.migrations.operations.base import Operation
 
 from safemigrate.operations import SafeOperation
+from safemigrate.operations.contrib import is_contrib
 
 _KNOWN_MODULES = (
     "django.db.migrations.operations.",
     "django.contrib.",
     "safemigrate.operations.",
 )
-_CONTRIB = "django.contrib.postgres."
-
-
-def _is_contrib(thing: object, *names: str) -> bool:
-    return any(
-        cls.__module__.startswith(_CONTRIB) and cls.__name__ in names for cls in type(thing).__mro__
-    )
 
 
 def is_concurrent(operation: Operation) -> bool:
     """Contrib's concurrent index operations (ours are never asked about)."""
-    return _is_contrib(operation, "AddIndexConcurrently", "RemoveIndexConcurrently")
+    return is_contrib(operation, "AddIndexConcurrently", "RemoveIndexConcurrently")
 
 
 def is_not_valid(operation: Operation) -> bool:
-    return _is_contrib(operation, "AddConstraintNotValid")
+    return is_contrib(operation, "AddConstraintNotValid")
 
 
 def is_exclusion(constraint: object) -> bool:
-    return _is_contrib(constraint, "ExclusionConstraint")
+    return is_contrib(constraint, "ExclusionConstraint")
 
 
 def needs_autocommit(operation: Operation) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db import migrations
 
 from safemigrate.operations.reading import short
+from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
 
 
@@ -30,10 +31,5 @@ def order_with_respect_to(step: Step) -> Iterator[Finding]:
             f"The ALTER TABLE takes an ACCESS EXCLUSIVE lock on {step.table} for an instant; from "
             f"then on {hurt}."
         ),
-        steps=(
-            "Use a field of your own for the order: add it, nullable, and deploy code that sets it."
-            if has
-            else "Deploy code that no longer orders by it, and keep order_with_respect_to in Meta.",
-            "Change order_with_respect_to in a maintenance window only, inside Assured.",
-        ),
+        instead=chain_for(step),
     )

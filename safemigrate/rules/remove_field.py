@@ -19,6 +19,8 @@ def remove_field(step: Step) -> Iterator[Finding]:
     if not step.existed_before:
         return
     field = step.model.get_field(op.name)
+    if field.primary_key:
+        return  # the business of E117
     remote: Any = field.remote_field
     if field.many_to_many and remote.through is not None:
         return  # its table belongs to a model that stays

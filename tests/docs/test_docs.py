@@ -156,7 +156,7 @@ def _type_and_default(field) -> list[str]:
     if isinstance(default, timedelta):
         return ["timedelta", _spoken(default)]
     if isinstance(default, tuple):
-        return ["list of strings", ", ".join(f"`{value}`" for value in default) or "`[]`"]
+        return ["list of strings", ", ".join(f"`{value}`" for value in default)]
     if field.name == "baseline":
         return ["string or path", f"`{default}`"]
     return ["string", f"`{default}`" if default else '`""`']
@@ -196,6 +196,9 @@ class Audit(models.Model):
 class Customer(models.Model):
     email = models.EmailField()
 
+class Reply(models.Model):
+    to = models.ForeignKey(Customer, models.CASCADE)
+
 class Order(models.Model):
     amount = models.IntegerField()
     code = models.CharField(max_length=9)
@@ -224,6 +227,12 @@ def lucky():
 
 class Customer(models.Model):
     email = models.EmailField()
+
+class Reply(models.Model):
+    to = models.ForeignKey(Customer, models.CASCADE)
+
+    class Meta:
+        order_with_respect_to = "to"
 
 class Order(models.Model):
     amount = models.IntegerField()
@@ -279,6 +288,7 @@ CHANGES = {  # a row of the table -> what it does to the models above
     "constraint removed": "old_check",
     "field removed, required": "required",
     "field removed, nullable": "optional",
+    "`order_with_respect_to` set": "(?:reply|_order)",
     "model removed": "Audit",
 }
 

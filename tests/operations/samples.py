@@ -94,7 +94,39 @@ def swapped(name: str = "total", new: models.Field = WIDE) -> list[Operation]:
     return [*shadowed(name, new), ops.SwapShadowField("order", name, new)]
 
 
+def ordered() -> list[Operation]:
+    return [ops.AddOrderColumn("order", "customer")]
+
+
 SAMPLES = [
+    Sample(
+        "order",
+        lambda: ops.AddOrderColumn("order", "customer"),
+        missing=[
+            lambda: ops.AddOrderColumn("order", "nothing"),
+            lambda: ops.AddOrderColumn("nothing", "customer"),
+        ],
+        says=("ADD COLUMN", '"_order"', "DEFAULT 0 NOT NULL"),
+    ),
+    Sample(
+        "order",
+        lambda: ops.DropDatabaseDefault("order", "_order", 0),
+        prepare=ordered,
+        says=("DROP DEFAULT",),
+    ),
+    Sample(
+        "order",
+        lambda: ops.MakeFieldIgnorable("order", "_order"),
+        prepare=lambda: [*ordered(), ops.DropDatabaseDefault("order", "_order", 0)],
+        says=("SET DEFAULT 0",),
+    ),
+    Sample(
+        "order",
+        lambda: ops.DropOrderColumn("order"),
+        prepare=ordered,
+        missing=[lambda: ops.DropOrderColumn("note"), lambda: ops.DropOrderColumn("nothing")],
+        says=("DROP COLUMN", '"_order"'),
+    ),
     Sample(
         "null allowed",
         altered("flag", models.BooleanField(null=True)),

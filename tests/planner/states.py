@@ -68,7 +68,7 @@ def model(
     name: str, app: str = "shop", options=None, bases=(models.Model,), **fields
 ) -> ModelState:
     key = {} if "id" in fields else {"id": models.BigAutoField(primary_key=True)}
-    return ModelState(app, name, list({**key, **fields}.items()), options or {})
+    return ModelState(app, name, list({**key, **fields}.items()), options or {}, bases)
 
 
 def state(*all_models: ModelState) -> ProjectState:

@@ -23,7 +23,7 @@ from safemigrate.operations import (
     SetNotNull,
 )
 from safemigrate.operations.phases import flat, phase_of
-from tests.rules.asking import adding, altering, ask, ids, on_a_new_table, one
+from tests.rules.asking import adding, altering, ask, ids, on_a_new_table, one, shop
 
 
 def three():
@@ -270,8 +270,37 @@ class TestGeneratedField:
         assert ids(adding(self.field(persist=False))) == []
         assert on_a_new_table(adding(self.field())) == []
 
+    @pytest.mark.parametrize("persist", [True, False])
+    def test_another_expression_is_refused_as_django_would_fail_over_it(self, persist):
+        new = models.GeneratedField(
+            expression=F("total") * 3, output_field=models.IntegerField(), db_persist=persist
+        )
+        had = with_fields(twice=self.field(persist))
+        assert "another name" in one(altering("twice", new), "E115", before=had).steps[0]
+
+
+def with_fields(**fields):
+    state = shop()
+    state.models["shop", "order"].fields.update(fields)
+    return state
+
 
 class TestPrimaryKey:
+    def test_a_composite_key_that_comes_changes_or_goes_is_refused(self):
+        of = models.CompositePrimaryKey
+        finding = one(adding(of("total", "number"), "pk"), "E117")
+        assert "UniqueConstraint(fields=['total', 'number'])" in finding.steps[0]
+        had = with_fields(pk=of("total", "number"))
+        assert one(altering("pk", of("total", "status")), "E117", before=had)
+        assert ids(altering("pk", of("total", "number")), before=had) == []
+        assert one(migrations.RemoveField("order", "pk"), "E117", before=had)
+
+    def test_another_base_class_is_refused(self):
+        link = models.OneToOneField(
+            "shop.Customer", models.CASCADE, parent_link=True, primary_key=True
+        )
+        assert "OneToOneField" in one(adding(link, "customer_ptr"), "E117").steps[0]
+
     def test_a_new_primary_key_is_refused(self):
         new = models.UUIDField(primary_key=True, default=uuid.uuid4)
         assert "E117" in ids(adding(new))

@@ -1,14 +1,19 @@
-"""E112, E114, E118, E119, E120: tables, and what nobody can read."""
+"""E112, E114, E118 to E120, E122: tables, and what nobody can read."""
 
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 
 from safemigrate.operations import (
+    AddIndexConcurrently,
+    AddOrderColumn,
     ContractDrop,
     ContractRenameModel,
     ContractRenameTable,
+    DropDatabaseDefault,
+    DropOrderColumn,
     ExpandRenameModel,
     ExpandRenameTable,
+    MakeFieldIgnorable,
     MakeModelIgnorable,
 )
 from tests.rules.asking import ids, on_a_new_table, one, shop
@@ -55,11 +60,41 @@ class TestDeleteModel:
 
 
 class TestOrderWithRespectTo:
-    def test_an_order_that_comes_is_refused(self):
-        assert one(migrations.AlterOrderWithRespectTo("order", "customer"), "E118")
+    def test_an_order_that_comes_is_found_with_its_chain(self):
+        finding = one(migrations.AlterOrderWithRespectTo("order", "customer"), "E118")
+        assert [type(o) for o in finding.instead.operations()] == [
+            AddOrderColumn,
+            DropDatabaseDefault,
+        ]
+
+    def test_an_order_that_goes_is_found_with_its_chain(self):
+        state = shop()
+        state.models["shop", "order"].options["order_with_respect_to"] = "customer"
+        gone = migrations.AlterOrderWithRespectTo("order", None)
+        finding = one(gone, "E118", before=state)
+        assert [type(o) for o in finding.instead.operations()] == [
+            MakeFieldIgnorable,
+            DropOrderColumn,
+        ]
 
     def test_no_order_before_and_none_after_is_left_alone(self):
         assert ids(migrations.AlterOrderWithRespectTo("order", None)) == []
+
+
+class TestLongName:
+    def test_a_name_that_the_server_would_cut_is_refused(self):
+        wide = "ä" * 32
+        for operation in (
+            migrations.AddField("order", wide, models.IntegerField(null=True)),
+            migrations.AddConstraint("order", models.UniqueConstraint(fields=["total"], name=wide)),
+            migrations.CreateModel("New", [], {"db_table": wide}),
+            AddIndexConcurrently("order", models.Index(fields=["total"], name="x" * 64)),
+        ):
+            assert "E122" in ids(operation)
+
+    def test_a_schema_and_a_table_count_each_for_itself(self):
+        table = f'"{"s" * 63}"."{"t" * 63}"'
+        assert ids(migrations.CreateModel("New", [], {"db_table": table})) == []
 
 
 class TestRawSql:

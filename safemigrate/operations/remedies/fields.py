@@ -116,10 +116,13 @@ def _indexes_and_keys(model_name: str, name: str, new: Field[Any, Any]) -> list[
 
 
 @remedy(migrations.RemoveField)
-def remove_field(asked: Asked) -> Chain:
+def remove_field(asked: Asked) -> Chain | None:
     operation: migrations.RemoveField = asked.operation
     old = asked.model.get_field(operation.name)
+    if old.primary_key:
+        return None  # a rule says so
     where = (operation.model_name, operation.name)
-    required = not (old.null or old.generated or old.has_db_default())
+    # A generated column as well: what it is made of may be NULL from now on.
+    required = not (old.null or old.has_db_default())
     expand = [MakeFieldIgnorable(*where)] if required or old.remote_field else []
     return Chain(expand=list(expand), contract=[ContractDrop(*where)])

@@ -5,15 +5,14 @@ from __future__ import annotations
 from django.db import migrations
 
 from safemigrate.operations.contract import ContractDrop, MakeModelIgnorable
-from safemigrate.operations.reading import Asked
+from safemigrate.operations.reading import Asked, has_table
 from safemigrate.operations.remedies.base import Chain, remedy
 
 
 @remedy(migrations.DeleteModel)
 def delete_model(asked: Asked) -> Chain | None:
     operation: migrations.DeleteModel = asked.operation
-    options = asked.model.options
-    if options.get("proxy") or not options.get("managed", True):
+    if not has_table(asked.model):
         return None
     return Chain(
         expand=[MakeModelIgnorable(operation.name)], contract=[ContractDrop(operation.name)]
