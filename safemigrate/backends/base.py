@@ -342,9 +342,18 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def keep_filled(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], values: Mapping[str, Any]
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        values: Mapping[str, Any],
+        *,
+        updates: bool,
     ) -> None:
-        """From now on fill these fields in every row that is inserted with NULL there."""
+        """
+        From now on fill these fields in every row that is inserted with NULL there.
+
+        ``updates``: in rows too in which somebody sets them to NULL.
+        """
 
     @abc.abstractmethod
     def stop_filling(

@@ -329,7 +329,12 @@ class SQLiteBackend(Backend):
         """There are none."""
 
     def keep_filled(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], values: Mapping[str, Any]
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        values: Mapping[str, Any],
+        *,
+        updates: bool,
     ) -> None:
         """Not needed: no other code inserts meanwhile."""
 

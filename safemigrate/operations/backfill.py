@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db.migrations.operations.base import OperationCategory
 from django.db.models import Q
 
 from safemigrate import backfill
 from safemigrate.backends.base import project_settings
+from safemigrate.facts.errors import WrongOperation
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import SafeOperation
 
@@ -26,7 +27,8 @@ class BatchedBackfill(SafeOperation):
     ``function``, instead: dotted path of ``f(rows) -> list``: for each row, in order, a mapping
     of field name -> value, or None to leave it. ``where``: rows still to be filled; with it the
     end is proved by a query. ``keep_filled``: rows that are inserted with NULL from now on are
-    filled by a trigger, until SetNotNull or StopFilling. ``after_rollout``: relies on new code
+    filled by a trigger, until SetNotNull or StopFilling; ``"always"``: also rows that are set to
+    NULL, by older code that knows the field. ``after_rollout``: relies on new code
     writing the field, so ``migrate`` runs it at the next release, or ``--phase backfill`` now.
 
     Locks:   row locks for one batch, about ``SAFEMIGRATE["BATCH_DURATION"]``.
@@ -46,7 +48,7 @@ class BatchedBackfill(SafeOperation):
         where: Q | None = None,
         function: str | None = None,
         batch_rows: int | None = None,
-        keep_filled: bool = False,
+        keep_filled: bool | Literal["always"] = False,
         after_rollout: bool = False,
     ) -> None:
         self.model_name = model_name
@@ -88,6 +90,11 @@ class BatchedBackfill(SafeOperation):
             batch_target=project_settings().batch_duration,
         )
         backfill.check(task)
+        if self.keep_filled not in (True, False, "always"):
+            raise WrongOperation(
+                f"A backfill of {task.model._meta.label} has keep_filled={self.keep_filled!r}.",
+                do='Give True, "always", or leave it out.',
+            )
         return task
 
     def database_forwards(
@@ -102,7 +109,8 @@ class BatchedBackfill(SafeOperation):
         if backend is None:
             return
         if self.keep_filled:
-            backend.keep_filled(schema_editor, task.model, self.values or {})
+            updates = self.keep_filled == "always"
+            backend.keep_filled(schema_editor, task.model, self.values or {}, updates=updates)
         backfill.run(
             schema_editor.connection,
             task,

@@ -119,6 +119,23 @@ def test_the_trigger_leaves_alone_what_is_given_and_what_is_updated(shop):
     assert note(shop, "own") == [(None,)]
 
 
+def test_older_code_that_knows_the_field_cannot_empty_it_again(shop):
+    """It is on its way to NOT NULL, and newer code relies on it."""
+    shop.apply(expand())
+    shop.apply(ops.BatchedBackfill("order", {"note": "x"}, UNFILLED, keep_filled="always"))
+    old_insert(shop, "own", ", note", ", 'mine'")
+    shop.ask("UPDATE shop_order SET note = NULL, total = 9 WHERE slug = 'own' RETURNING 1")
+    assert note(shop, "own") == [("x",)]
+    shop.ask("UPDATE shop_order SET note = 'new' WHERE slug = 'own' RETURNING 1")
+    assert note(shop, "own") == [("new",)]
+
+
+def test_a_word_that_keep_filled_does_not_know_is_refused(shop):
+    shop.apply(expand())
+    with pytest.raises(WrongOperation, match="keep_filled='sometimes'"):
+        shop.apply(ops.BatchedBackfill("order", {"note": "x"}, UNFILLED, keep_filled="sometimes"))
+
+
 def test_the_trigger_is_gone_after_set_not_null(shop):
     """Function and trigger would be found years later by somebody who wonders."""
     shop.apply(expand())

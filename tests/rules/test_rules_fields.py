@@ -90,7 +90,7 @@ class TestNotNull:
     def test_not_null_with_a_default_is_refused_with_fill_and_contract(self):
         finding = one(altering("total", models.IntegerField(default=0)), "E109")
         assert phases(finding) == [ExpandAlterField, BatchedBackfill, SetNotNull]
-        assert finding.instead.backfill[0].keep_filled
+        assert finding.instead.backfill[0].keep_filled == "always"
 
     def test_a_default_for_this_once_fills_and_is_not_in_the_state(self):
         op = migrations.AlterField("order", "total", models.IntegerField(default=7), False)

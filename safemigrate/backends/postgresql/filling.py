@@ -32,19 +32,27 @@ class Filling(Locking):
     """
     One BEFORE ROW trigger and function for each column, fired only where NULL is written to it.
 
-    A column that is on its way to NOT NULL is one that older code may still set to NULL.
-
     Locks: SHARE ROW EXCLUSIVE for an instant.
     """
 
     def keep_filled(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], values: Mapping[str, Any]
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        values: Mapping[str, Any],
+        *,
+        updates: bool,
     ) -> None:
         for name, value in values.items():
-            self._keep_column_filled(editor, model, name, value)
+            self._keep_column_filled(editor, model, name, value, updates)
 
     def _keep_column_filled(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str, value: Any
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        name: str,
+        value: Any,
+        updates: bool,
     ) -> None:
         table, column = model._meta.db_table, _column(model, name)
         trigger = own_name("fill", table, column)
@@ -61,9 +69,11 @@ class Filling(Locking):
         create_function = (
             f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {source}"
         )
+        # Only where it must: a trigger before UPDATE has every update of the table, those of the
+        # backfill too, lock and log each row twice.
+        event = f"INSERT OR UPDATE OF {self._quote(column)}" if updates else "INSERT"
         create_trigger = (
-            f"CREATE TRIGGER {self._quote(trigger)} BEFORE INSERT OR UPDATE OF "
-            f"{self._quote(column)} ON {self._quote(table)} "
+            f"CREATE TRIGGER {self._quote(trigger)} BEFORE {event} ON {self._quote(table)} "
             f"FOR EACH ROW WHEN (NEW.{self._quote(column)} IS NULL) "
             f"EXECUTE FUNCTION {function}()"
         )

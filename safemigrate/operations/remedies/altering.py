@@ -97,7 +97,7 @@ def _filling(operation: migrations.AlterField, changed: Facets) -> Iterator[Batc
         values={operation.name: default.value},
         where=Q(**{f"{operation.name}__isnull": True}),
         # A trigger cannot call Python; what older code leaves NULL then waits for the contract.
-        keep_filled=default.kind is not DefaultKind.CALLABLE,
+        keep_filled=False if default.kind is DefaultKind.CALLABLE else "always",
     )
 
 
