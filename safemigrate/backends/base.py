@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.backends.ddl_references import Statement
-    from django.db.models import Field, Index, Model
+    from django.db.models import BaseConstraint, Field, Index, Model
 
 T = TypeVar("T")
 
@@ -208,6 +208,69 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
         """Drop an index while reads and writes go on."""
+
+    @abc.abstractmethod
+    def rename(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: BaseConstraint | Index,
+        new: BaseConstraint | Index,
+    ) -> None:
+        """Give an index or a constraint another name, for an instant."""
+
+    @abc.abstractmethod
+    def replace(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: BaseConstraint | Index,
+        new: BaseConstraint | Index,
+    ) -> None:
+        """``new``, which is there under its own name, takes the name of ``old``, which goes."""
+
+    @abc.abstractmethod
+    def put_back(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: BaseConstraint | Index,
+        new: BaseConstraint | Index,
+    ) -> None:
+        """Undo ``replace``: build ``old`` while writes go on, and give both their own names."""
+
+    # Constraints ---------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def add_constraint(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
+    ) -> None:
+        """
+        Add a CHECK or unique constraint while reads and writes go on.
+
+        Raises: DataInTheWay with the query that finds the rows; nothing is left then.
+        """
+
+    @abc.abstractmethod
+    def drop_constraint(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
+    ) -> None: ...
+
+    @abc.abstractmethod
+    def refuse_breaches(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
+    ) -> None:
+        """Raise DataInTheWay if rows break a constraint that is not there; changes nothing."""
+
+    @abc.abstractmethod
+    def alter_unique_together(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Iterable[Sequence[str]],
+        new: Iterable[Sequence[str]],
+    ) -> None:
+        """Build what came while writes go on, then drop what went. Shape: names of fields."""
 
     # Columns and tables --------------------------------------------------------------------
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.fields.related import ForeignObject, ManyToManyField
 
 if TYPE_CHECKING:
-    from django.db.models import Field, Model
+    from django.db.models import BaseConstraint, Field, Index, Model
 
 _CACHED = ("_db_default_expression", "_get_default", "db_returning", "cached_col", "unique")
 
@@ -19,6 +20,12 @@ def column_of(field: Field[Any, Any]) -> str:
     if field.column is None:
         raise TypeError(f"{field} has no column of its own.")
     return field.column
+
+
+def columns_of(model: type[Model], names: Iterable[str]) -> list[str]:
+    """The columns of the fields that are called so."""
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    return [column_of(field) for field in fields]
 
 
 def has_index(field: Field[Any, Any]) -> bool:
@@ -72,3 +79,10 @@ def bare(field: Field[Any, Any], *, null: bool, database_default: Any) -> Field[
         auto_now=False,
         auto_now_add=False,
     )
+
+
+def named(thing: BaseConstraint | Index, name: str) -> BaseConstraint | Index:
+    """A copy of an index or a constraint under another name."""
+    twin = thing.clone()
+    twin.name = name
+    return twin

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.db.models import BaseConstraint, Index
 from django.db.models.fields import NOT_PROVIDED
 
 from safemigrate.backends.base import Backend, IndexState, Session, Shadow, Take, nothing
-from safemigrate.backends.fields import column_of, through_of, variant
+from safemigrate.backends.fields import column_of, columns_of, named, through_of, variant
 from safemigrate.backends.moving import Move
 from safemigrate.backends.statements import index_of, inline_column, name_of
 from safemigrate.facts.locks import TableLock
@@ -18,7 +19,7 @@ from safemigrate.facts.locks import TableLock
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.backends.ddl_references import Statement
-    from django.db.models import Field, Index, Model
+    from django.db.models import Field, Model
 
 T = TypeVar("T")
 
@@ -114,12 +115,7 @@ class SQLiteBackend(Backend):
         field: Field[Any, Any],
         unique: bool,
     ) -> bool:
-        if editor.collect_sql:
-            return True
-        with self.connection.cursor() as cursor:
-            found = self.connection.introspection.get_constraints(cursor, model._meta.db_table)
-        column = [column_of(field)]
-        return unique is not any(c["unique"] and c["columns"] == column for c in found.values())
+        return editor.collect_sql or unique is not self._is_unique(model, [field.name])
 
     def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
         if not editor.collect_sql and (
@@ -127,6 +123,109 @@ class SQLiteBackend(Backend):
         ):
             return
         editor.execute(f"DROP INDEX {self.connection.ops.quote_name(name)}", params=None)
+
+    def rename(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: BaseConstraint | Index,
+        new: BaseConstraint | Index,
+    ) -> None:
+        self._drop(editor, model, old)
+        self._add(editor, model, new)
+
+    def replace(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: BaseConstraint | Index,
+        new: BaseConstraint | Index,
+    ) -> None:
+        if editor.collect_sql or self._has(model, new):
+            self._drop(editor, model, old)
+            self._drop(editor, model, new)
+            self._add(editor, model, named(new, old.name))
+
+    def put_back(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: BaseConstraint | Index,
+        new: BaseConstraint | Index,
+    ) -> None:
+        if editor.collect_sql or not self._has(model, new):
+            self._drop(editor, model, named(new, old.name))
+            self._add(editor, model, old)
+            self._add(editor, model, new)
+
+    def add_constraint(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
+    ) -> None:
+        self._add(editor, model, constraint)
+
+    def drop_constraint(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
+    ) -> None:
+        self._drop(editor, model, constraint)
+
+    def refuse_breaches(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
+    ) -> None:
+        """Adding it copies the table in one transaction, which then fails as a whole."""
+
+    def alter_unique_together(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        old: Iterable[Sequence[str]],
+        new: Iterable[Sequence[str]],
+    ) -> None:
+        was, becomes = {tuple(names) for names in old}, {tuple(names) for names in new}
+        if editor.collect_sql or any(
+            self._is_unique(model, names) is not (names in becomes) for names in was ^ becomes
+        ):
+            with self._as_it_is(editor, model):
+                editor.alter_unique_together(model, list(was), list(becomes))
+
+    def _is_unique(self, model: type[Model], names: Sequence[str]) -> bool:
+        columns = columns_of(model, names)
+        found = self._constraints(model).values()
+        return any(c["unique"] and c["columns"] == columns for c in found)
+
+    def _add(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], thing: BaseConstraint | Index
+    ) -> None:
+        if not editor.collect_sql and self._has(model, thing):
+            return
+        if isinstance(thing, BaseConstraint) and thing.create_sql(model, editor) is None:
+            return  # SQLite has no such thing; Django warned about it
+        with self._as_it_is(editor, model):
+            if isinstance(thing, BaseConstraint):
+                editor.add_constraint(model, thing)
+            else:
+                editor.add_index(model, thing)
+
+    def _drop(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], thing: BaseConstraint | Index
+    ) -> None:
+        """``model`` is the one without it: Django makes the table anew from that."""
+        if not editor.collect_sql and not self._has(model, thing):
+            return
+        with self._as_it_is(editor, model):
+            if isinstance(thing, BaseConstraint):
+                editor.remove_constraint(model, thing)
+            else:
+                editor.remove_index(model, thing)
+
+    def _has(self, model: type[Model], thing: BaseConstraint | Index) -> bool:
+        return thing.name in self._constraints(model)
+
+    def _constraints(self, model: type[Model]) -> dict[str, Any]:
+        with self.connection.cursor() as cursor:
+            found: dict[str, Any] = self.connection.introspection.get_constraints(
+                cursor, model._meta.db_table
+            )
+        return found
 
     def add_column(
         self,

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.utils import split_identifier
+from django.db.models import UniqueConstraint
+from django.db.models.expressions import OrderBy
+from django.db.models.sql import Query
 
-from safemigrate.backends.fields import has_index
+from safemigrate.backends.fields import columns_of, has_index
 
 if TYPE_CHECKING:
     from django.db.backends.ddl_references import Statement
-    from django.db.models import Field, Model
+    from django.db.models import CheckConstraint, Field, Model
 
 
 def index_of(
@@ -42,6 +45,74 @@ def like_index_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> St
 def unique_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> Statement:
     statement: Statement = editor._create_unique_sql(model, [field])
     return statement
+
+
+UNIQUE_INDEX = (
+    "CREATE UNIQUE INDEX CONCURRENTLY %(name)s ON %(table)s "
+    "(%(columns)s)%(include)s%(nulls_distinct)s%(condition)s"
+)
+
+
+def is_backed(unique: UniqueConstraint) -> bool:
+    """Whether Django makes it a constraint; otherwise it is a unique index and no more."""
+    made: Any = unique
+    return not (made.condition or made.include or made.opclasses or made.expressions)
+
+
+def unique_index_of(
+    editor: Any, model: type[Model], unique: UniqueConstraint, name: str
+) -> Statement | None:
+    """The index that ``unique`` is or rests on; None if the server is too old for it."""
+    statement: Any = unique.create_sql(model, editor)
+    if statement is None:
+        return None
+    # Django offers no concurrent form; only the template differs, the parts are the same.
+    statement.template = UNIQUE_INDEX
+    statement.parts["name"] = editor.quote_name(name)
+    found: Statement = statement
+    return found
+
+
+def deferrable_of(editor: Any, unique: UniqueConstraint) -> str:
+    return str(editor._deferrable_constraint_sql(unique.deferrable))
+
+
+def unique_together_of(editor: Any, model: type[Model], names: Sequence[str]) -> UniqueConstraint:
+    """One tuple of ``unique_together`` as a constraint, with the name that Django gives it."""
+    table = model._meta.db_table
+    columns = columns_of(model, names)
+    name = str(editor._unique_constraint_name(table, columns, quote=False))
+    return UniqueConstraint(fields=tuple(names), name=name)
+
+
+def check_of(editor: Any, model: type[Model], check: CheckConstraint) -> tuple[Statement, str]:
+    """The statement that adds it, and its condition."""
+    statement: Any = check.create_sql(model, editor)
+    return statement, str(statement.parts["check"])
+
+
+def keys_of(editor: Any, model: type[Model], unique: UniqueConstraint) -> list[str]:
+    """What must not come twice: columns or expressions, as SQL."""
+    if unique.fields:
+        return [editor.quote_name(column) for column in columns_of(model, unique.fields)]
+    query = Query(model, alias_cols=False)
+    compiler = query.get_compiler(connection=editor.connection)
+    keys = []
+    for expression in unique.expressions:
+        sql, params = compiler.compile(_bare(expression).resolve_expression(query))
+        keys.append(sql % tuple(map(editor.quote_value, params)))
+    return keys
+
+
+def _bare(expression: Any) -> Any:
+    """Without order and operator class, which only an index knows."""
+    while isinstance(expression, OrderBy) or type(expression).__name__ == "OpClass":
+        [expression] = expression.get_source_expressions()
+    return expression
+
+
+def condition_of(editor: Any, model: type[Model], unique: UniqueConstraint) -> str:
+    return str(unique._get_condition_sql(model, editor) or "")  # type: ignore[attr-defined]
 
 
 def foreign_key_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> Statement:

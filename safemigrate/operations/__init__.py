@@ -6,6 +6,12 @@ from safemigrate.operations.altering import ContractFieldCheck, ExpandAlterField
 from safemigrate.operations.assured import Assured
 from safemigrate.operations.backfill import BatchedBackfill, StopFilling
 from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.constraints import (
+    AddCheckConstraint,
+    AddUniqueConstraintConcurrently,
+    AlterUniqueTogetherConcurrently,
+    DropConstraint,
+)
 from safemigrate.operations.contract import ContractDrop, MakeModelIgnorable
 from safemigrate.operations.fields import (
     DropDatabaseDefault,
@@ -17,6 +23,13 @@ from safemigrate.operations.indexes import (
     AddFieldIndexConcurrently,
     AddIndexConcurrently,
     RemoveIndexConcurrently,
+)
+from safemigrate.operations.names import (
+    AlterIndex,
+    RenameConstraint,
+    RenameIndex,
+    ReplaceConstraint,
+    ReplaceIndex,
 )
 from safemigrate.operations.ordering import AddOrderColumn, DropOrderColumn
 from safemigrate.operations.relations import AddForeignKey, ContractForeignKey
@@ -39,11 +52,15 @@ from safemigrate.operations.shadows import (
 
 __all__ = [
     "IRREVERSIBLE",
+    "AddCheckConstraint",
     "AddFieldIndexConcurrently",
     "AddForeignKey",
     "AddIndexConcurrently",
     "AddOrderColumn",
     "AddShadowField",
+    "AddUniqueConstraintConcurrently",
+    "AlterIndex",
+    "AlterUniqueTogetherConcurrently",
     "Assured",
     "BatchedBackfill",
     "ContractDrop",
@@ -54,6 +71,7 @@ __all__ = [
     "ContractRenamePrimaryKey",
     "ContractRenameTable",
     "CopyShadowField",
+    "DropConstraint",
     "DropDatabaseDefault",
     "DropOrderColumn",
     "DropShadowField",
@@ -68,6 +86,10 @@ __all__ = [
     "Phase",
     "RandomUUID",
     "RemoveIndexConcurrently",
+    "RenameConstraint",
+    "RenameIndex",
+    "ReplaceConstraint",
+    "ReplaceIndex",
     "SafeOperation",
     "SetNotNull",
     "StopFilling",

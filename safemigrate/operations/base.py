@@ -28,7 +28,7 @@ class SafeOperation(Operation):
     ``back``: None if ``database_backwards`` undoes it, else why that cannot be.
     """
 
-    phase: ClassVar[Phase]
+    phase: Phase
     needs_autocommit: bool = True
     back: ClassVar[IRREVERSIBLE | None] = None
 
@@ -71,6 +71,18 @@ class SafeOperation(Operation):
     def _field(self, model: type[Model], name: str) -> Field[Any, Any]:
         with self._found(model._meta.app_label, model.__name__, name):
             return model._meta.get_field(name)  # type: ignore[return-value]
+
+    def _option(
+        self, app_label: str, state: ProjectState, model_name: str, option: str, name: str
+    ) -> Any:
+        """The index or the constraint of that name in ``Meta``."""
+        with self._found(app_label, model_name):
+            things = state.models[app_label, model_name.lower()].options[option]
+        with self._found(app_label, model_name, name):
+            found = next((thing for thing in things if thing.name == name), None)
+            if found is None:
+                raise LookupError(name)
+        return found
 
     @contextmanager
     def _found(self, app_label: str, model_name: str, name: str = "") -> Iterator[None]:

@@ -93,6 +93,10 @@ class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
     """
     Drop an index while reads and writes go on.
 
+    It is a contract: older code may send queries that are slow without it, during the rollout
+    and after a rollback, and newer code only pays for keeping it. ``after_rollout=False`` drops
+    it before the rollout.
+
     Locks:   PostgreSQL SHARE UPDATE EXCLUSIVE while it waits for transactions that use it.
     Re-run:  does nothing if the index is gone.
     Back:    builds the index concurrently.
@@ -100,17 +104,21 @@ class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
     Source:  https://www.postgresql.org/docs/current/sql-dropindex.html
     """
 
-    phase = Phase.EXPAND
+    phase = Phase.CONTRACT
 
-    def __init__(self, model_name: str, name: str) -> None:
+    def __init__(self, model_name: str, name: str, after_rollout: bool = True) -> None:
+        self.after_rollout = after_rollout
+        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
         super().__init__(model_name, name)
 
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        name, args, kwargs = super().deconstruct()
+        if not self.after_rollout:
+            kwargs["after_rollout"] = False
+        return name, list(args), kwargs
+
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        with self._found(app_label, self.model_name):
-            indexes = state.models[app_label, self.model_name_lower].options["indexes"]
-        if self.name not in {index.name for index in indexes}:
-            with self._found(app_label, self.model_name, self.name):
-                raise LookupError(self.name)
+        self._option(app_label, state, self.model_name, "indexes", self.name)
         super().state_forwards(app_label, state)
 
     def database_forwards(
@@ -131,7 +139,7 @@ class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        index = to_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        index = self._option(app_label, to_state, self.model_name, "indexes", self.name)
         AddIndexConcurrently(self.model_name, index)._build(app_label, schema_editor, to_state)
 
     def describe(self) -> str:

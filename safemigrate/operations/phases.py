@@ -12,9 +12,15 @@ from safemigrate.facts.phases import Phase
 from safemigrate.operations.assured import inner
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.base import SafeOperation
-from safemigrate.operations.contrib import is_contrib
+from safemigrate.operations.contrib import is_contrib, is_not_valid, is_validation
+from safemigrate.operations.names import AlterIndex
 
-STATE_ONLY = (migrations.AlterModelOptions, migrations.AlterModelManagers)
+STATE_ONLY = (
+    migrations.AlterModelOptions,
+    migrations.AlterModelManagers,
+    migrations.AlterConstraint,
+    AlterIndex,
+)
 """They touch no table, so they may stand beside any phase."""
 
 
@@ -36,6 +42,8 @@ def phase_of(operation: Operation) -> Phase | None:
         return Phase.CONTRACT
     if is_contrib(operation, "RemoveCollation"):
         return Phase.CONTRACT
+    if is_not_valid(operation) or is_validation(operation):
+        return Phase.CONTRACT  # older code may still write rows that break the check
     if isinstance(operation, migrations.RunPython):
         return Phase.BACKFILL
     if isinstance(operation, (*STATE_ONLY, migrations.RunSQL)):
@@ -59,13 +67,17 @@ def waits_for_rollout(migration: Migration) -> bool:
     """
     Whether it must not run before older code is gone, and so may be held back.
 
-    That is a pure contract of our operations, or a backfill that relies on new code. Stock
-    RemoveField and DeleteModel are no contract: newer code may not insert while they wait.
+    That is a pure contract of our operations or of contrib's checks, or a backfill that relies
+    on new code. Stock RemoveField and DeleteModel are no contract: newer code may not insert
+    while they wait.
     """
     operations = list(flat(migration.operations))
     phases = phases_of(migration)
     if phases == {Phase.CONTRACT}:
-        return all(isinstance(o, (SafeOperation, *STATE_ONLY)) for o in operations)
+        return all(
+            isinstance(o, (SafeOperation, *STATE_ONLY)) or is_not_valid(o) or is_validation(o)
+            for o in operations
+        )
     return phases == {Phase.BACKFILL} and any(
         isinstance(o, BatchedBackfill) and o.after_rollout for o in operations
     )

@@ -203,7 +203,7 @@ class SwapShadowField(_ShadowOperation):
     ) -> None:
         self.after_rollout = after_rollout
         if after_rollout:
-            self.phase = Phase.CONTRACT  # type: ignore[misc]
+            self.phase = Phase.CONTRACT
         super().__init__(model_name, name, field)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:

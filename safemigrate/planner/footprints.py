@@ -15,7 +15,6 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import FieldOperation
 from django.db.migrations.operations.models import IndexOperation
 from django.db.migrations.utils import resolve_relation
-from django.db.models import F, Q
 
 from safemigrate.operations import (
     AddFieldIndexConcurrently,
@@ -23,6 +22,8 @@ from safemigrate.operations import (
     AddIndexConcurrently,
     AddOrderColumn,
     AddShadowField,
+    AlterIndex,
+    AlterUniqueTogetherConcurrently,
     Assured,
     BatchedBackfill,
     ContractDrop,
@@ -35,11 +36,15 @@ from safemigrate.operations import (
     DropDatabaseDefault,
     ExpandRenamePrimaryKey,
     MakeModelIgnorable,
+    RenameConstraint,
+    ReplaceConstraint,
+    ReplaceIndex,
     SetNotNull,
     StopFilling,
     SwapShadowField,
 )
-from safemigrate.operations.contrib import is_contrib
+from safemigrate.operations.contrib import is_contrib, is_validation
+from safemigrate.operations.redefining import fields_of, fields_read
 
 WHOLE = "*"
 """The table itself: it meets everything of its model."""
@@ -128,11 +133,11 @@ def footprint_of(operation: Operation, app_label: str) -> Footprint:
 
 @singledispatch
 def _of(operation: Operation, app_label: str) -> Footprint:
+    named: Any = operation
+    if is_validation(operation):
+        return _touching(Touch(app_label, named.model_name.lower(), named.name.lower()))
     if is_contrib(operation, "CreateExtension", "CreateCollation"):
         return Footprint()  # nothing can have used what is only coming
-    if is_contrib(operation, "ValidateConstraint"):
-        constraint: Any = operation
-        return _touching(Touch(app_label, constraint.model_name.lower(), constraint.name.lower()))
     return Footprint(unknown=True)
 
 
@@ -255,25 +260,8 @@ def _(operation: BatchedBackfill, app_label: str) -> Footprint:
     else:
         # What it reads counts as well: a column must not be dropped before it was copied.
         names = {name.lower() for name in operation.values}
-        names |= _fields_read(operation.where, *operation.values.values())
+        names |= fields_read(operation.where, *operation.values.values())
     return _touching(*(Touch(app_label, operation.model_name_lower, name) for name in names))
-
-
-def _fields_read(*things: Any) -> set[str]:
-    """The fields of the model that conditions and expressions name."""
-    names: set[str] = set()
-    for thing in things:
-        if isinstance(thing, Q):
-            for child in thing.children:
-                if isinstance(child, tuple):
-                    names |= {child[0].partition("__")[0].lower()} | _fields_read(child[1])
-                else:
-                    names |= _fields_read(child)
-        elif isinstance(thing, F):
-            names.add(str(thing.deconstruct()[1][0]).partition("__")[0].lower())
-        elif hasattr(thing, "get_source_expressions"):
-            names |= _fields_read(*thing.get_source_expressions())
-    return names
 
 
 @_of.register(migrations.AddIndex)
@@ -287,24 +275,46 @@ def _(operation: migrations.AddConstraint, app_label: str) -> Footprint:
     return _of_members(operation, app_label, operation.constraint)
 
 
-@_of.register
-def _(operation: migrations.RemoveIndex, app_label: str) -> Footprint:
-    # Its columns may only be dropped after it, and it is an expand: that comes first anyhow.
+@_of.register(migrations.RemoveIndex)
+@_of.register(migrations.RemoveConstraint)
+@_of.register(migrations.AlterConstraint)
+@_of.register(AlterIndex)
+def _(operation: Any, app_label: str) -> Footprint:
+    # Its columns are in the state alone; where they are dropped, it goes with them.
     return _touching(Touch(app_label, operation.model_name_lower, operation.name.lower()))
+
+
+@_of.register(migrations.RenameIndex)
+@_of.register(RenameConstraint)
+def _(operation: Any, app_label: str) -> Footprint:
+    names = [operation.new_name, operation.old_name or "index_together"]
+    return _touching(*(Touch(app_label, operation.model_name_lower, n.lower()) for n in names))
+
+
+@_of.register(ReplaceIndex)
+@_of.register(ReplaceConstraint)
+def _(operation: Any, app_label: str) -> Footprint:
+    names = [operation.name, operation.by]
+    return _touching(*(Touch(app_label, operation.model_name_lower, n.lower()) for n in names))
+
+
+@_of.register
+def _(operation: AlterUniqueTogetherConcurrently, app_label: str) -> Footprint:
+    used = {name.lower() for names in operation.option_value or () for name in names}
+    columns = (Touch(app_label, operation.name_lower, name, gentle=True) for name in used)
+    return _touching(Touch(app_label, operation.name_lower, "unique_together"), *columns)
 
 
 @_of.register
 def _(operation: IndexOperation, app_label: str) -> Footprint:
-    # RenameIndex, RemoveConstraint: their columns are in the state alone.
+    # Contrib's and others' own: what they touch is in the state alone.
     return _touching(Touch(app_label, operation.model_name_lower))
 
 
 def _of_members(operation: Any, app_label: str, thing: Any) -> Footprint:
-    """An index or a constraint: its columns if they are plainly listed, else the table."""
+    """The name of an index or a constraint, and the columns it rests on; else the table."""
     model = operation.model_name.lower()
-    columns = [str(name).lstrip("-").lower() for name in getattr(thing, "fields", ()) or ()]
-    plain = columns and not getattr(thing, "condition", None)
-    under = columns if plain else [WHOLE]
+    under = {name.lower() for name in fields_of(thing)} or {WHOLE}
     own = Touch(app_label, model, thing.name.lower())
     return _touching(own, *(Touch(app_label, model, name, gentle=True) for name in under))
 

@@ -18,14 +18,29 @@ from safemigrate.operations import (
     AddFieldIndexConcurrently,
     AddForeignKey,
     AddIndexConcurrently,
+    AddUniqueConstraintConcurrently,
+    AlterUniqueTogetherConcurrently,
     BatchedBackfill,
+    RenameConstraint,
+    ReplaceConstraint,
+    ReplaceIndex,
     SafeOperation,
 )
 from safemigrate.operations.assured import inner
 from safemigrate.operations.phases import STATE_ONLY, phase_of
 from safemigrate.planner.footprints import Footprint, footprint_of, union
 
-BUILDS = (AddIndexConcurrently, AddFieldIndexConcurrently, AddForeignKey)
+BUILDS = (
+    AddIndexConcurrently,
+    AddFieldIndexConcurrently,
+    AddForeignKey,
+    AddUniqueConstraintConcurrently,
+    AlterUniqueTogetherConcurrently,
+    # Not builds, but they can come only behind one.
+    RenameConstraint,
+    ReplaceConstraint,
+    ReplaceIndex,
+)
 
 
 @dataclass

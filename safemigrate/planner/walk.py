@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from django.db.migrations.state import ProjectState
 from safemigrate.operations import Assured, ContractDrop, MakeModelIgnorable, SafeOperation
 from safemigrate.operations.reading import has_table
 from safemigrate.operations.remedies import chain_for
+from safemigrate.planner.combine import combine
 from safemigrate.planner.split import Rewritten
 from safemigrate.rules.base import Finding, Step, judge
 
@@ -47,11 +48,15 @@ class Walk:
     refusals: list[Refusal] = field(default_factory=list)
 
     def through(
-        self, operations: Iterable[Operation], app_label: str, going: dict[str, bool]
+        self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
     ) -> list[Rewritten]:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
         ordered = self._computed_first(list(operations), app_label)
-        return [self._step(operation, app_label, going) for operation in ordered]
+        instead = combine(ordered, app_label, self.state)
+        return [
+            self._step(operation, app_label, going, instead.get(place))
+            for place, operation in enumerate(ordered)
+        ]
 
     def _computed_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
         """
@@ -72,11 +77,24 @@ class Walk:
         found = model.fields.get(operation.name) if model else None
         return bool(getattr(found, "generated", False))
 
-    def _step(self, operation: Operation, app_label: str, going: dict[str, bool]) -> Rewritten:
-        found = _with_its_model(operation, going) or self._asked(operation, app_label)
+    def _step(
+        self,
+        operation: Operation,
+        app_label: str,
+        going: dict[str, bool],
+        instead: list[Operation] | None,
+    ) -> Rewritten:
+        """``instead``: what it comes to together with others, if with any."""
+        if instead is not None and self._is_used(operation, app_label):
+            found = Rewritten(operation, instead)
+        else:
+            found = _with_its_model(operation, going) or self._asked(operation, app_label)
         note_new(operation, app_label, self.new_models)
         operation.state_forwards(app_label, self.state)
         return found
+
+    def _is_used(self, operation: Any, app_label: str) -> bool:
+        return (app_label, operation.model_name.lower()) not in self.new_models
 
     def _asked(self, operation: Operation, app_label: str) -> Rewritten:
         if stays_as_it_is(operation):

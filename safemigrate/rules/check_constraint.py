@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import migrations
-from django.db.migrations.operations.base import Operation
 from django.db.models import CheckConstraint
 
+from safemigrate.operations import AddCheckConstraint
+from safemigrate.operations.contrib import is_not_valid, is_validation
+from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import altered, check_of, short
-from safemigrate.operations.remedies import Chain, chain_for
+from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.known import is_not_valid
 
 _BY_HAND = (
     "Deploy code that writes no row which breaks the check, and correct the rows that do.",
@@ -25,9 +26,12 @@ _BY_HAND = (
 def check_constraint(step: Step) -> Iterator[Finding]:
     """A CHECK added the ordinary way stops the table while every row is checked."""
     op: Any = step.operation
-    if not step.existed_before or is_not_valid(op) or not (name := _check_added(step)):
+    if not step.existed_before or not (name := _check_added(step)):
         return
-    instead = chain_for(step) or _not_valid(op)
+    if is_not_valid(op):
+        yield from _validated_at_once(step)
+        return
+    chain = chain_for(step)
     yield Finding(
         what=f"{type(op).__name__} checks {short(name)} on all rows of {short(step.table)}.",
         why=(
@@ -35,8 +39,8 @@ def check_constraint(step: Step) -> Iterator[Finding]:
             "and write waits until the whole table has been read. Older code that still writes "
             "rows which break it gets errors."
         ),
-        instead=instead,
-        steps=_BY_HAND if instead is None else _BY_HAND[:1],
+        instead=chain,
+        steps=() if chain else _BY_HAND,
     )
 
 
@@ -49,12 +53,20 @@ def _check_added(step: Step) -> str:
     return str(op.name) if becomes and becomes != check_of(step, old, op.name) else ""
 
 
-def _not_valid(op: Operation) -> Chain | tuple[Operation, ...] | None:
-    if not isinstance(op, migrations.AddConstraint):
-        return None
-    try:
-        from django.contrib.postgres.operations import AddConstraintNotValid, ValidateConstraint
-    except ImportError:
-        return None
-    added = AddConstraintNotValid(op.model_name, op.constraint)
-    return added, ValidateConstraint(op.model_name, op.constraint.name)
+def _validated_at_once(step: Step) -> Iterator[Finding]:
+    """The lock of NOT VALID is held until its transaction ends, and so through the scan."""
+    op: Any = step.operation
+    if step.migration is None or not step.migration.atomic:
+        return
+    operations: Iterable[Any] = flat(step.migration.operations)
+    if op.constraint.name in [o.name for o in operations if is_validation(o)]:
+        name, table = op.constraint.name, step.table
+        yield Finding(
+            what=f"{short(name)} is validated in the transaction that adds it.",
+            why=(
+                f"ADD CONSTRAINT takes an ACCESS EXCLUSIVE lock on {table} and holds it to the end "
+                "of the migration: every read and write waits until VALIDATE CONSTRAINT has read "
+                "the whole table."
+            ),
+            instead=(AddCheckConstraint(op.model_name, op.constraint),),
+        )

@@ -19,10 +19,6 @@ def is_concurrent(operation: Operation) -> bool:
     return is_contrib(operation, "AddIndexConcurrently", "RemoveIndexConcurrently")
 
 
-def is_not_valid(operation: Operation) -> bool:
-    return is_contrib(operation, "AddConstraintNotValid")
-
-
 def is_exclusion(constraint: object) -> bool:
     return is_contrib(constraint, "ExclusionConstraint")
 

@@ -6,18 +6,24 @@ import functools
 import inspect
 
 import pytest
+from django.contrib.postgres import operations as contrib
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
 from safemigrate import operations as ours
 from safemigrate.operations import (
+    AddCheckConstraint,
     AddFieldIndexConcurrently,
     AddForeignKey,
     AddIndexConcurrently,
     AddOrderColumn,
     AddShadowField,
+    AddUniqueConstraintConcurrently,
+    AlterIndex,
+    AlterUniqueTogetherConcurrently,
     Assured,
     BatchedBackfill,
     ContractDrop,
@@ -28,6 +34,7 @@ from safemigrate.operations import (
     ContractRenamePrimaryKey,
     ContractRenameTable,
     CopyShadowField,
+    DropConstraint,
     DropDatabaseDefault,
     DropOrderColumn,
     DropShadowField,
@@ -40,6 +47,10 @@ from safemigrate.operations import (
     MakeFieldIgnorable,
     MakeModelIgnorable,
     RemoveIndexConcurrently,
+    RenameConstraint,
+    RenameIndex,
+    ReplaceConstraint,
+    ReplaceIndex,
     SetNotNull,
     StopFilling,
     SwapShadowField,
@@ -49,6 +60,7 @@ from safemigrate.planner.footprints import Footprint, footprint_of
 TO_CUSTOMER = models.ForeignKey("shop.Customer", models.CASCADE)
 NUMBER = models.IntegerField(null=True)
 BY_TOTAL = models.Index(fields=["total"], name="by_total")
+NOT_NEGATIVE = models.CheckConstraint(condition=Q(total__gte=0), name="not_negative")
 TOTAL_ONCE = models.UniqueConstraint(fields=["total"], name="total_once")
 
 
@@ -83,6 +95,15 @@ SAMPLES: list[Operation] = [
     ExpandField("order", "total", NUMBER),
     AddIndexConcurrently("order", BY_TOTAL),
     RemoveIndexConcurrently("order", "by_total"),
+    RenameIndex("order", "by_sum", "by_total"),
+    AlterIndex("order", "by_total", BY_TOTAL),
+    ReplaceIndex("order", "by_total", by="by_sum"),
+    AddUniqueConstraintConcurrently("order", TOTAL_ONCE),
+    AddCheckConstraint("order", NOT_NEGATIVE),
+    DropConstraint("order", "total_once"),
+    RenameConstraint("order", "sum_once", "total_once"),
+    ReplaceConstraint("order", "total_once", by="sum_once"),
+    AlterUniqueTogetherConcurrently("order", {("a", "b")}),
     AddFieldIndexConcurrently("order", "total"),
     AddForeignKey("order", "customer"),
     ContractForeignKey("order", "customer"),
@@ -169,15 +190,50 @@ def test_an_index_is_about_its_columns_and_its_name():
 
 
 @pytest.mark.parametrize(
-    "index",
+    "thing",
     [
-        models.Index(Lower("email"), name="by_email"),
-        models.Index(fields=["total"], condition=Q(flag=True), name="flagged"),
+        AddIndexConcurrently("order", models.Index(Lower("email"), name="by_email")),
+        AddIndexConcurrently(
+            "order", models.Index(fields=["total"], condition=Q(email="x"), name="x")
+        ),
+        AddUniqueConstraintConcurrently(
+            "order", models.UniqueConstraint(fields=["total"], include=["email"], name="once")
+        ),
+        AddCheckConstraint(
+            "order", models.CheckConstraint(condition=Q(total__gt=F("email")), name="more")
+        ),
     ],
-    ids=["expression", "condition"],
+    ids=["expression", "condition", "include", "check"],
 )
-def test_an_index_whose_columns_are_not_plain_is_about_the_whole_table(index):
+def test_an_index_or_a_constraint_rests_on_every_column_that_it_names(thing):
+    assert meet(thing, ContractDrop("order", "email"))
+    assert not meet(thing, ContractDrop("order", "flag"))
+
+
+def test_an_index_of_which_nobody_can_tell_the_columns_is_about_the_whole_table():
+    index = models.Index(RawSQL("email", ()), name="raw")
     assert meet(AddIndexConcurrently("order", index), ContractDrop("order", "flag"))
+
+
+def test_two_that_rest_on_the_same_column_are_strangers():
+    """An index may be built before or after a check is validated; only the column must stay."""
+    index = AddIndexConcurrently("order", BY_TOTAL)
+    for other in (
+        AddCheckConstraint("order", NOT_NEGATIVE),
+        AddUniqueConstraintConcurrently("order", TOTAL_ONCE),
+        SetNotNull("order", "total"),
+    ):
+        assert not meet(index, other)
+    assert meet(SetNotNull("order", "total"), BatchedBackfill("order", values={"total": 0}))
+
+
+def test_contribs_own_operations_are_known_by_name():
+    """They cannot be imported without psycopg."""
+    validate = contrib.ValidateConstraint("order", "not_negative")
+    assert meet(validate, contrib.AddConstraintNotValid("order", NOT_NEGATIVE))
+    assert not meet(validate, ContractDrop("order", "flag"))
+    assert not meet(contrib.TrigramExtension(), ContractDrop("order"))
+    assert not meet(contrib.CreateCollation("german", "de-DE"), ContractDrop("order"))
 
 
 def test_a_foreign_key_meets_the_table_it_refers_to_when_that_goes():

@@ -148,7 +148,8 @@ def test_an_index_is_built_and_dropped_concurrently():
     with_it = [model("Order", options={"indexes": [index]}, total=models.IntegerField())]
     without = order(total=models.IntegerField())
     assert written(without, with_it).operations == {"expand": ["AddIndexConcurrently"]}
-    assert written(with_it, without).operations == {"expand": ["RemoveIndexConcurrently"]}
+    # The running release's queries may need it until it is gone.
+    assert written(with_it, without).operations == {"contract": ["RemoveIndexConcurrently"]}
 
 
 def test_db_index_of_an_existing_field_is_built_concurrently():

@@ -3,19 +3,41 @@
 from django.contrib.postgres import operations as contrib
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import migrations, models
+from django.db.migrations.migration import Migration
 from django.db.models import Q
 
-from safemigrate.operations import AddForeignKey
+from safemigrate.operations import AddCheckConstraint, AddForeignKey
 from tests.rules.asking import adding, altering, ids, on_a_new_table, one
 
 CHECK = models.CheckConstraint(condition=Q(total__gte=0), name="total_positive")
 
 
 class TestCheckConstraint:
-    def test_a_check_is_refused_with_not_valid_and_validate(self):
+    def test_a_check_is_refused_with_the_contract(self):
         finding = one(migrations.AddConstraint("order", CHECK), "E104")
-        kinds = [type(operation) for operation in finding.instead]
-        assert kinds == [contrib.AddConstraintNotValid, contrib.ValidateConstraint]
+        [instead] = finding.instead.contract
+        assert isinstance(instead, AddCheckConstraint)
+
+    def test_a_check_that_writes_its_own_sql_is_done_by_hand(self):
+        class Ours(models.CheckConstraint):
+            def create_sql(self, model, schema_editor):
+                return "ALTER TABLE ..."
+
+        own = Ours(condition=Q(total__gte=0), name="total_positive")
+        finding = one(migrations.AddConstraint("order", own), "E104")
+        assert finding.instead is None
+        assert "AddConstraintNotValid" in finding.steps[1]
+
+    def test_contribs_two_steps_in_one_transaction_are_refused(self):
+        both = [
+            contrib.AddConstraintNotValid("order", CHECK),
+            contrib.ValidateConstraint("order", CHECK.name),
+        ]
+        migration = type("Migration", (Migration,), {"operations": both})("0002_x", "shop")
+        finding = one(both[0], "E104", migration=migration)
+        assert "holds it to the end" in finding.why
+        migration.atomic = False
+        assert ids(both[0], migration=migration) == []
 
     def test_a_type_that_brings_a_check_is_refused(self):
         assert one(altering("total", models.PositiveIntegerField(null=True)), "E104")

@@ -21,7 +21,9 @@ class Catalog(Backend):
     schema in ``db_table`` or in ``search_path`` is obeyed.
     """
 
-    def _ask(self, query: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _ask(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None
+    ) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             # Without parameters a percent sign in a name is no placeholder.
             cursor.execute(query, params or None)
@@ -138,6 +140,13 @@ class Catalog(Backend):
             [self._quote(table), self._bare(name)],
         )
         return rows[0][0] if rows else None
+
+    def _how_many(self, table: str, condition: str) -> str:
+        """``7 rows``, counted no further than a person needs."""
+        where = f"FROM {self._quote(table)} WHERE {condition}"
+        [[count]] = self._ask(f"SELECT count(*) FROM (SELECT 1 {where} LIMIT 100001) AS n", None)
+        many = f"{count:,}" if count <= 100_000 else "More than 100,000"
+        return f"{many} row{'' if count == 1 else 's'}"
 
     def _foreign_keys(self, table: str, column: str | None) -> list[tuple[str, str, str]]:
         """

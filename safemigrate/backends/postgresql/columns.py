@@ -206,13 +206,12 @@ class Columns(Filling, Tables):
             raise self._nulls_in_the_way(table, column)
 
     def _nulls_in_the_way(self, table: str, column: str) -> DataInTheWay:
-        where = f"FROM {self._quote(table)} WHERE {self._quote(column)} IS NULL"
-        count = self._ask(f"SELECT count(*) FROM (SELECT 1 {where} LIMIT 100001) AS n", [])[0][0]
-        many = f"{count:,}" if count <= 100_000 else "More than 100,000"
+        nulls = f"{self._quote(column)} IS NULL"
         return DataInTheWay(
-            f"{table}.{column} is NULL in {many} row{'' if count == 1 else 's'}, "
+            f"{table}.{column} is NULL in {self._how_many(table, nulls)}, "
             "so it cannot be NOT NULL.",
-            do=f"Fill them (SELECT * {where}), then run the same command again.",
+            do=f"Fill them (SELECT * FROM {self._quote(table)} WHERE {nulls}), "
+            "then run the same command again.",
         )
 
     def _finish_not_null(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -60,12 +60,7 @@ class Indexes(Locking):
         for name in self._field_indexes(editor, model, field):
             self.drop_index(editor, model, name)
         if field.unique and not field.primary_key:
-            table, name = model._meta.db_table, name_of(unique_of(editor, model, field))
-            if editor.collect_sql or self._constraint_is_validated(table, name) is not None:
-                drop = f"ALTER TABLE {self._quote(table)} DROP CONSTRAINT {self._quote(name)}"
-                self._locked(editor, [TableLock(table)], lambda: editor.execute(drop, params=None))
-            else:
-                self.drop_index(editor, model, name)
+            self._drop_unique_named(editor, model, name_of(unique_of(editor, model, field)))
 
     def _field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
@@ -78,7 +73,6 @@ class Indexes(Locking):
     def _add_unique(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        """A unique index that is ready becomes the constraint without a scan."""
         table, name = model._meta.db_table, name_of(unique_of(editor, model, field))
         if not editor.collect_sql and self._constraint_is_validated(table, name) is not None:
             return
@@ -87,11 +81,45 @@ class Indexes(Locking):
             f"ON {self._quote(table)} ({self._quote(column_of(field))})"
         )
         self.create_index(editor, model, name, lambda: build)
-        use = (
-            f"ALTER TABLE {self._quote(table)} ADD CONSTRAINT {self._quote(name)} "
-            f"UNIQUE USING INDEX {self._quote(name)}"
+        self._locked(editor, [TableLock(table)], lambda: self._use_index(editor, table, name, name))
+
+    def _use_index(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        constraint: str,
+        index: str,
+        deferrable: str = "",
+    ) -> None:
+        """A unique index that is ready becomes the constraint, and takes its name."""
+        editor.execute(
+            f"ALTER TABLE {self._quote(table)} ADD CONSTRAINT {self._quote(constraint)} "
+            f"UNIQUE USING INDEX {self._quote(index)}{deferrable}",
+            params=None,
         )
-        self._locked(editor, [TableLock(table)], lambda: editor.execute(use, params=None))
+
+    def _drop_unique_named(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        name: str,
+        backed: bool = True,
+    ) -> None:
+        """
+        Drop a unique constraint, or the index that it has not become or never was.
+
+        ``backed``: what ``sqlmigrate``, which cannot look, shall say.
+        """
+        table = model._meta.db_table
+        if editor.collect_sql:
+            is_constraint = backed
+        else:
+            is_constraint = self._constraint_is_validated(table, name) is not None
+        if not is_constraint:
+            self.drop_index(editor, model, name)
+            return
+        drop = f"ALTER TABLE {self._quote(table)} DROP CONSTRAINT {self._quote(name)}"
+        self._locked(editor, [TableLock(table)], lambda: editor.execute(drop, params=None))
 
     def create_index(
         self,
@@ -177,19 +205,33 @@ class Indexes(Locking):
         """The query that finds them, from the definition of the index that is INVALID now."""
         rows = self._ask(
             """
-            SELECT string_agg(pg_get_indexdef(i.indexrelid, k, true), ', ' ORDER BY k),
+            SELECT pg_get_indexdef(i.indexrelid, k, true),
+                   coalesce(a.attnotnull, false)
+                       OR coalesce((to_jsonb(i)->>'indnullsnotdistinct')::bool, false),
                    pg_get_expr(i.indpred, i.indrelid, true)
-            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid,
-                 generate_series(1, i.indnkeyatts) k
-            WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
-            GROUP BY i.indexrelid, i.indpred, i.indrelid
+            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            CROSS JOIN generate_series(1, i.indnkeyatts) k
+            LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k - 1]
+            WHERE i.indrelid = to_regclass(%s) AND c.relname = %s ORDER BY k
             """,
             [self._quote(table), self._bare(name)],
         )
         if not rows:
             return "GROUP BY the index's columns HAVING count(*) > 1"
-        columns, condition = rows[0]
-        where = f" WHERE {condition}" if condition else ""
+        nullable = [key for key, counts_once, _ in rows if not counts_once]
+        return self._duplicates_query(table, [row[0] for row in rows], nullable, rows[0][2])
+
+    def _duplicates_query(
+        self, table: str, keys: Sequence[str], nullable: Sequence[str], condition: str | None
+    ) -> str:
+        """``nullable``: the keys of which a NULL is no duplicate of another NULL."""
+        conditions = [
+            f"({key}) IS NOT NULL" if "(" in key else f"{key} IS NOT NULL" for key in nullable
+        ]
+        if condition:
+            conditions.insert(0, f"({condition})" if nullable else condition)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        columns = ", ".join(keys)
         return (
             f"SELECT {columns}, count(*) FROM {self._quote(table)}{where} "
             f"GROUP BY {columns} HAVING count(*) > 1"

@@ -18,4 +18,4 @@ def add_index(asked: Asked) -> Chain:
 @remedy(migrations.RemoveIndex)
 def remove_index(asked: Asked) -> Chain:
     operation: migrations.RemoveIndex = asked.operation
-    return Chain(expand=[RemoveIndexConcurrently(operation.model_name, operation.name)])
+    return Chain(contract=[RemoveIndexConcurrently(operation.model_name, operation.name)])

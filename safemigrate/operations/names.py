@@ -1,0 +1,300 @@
+"""Indexes and constraints that get another name, or the name of one that goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import OperationCategory
+from django.db.migrations.operations.models import IndexOperation
+from django.db.migrations.state import ProjectState
+
+from safemigrate.backends.fields import named
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import SafeOperation
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.models import Index
+
+_ADD = {"indexes": ProjectState.add_index, "constraints": ProjectState.add_constraint}
+_REMOVE = {"indexes": ProjectState.remove_index, "constraints": ProjectState.remove_constraint}
+
+
+class _Naming(SafeOperation, IndexOperation):
+    """``option_name``: where in ``Meta`` the things are that it names."""
+
+    category = OperationCategory.ALTERATION
+    model_name: str
+
+    def _thing(self, app_label: str, state: ProjectState, name: str) -> Any:
+        return self._option(app_label, state, self.model_name, self.option_name, name)
+
+    def _remove(self, app_label: str, state: ProjectState, *names: str) -> None:
+        for name in names:
+            _REMOVE[self.option_name](state, app_label, self.model_name_lower, name)
+
+    def _add(self, app_label: str, state: ProjectState, thing: Any) -> None:
+        _ADD[self.option_name](state, app_label, self.model_name_lower, thing)
+
+
+class AlterIndex(IndexOperation):
+    """
+    Tell the state alone that an index is defined in other words, as AlterConstraint does.
+
+    For an index over a field that was renamed: what renames the column sees to the database.
+    """
+
+    category = OperationCategory.ALTERATION
+    option_name = "indexes"
+
+    def __init__(self, model_name: str, name: str, index: Index) -> None:
+        self.model_name, self.name, self.index = model_name, name, index
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        state.remove_index(app_label, self.model_name.lower(), self.name)
+        state.add_index(app_label, self.model_name.lower(), self.index)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """The database is as it shall be."""
+
+    database_backwards = database_forwards
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        kwargs = {"model_name": self.model_name, "name": self.name, "index": self.index}
+        return type(self).__name__, [], kwargs
+
+    def describe(self) -> str:
+        return f"Alter index {self.name} of {self.model_name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"alter_{self.model_name.lower()}_{self.name.lower()}"
+
+
+class _Rename(_Naming):
+    needs_autocommit = False
+    old_name: Any
+    new_name: str
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        old = self._thing(app_label, state, self.old_name)
+        self._remove(app_label, state, self.old_name)
+        self._add(app_label, state, named(old, self.new_name))
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._rename(app_label, schema_editor, from_state, to_state, self.old_name, self.new_name)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._rename(app_label, schema_editor, from_state, to_state, self.new_name, self.old_name)
+
+    def _rename(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        before: ProjectState,
+        after: ProjectState,
+        old_name: str,
+        new_name: str,
+    ) -> None:
+        model = self._model(app_label, after, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            old = self._thing(app_label, before, old_name)
+            new = self._thing(app_label, after, new_name)
+            backend.rename(schema_editor, model, old, new)
+
+    def reduce(self, operation: Any, app_label: str) -> Any:
+        # The stock reduce of RenameIndex answers with a plain one, which has no phase.
+        return super(IndexOperation, self).reduce(operation, app_label)
+
+
+class RenameIndex(_Rename, migrations.RenameIndex):
+    """
+    Give an index another name at a chosen moment.
+
+    Django's own does the same before the rollout; with ``after_rollout`` this is a contract.
+
+    Locks:   PostgreSQL SHARE UPDATE EXCLUSIVE for an instant, which no query waits for.
+    Re-run:  does nothing if the index has its new name.
+    Back:    the old name.
+    Source:  https://www.postgresql.org/docs/current/sql-alterindex.html
+    """
+
+    phase = Phase.EXPAND
+    option_name = "indexes"
+
+    def __init__(
+        self, model_name: str, new_name: str, old_name: str, after_rollout: bool = False
+    ) -> None:
+        self.after_rollout = after_rollout
+        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
+        super().__init__(model_name, new_name, old_name)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        name, args, kwargs = super().deconstruct()
+        if self.after_rollout:
+            kwargs["after_rollout"] = True
+        return name, list(args), kwargs
+
+
+class RenameConstraint(_Rename):
+    """
+    Give a constraint another name.
+
+    With ``after_rollout`` it is a contract.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing; SHARE UPDATE
+             EXCLUSIVE for a unique constraint that is an index alone.
+    Re-run:  does nothing if it has its new name.
+    Back:    the old name.
+    """
+
+    phase = Phase.EXPAND
+    option_name = "constraints"
+
+    def __init__(
+        self, model_name: str, new_name: str, old_name: str, after_rollout: bool = False
+    ) -> None:
+        self.model_name, self.new_name, self.old_name = model_name, new_name, old_name
+        self.after_rollout = after_rollout
+        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        names = {"new_name": self.new_name, "old_name": self.old_name}
+        kwargs: dict[str, Any] = {"model_name": self.model_name, **names}
+        if self.after_rollout:
+            kwargs["after_rollout"] = True
+        return type(self).__name__, [], kwargs
+
+    def describe(self) -> str:
+        return f"Rename constraint {self.old_name} of {self.model_name} to {self.new_name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"rename_{self.old_name.lower()}_{self.new_name.lower()}"[:60]
+
+
+class _Replace(_Naming):
+    name: str
+    by: str
+    after_rollout: bool
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        _, new = self._both(app_label, state)
+        self._remove(app_label, state, self.name, self.by)
+        self._add(app_label, state, named(new, self.name))
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.replace(schema_editor, model, *self._both(app_label, from_state))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            backend.put_back(schema_editor, model, *self._both(app_label, to_state))
+
+    def _both(self, app_label: str, state: ProjectState) -> tuple[Any, Any]:
+        old = self._thing(app_label, state, self.name)
+        return old, self._thing(app_label, state, self.by)
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"replace_{self.model_name_lower}_{self.name.lower()}"[:60]
+
+
+class ReplaceIndex(_Replace):
+    """
+    Replace the index ``name`` by the one called ``by``, which takes its name.
+
+    It is a contract, as RemoveIndexConcurrently is; ``after_rollout=False`` makes it an expand.
+
+    Locks:   PostgreSQL SHARE UPDATE EXCLUSIVE for an instant, and to drop the old one.
+    Re-run:  does nothing if ``by`` has the name already; drops what is left of the old one.
+    Back:    builds the old one concurrently, then both have their own names again.
+    Raises:  NeedsAutocommit in a migration without ``atomic = False``.
+    """
+
+    phase = Phase.CONTRACT
+    option_name = "indexes"
+
+    def __init__(self, model_name: str, name: str, by: str, after_rollout: bool = True) -> None:
+        self.model_name, self.name, self.by = model_name, name, by
+        self.after_rollout = after_rollout
+        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        names: dict[str, Any] = {"model_name": self.model_name, "name": self.name, "by": self.by}
+        later = {} if self.after_rollout else {"after_rollout": False}
+        return type(self).__name__, [], names | later
+
+    def describe(self) -> str:
+        return f"Replace index {self.name} of {self.model_name} by the new one"
+
+
+class ReplaceConstraint(_Replace):
+    """
+    Replace the unique constraint ``name`` by the one called ``by``, which takes its name.
+
+    With ``after_rollout`` it is a contract and waits until no older code is alive.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing; SHARE UPDATE
+             EXCLUSIVE to drop an index.
+    Re-run:  does nothing if ``by`` has the name already; drops what is left of the old one.
+    Back:    builds the old one concurrently, then both have their own names again.
+    Raises:  NeedsAutocommit; PlanRefused if a foreign key rests on it; backwards DataInTheWay.
+    """
+
+    phase = Phase.EXPAND
+    option_name = "constraints"
+
+    def __init__(self, model_name: str, name: str, by: str, after_rollout: bool = False) -> None:
+        self.model_name, self.name, self.by = model_name, name, by
+        self.after_rollout = after_rollout
+        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        names: dict[str, Any] = {"model_name": self.model_name, "name": self.name, "by": self.by}
+        later = {"after_rollout": True} if self.after_rollout else {}
+        return type(self).__name__, [], names | later
+
+    def check_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
+    ) -> None:
+        model = self._model(app_label, before, self.model_name)
+        if backend := self._backend(schema_editor, model):
+            old, _ = self._both(app_label, before)
+            backend.refuse_breaches(schema_editor, model, old)
+
+    def describe(self) -> str:
+        return f"Replace constraint {self.name} of {self.model_name} by the new one"

@@ -1,0 +1,192 @@
+"""
+Operations that are one change: an index or a constraint goes, and another one comes for it.
+
+Django removes the old one first and adds the new one at the end. Taken one by one, the table would
+be without either while the new one is built, and two of one name cannot be there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.models import UniqueConstraint
+
+from safemigrate.backends.fields import named
+from safemigrate.backends.names import own_name
+from safemigrate.operations import (
+    AddIndexConcurrently,
+    AddUniqueConstraintConcurrently,
+    AlterIndex,
+    RemoveIndexConcurrently,
+    RenameConstraint,
+    RenameIndex,
+    ReplaceConstraint,
+    ReplaceIndex,
+)
+from safemigrate.operations.redefining import definition, fields_of, renamed
+
+Instead = dict[int, list[Operation]]
+"""By its place in the list, what is written for an operation that is part of such a change."""
+
+
+@dataclass(frozen=True)
+class _Removed:
+    """``thing``: the index or constraint as it was."""
+
+    place: int
+    model: str
+    thing: Any
+
+
+@dataclass(frozen=True)
+class _Added:
+    place: int
+    model_name: str
+    thing: Any
+
+
+@dataclass
+class _Run:
+    """What one list of operations does. ``renames``: {model: {old field: new field}}."""
+
+    before: ProjectState
+    app_label: str
+    removed: list[_Removed] = field(default_factory=list)
+    added: list[_Added] = field(default_factory=list)
+    renames: dict[str, dict[str, str]] = field(default_factory=dict)
+    altered: dict[str, set[str]] = field(default_factory=dict)
+
+    def model(self, name: str) -> ModelState | None:
+        return self.before.models.get((self.app_label, name))
+
+
+def combine(operations: Sequence[Operation], app_label: str, before: ProjectState) -> Instead:
+    """Pure: ``before`` is neither changed nor rendered."""
+    run = _read(operations, app_label, before)
+    instead: Instead = {}
+    for old in run.removed:
+        names = run.renames.get(old.model, {})
+        candidates = [
+            new
+            for new in run.added
+            if new.model_name.lower() == old.model and new.place not in instead
+        ]
+        for new in sorted(candidates, key=lambda new: new.thing.name != old.thing.name):
+            written = _written(run, old, new, names)
+            if written is not None:
+                instead[old.place], instead[new.place] = [], written
+                break
+        else:
+            instead.update(_alone(run, old))
+    return instead
+
+
+def _read(operations: Sequence[Operation], app_label: str, before: ProjectState) -> _Run:
+    run = _Run(before, app_label)
+    for place, operation in enumerate(operations):
+        if type(operation) in (migrations.RemoveIndex, migrations.RemoveConstraint):
+            run.removed += _removed(run, place, operation)
+        elif type(operation) is migrations.AddIndex:
+            run.added.append(_Added(place, operation.model_name, operation.index))
+        elif type(operation) is migrations.AddConstraint:
+            run.added.append(_Added(place, operation.model_name, operation.constraint))
+        elif isinstance(operation, migrations.RenameField):
+            names = run.renames.setdefault(operation.model_name_lower, {})
+            names[operation.old_name] = operation.new_name
+        elif isinstance(operation, migrations.AlterField):
+            run.altered.setdefault(operation.model_name_lower, set()).add(operation.name_lower)
+    return run
+
+
+def _removed(run: _Run, place: int, operation: Any) -> Iterator[_Removed]:
+    model = run.model(operation.model_name_lower)
+    things = model.options.get(operation.option_name, []) if model else []
+    for thing in things:
+        if thing.name == operation.name:
+            yield _Removed(place, operation.model_name_lower, thing)
+
+
+def _written(
+    run: _Run, old: _Removed, new: _Added, names: Mapping[str, str]
+) -> list[Operation] | None:
+    """What stands for both; None if they are two changes."""
+    same_name = old.thing.name == new.thing.name
+    if definition(renamed(old.thing, names) if names else old.thing) == definition(new.thing):
+        return _moved(old, new, followed=bool(fields_of(old.thing) & {n.lower() for n in names}))
+    if not same_name or type(old.thing) is not type(new.thing):
+        return None
+    return _replaced(run, old, new)
+
+
+def _moved(old: _Removed, new: _Added, *, followed: bool) -> list[Operation]:
+    """
+    The same thing, under another name or over a renamed field.
+
+    ``followed``: a field was renamed, whose operations take its indexes and constraints along;
+    their own names are free only when the old column has gone.
+    """
+    was, becomes = old.thing.name, new.thing.name
+    constraint = _is_constraint(new.thing)
+    written: list[Operation] = []
+    if followed:
+        written.append(_altered(new.model_name, named(new.thing, was)))
+    if was != becomes:
+        rename: Any = RenameConstraint if constraint else RenameIndex
+        written.append(rename(new.model_name, becomes, was, after_rollout=followed))
+    if constraint and not followed and _words(old.thing) != _words(new.thing):
+        written.append(_altered(new.model_name, new.thing))
+    return written
+
+
+def _altered(model_name: str, thing: Any) -> Operation:
+    """The state's words for what is in the database, or comes there with its column."""
+    if _is_constraint(thing):
+        return migrations.AlterConstraint(model_name, thing.name, thing)
+    return AlterIndex(model_name, thing.name, thing)
+
+
+def _replaced(run: _Run, old: _Removed, new: _Added) -> list[Operation] | None:
+    """One name, two definitions: the new one is built beside the old one, and takes its name."""
+    name, model_name = new.thing.name, new.model_name
+    temporary = own_name("new", f"{run.app_label}_{old.model}", name)
+    beside = named(new.thing, temporary)
+    if not _is_constraint(new.thing):
+        return [
+            AddIndexConcurrently(model_name, beside),  # type: ignore[arg-type]
+            ReplaceIndex(model_name, name, by=temporary),
+        ]
+    if isinstance(new.thing, UniqueConstraint):
+        return [
+            AddUniqueConstraintConcurrently(model_name, beside),  # type: ignore[arg-type]
+            ReplaceConstraint(model_name, name, by=temporary),
+        ]
+    # A CHECK is dropped before newer code breaks it, and added when no older code can.
+    return None
+
+
+def _alone(run: _Run, old: _Removed) -> Instead:
+    """
+    An index goes before a field of it is renamed or changes its type.
+
+    What those build for the new column must not include it: its type may not bear it.
+    """
+    changed = {name.lower() for name in run.renames.get(old.model, {})}
+    changed |= run.altered.get(old.model, set())
+    if _is_constraint(old.thing) or not fields_of(old.thing) & changed:
+        return {}
+    model = run.model(old.model)
+    name = model.name if model else old.model
+    return {old.place: [RemoveIndexConcurrently(name, old.thing.name, after_rollout=False)]}
+
+
+def _is_constraint(thing: Any) -> bool:
+    return hasattr(thing, "violation_error_code")
+
+
+def _words(constraint: Any) -> tuple[Any, Any]:
+    return constraint.violation_error_code, constraint.violation_error_message
