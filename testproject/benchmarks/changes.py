@@ -262,7 +262,8 @@ class Deployment:
             traffic.prepare()
             with self.host.connect(self.database) as connection:
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN twin {kind}")
-                traffic.go()
+                for _ in range(PROCESSES):
+                    traffic.go()
                 began = time.monotonic()
                 rows = connection.execute(f"UPDATE {table} SET twin = {column}").rowcount
                 return float(rows / (time.monotonic() - began))
@@ -320,7 +321,13 @@ def edit(tree: Path, edits: Edits) -> None:
 def line_of(deployment: Deployment) -> tuple[list[str], bool]:
     """Return a line of the table, and whether every promise was kept."""
     run = deployment.run
-    fills = [fill for command in run.commands if (fill := fill_of(command.output))]
+    copied = deployment.change.copied
+    fills = [
+        fill
+        for command in run.commands
+        for line in command.output.splitlines()
+        if (fill := fill_of(line)) and (not copied or copied[0] in line)
+    ]
     rate = fills[0].rows_per_second if fills else None
     share = rate / deployment.one_update if rate and deployment.one_update else None
     kept = not run.failed and not run.wrong and not run.failed_commands and run.ratio <= NOISE
