@@ -295,6 +295,18 @@ class WriterMixin:
             return super().handle(*args, **options)  # type: ignore[misc]
 
 
+class SquashMixin(WriterMixin):
+    """``squashmigrations`` that writes a finished chain as Django's own operations."""
+
+    def handle(self, *args: Any, **options: Any) -> Any:
+        from django.core.management.commands import squashmigrations
+
+        from safemigrate.planner.squash import PlainOptimizer
+
+        with _instead_of(squashmigrations, "MigrationOptimizer", PlainOptimizer):
+            return super().handle(*args, **options)
+
+
 @contextmanager
 def writing_atomic() -> Iterator[None]:
     """
