@@ -68,7 +68,7 @@ def mended(
     parts = parts_of(rewritten, app_label, bool(migration.atomic))
     if clash := backward_step(parts):
         walk.refusals.append(two_releases(app_label, *clash))
-    return Mended(operations, rewritten, parts, walk.refusals)
+    return Mended(list(operations), rewritten, parts, walk.refusals)
 
 
 def two_releases(app_label: str, before: Part, after: Part) -> Refusal:
