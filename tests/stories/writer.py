@@ -152,13 +152,17 @@ class Writer:
         given = {
             f.attname: value
             for f, value in self._sampled(model)
-            if not f.has_default() and not f.has_db_default() and not (f.null and not f.unique)
+            if not f.has_default() and not f.has_db_default() and not self._left_out(f)
         }
         self.wrote(model._base_manager.create(**given))
 
+    def _left_out(self, f: Field[Any, Any]) -> bool:
+        return f.null and not f.unique and not self._limit(f, "never_null")
+
     def get_or_create(self, model: type[Model]) -> None:
         sample = self.sample(model)
-        where = {name: v for name, v in sample.items() if not isinstance(v, dict | float)}
+        # Nor NULL: the database may fill it at once for the other release.
+        where = {n: v for n, v in sample.items() if not isinstance(v, dict | float | None)}
         rest = {name: v for name, v in sample.items() if name not in where}
         if not any(isinstance(v, str | UUID | datetime) for v in where.values()):
             return  # nothing that no other row has
