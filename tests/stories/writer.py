@@ -330,15 +330,19 @@ class Writer:
 
     def some(self, model: type[Model], count: int) -> list[Any]:
         """Keys of rows of whichever release, others each time."""
+        keys = self._lasting(model)
+        start = next(self.numbers)
+        return [keys[(start + n) % len(keys)] for n in range(min(count, len(keys)))]
+
+    def _lasting(self, model: type[Model]) -> list[Any]:
+        """Keys of the rows that nobody is going to delete."""
         doomed = set(self.doomed.get(model._meta.label, ()))
         for child in model._meta.related_objects:
             if child.parent_link:
                 doomed |= set(self.doomed.get(child.related_model._meta.label, ()))
         if model not in self.keys:
             self.keys[model] = list(model._base_manager.order_by("pk").values_list("pk", flat=True))
-        keys = [pk for pk in self.keys[model] if pk not in doomed]
-        start = next(self.numbers)
-        return [keys[(start + n) % len(keys)] for n in range(min(count, len(keys)))]
+        return [pk for pk in self.keys[model] if pk not in doomed]
 
     def _custom(self, f: Field[Any, Any]) -> str | None:
         label = f.model._meta.label
@@ -347,7 +351,8 @@ class Writer:
     def value(self, model: type[Model], f: Field[Any, Any]) -> Any:
         n = next(self.numbers)
         if expression := self._custom(f):
-            return eval(expression, {"n": n, "D": Decimal, "UUID": UUID, "date": date})
+            names = {"n": n, "D": Decimal, "UUID": UUID, "date": date, "key": self.key}
+            return eval(expression, names)
         if f.remote_field is not None:
             return self._related(model, f, n)
         may_be_null = f.null and not self._limit(f, "never_null")
@@ -356,6 +361,16 @@ class Writer:
         if f.choices:
             return [key for key, _ in f.flatchoices][n % len(f.flatchoices)]
         return f.to_python(_made(f, n, self._limit))
+
+    def key(self, *names: str) -> Any:
+        """That of a row of this model; of several models one that all of them have."""
+        tables = [_names()[name] for name in names]
+        while True:
+            keys = [set(self._lasting(model)) for model in tables]
+            if common := set.intersection(*keys):
+                return max(common)
+            shortest = min(range(len(keys)), key=lambda number: max(keys[number], default=0))
+            self.create(tables[shortest])
 
     def _related(self, model: type[Model], f: Any, n: int) -> Any:
         remote = f.remote_field.model
