@@ -22,11 +22,12 @@ def kept(before: ProjectState, after: ProjectState) -> Kept:
     found: Kept = {}
     for key in sorted(set(before.models) & set(after.models)):
         old, new = before.models[key], after.models[key]
-        told = [*_columns(old, new), *_through_tables(before, after, old, new)]
-        if told:
-            state = migrations.SeparateDatabaseAndState(state_operations=told)
-            found.setdefault(key[0], []).append(state)
-    return found
+        mine = found.setdefault(key[0], [])
+        for operations in _columns(old, new):
+            mine += operations
+        if adopted := list(_through_tables(before, after, old, new)):
+            mine.append(migrations.SeparateDatabaseAndState(state_operations=adopted))
+    return {app_label: operations for app_label, operations in found.items() if operations}
 
 
 def told(before: ProjectState, things: Kept) -> ProjectState:
@@ -48,20 +49,24 @@ def put_first(changes: dict[str, list[Migration]], things: Kept) -> None:
         first.operations = [*operations, *first.operations]
 
 
-def _columns(old: ModelState, new: ModelState) -> Iterator[Operation]:
+def _columns(old: ModelState, new: ModelState) -> Iterator[list[Operation]]:
     """A field that goes and one that comes on the same column, such as a number made a key."""
     gone = {name: field for name, field in old.fields.items() if name not in new.fields}
     come = {name: field for name, field in new.fields.items() if name not in old.fields}
     for name, field in gone.items():
         column = column_name(field, name)
-        heirs = [heir for heir, other in come.items() if column_name(other, heir) == column]
-        if column is None or not heirs:
+        heir = next((n for n, other in come.items() if column_name(other, n) == column), None)
+        if column is None or heir is None:
             continue
+        pinned: Any = field.clone()
+        pinned.db_column = column
+        operations: list[Operation] = [migrations.RenameField(old.name, name, heir)]
         if field.db_column is None:
-            pinned: Any = field.clone()
-            pinned.db_column = column
-            yield migrations.AlterField(old.name, name, pinned)
-        yield migrations.RenameField(old.name, name, heirs[0])
+            operations.insert(0, migrations.AlterField(old.name, name, pinned))
+        if pinned.deconstruct()[1:] == come[heir].deconstruct()[1:]:
+            yield operations  # a rename, which indexes and constraints follow
+        else:
+            yield [migrations.SeparateDatabaseAndState(state_operations=operations)]
 
 
 def _through_tables(
@@ -91,19 +96,25 @@ def _adopted(
         return
     fields: list[tuple[str, Any]] = []
     for own in table.local_concrete_fields:
-        twin: Any = own.clone()
-        if own.primary_key:
-            fields.append((own.name, twin))
-            continue
-        called = names[own.name]
-        remote: Any = model.fields[called].remote_field
-        twin.remote_field.related_name = remote.related_name
-        twin.db_column = own.column if f"{called}_id" != own.column else None
-        fields.append((called, twin))
+        called = names.get(own.name, own.name)
+        fields.append((called, _as_it_is(own, model.fields.get(called), called)))
     together = {tuple(names[part] for part in parts) for parts in table.unique_together}
     options = {"db_table": table.db_table, "unique_together": together}
     yield migrations.CreateModel(model.name, fields, options=options)
     yield migrations.AlterField(owner.name, name, field)
+
+
+def _as_it_is(own: Any, heir: Any, called: str) -> Any:
+    """The model's field as far as only Python sees it; the column as Django has made it."""
+    if type(heir) is not type(own):
+        heir = own
+    twin = heir.clone()
+    twin.null, twin.db_comment = own.null, None
+    if own.remote_field:
+        twin.db_index, twin.db_constraint = own.db_index, own.db_constraint
+    if column_name(twin, called) != own.column:
+        twin.db_column = own.column
+    return twin
 
 
 def _ends(

@@ -62,11 +62,10 @@ def _other_table(step: Step) -> Finding:
 
 
 def _table_of(step: Step, field: Any) -> tuple[Any, ...]:
-    """What of a many-to-many field makes its table; of one with a model nothing does."""
+    """What its table is made of, but for its name; of one with a model nothing is."""
     if field.remote_field.through is not None:
         return ("a model",)
-    name = getattr(field, "db_table", None)
-    return target_of(step, field), name, field.remote_field.db_constraint
+    return target_of(step, field), field.remote_field.db_constraint
 
 
 def _adds_foreign_key(step: Step) -> bool:

@@ -415,7 +415,7 @@ def test_each_operation_is_asked_about_in_the_state_that_it_starts_from():
 
 
 def keyed(**fields) -> list:
-    return [model("Customer", name=models.CharField(max_length=9)), *order(**fields)]
+    return [model("Customer", email=models.CharField(max_length=9)), *order(**fields)]
 
 
 KEY = models.ForeignKey("shop.Customer", models.CASCADE)
@@ -438,7 +438,7 @@ def test_a_field_with_another_name_for_the_same_column_is_no_removal():
         order(title=title), order(headline=models.CharField(max_length=9, db_column="title"))
     )
     assert not result.refusals
-    assert [file.operations for file in result.files] == [["SeparateDatabaseAndState"]]
+    assert [file.operations for file in result.files] == [["AlterField", "RenameField"]]
 
 
 def test_a_model_for_the_table_of_a_many_to_many_field_finds_the_rows_there():

@@ -1,5 +1,6 @@
 """E104, E105, E106: what the rows must obey."""
 
+import pytest
 from django.contrib.postgres import operations as contrib
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import migrations, models
@@ -85,7 +86,6 @@ class TestForeignKey:
         [
             models.ManyToManyField("shop.Shop", related_name="+"),
             models.ManyToManyField("shop.Customer", related_name="+", through="shop.Shop"),
-            models.ManyToManyField("shop.Customer", related_name="+", db_table="other"),
             models.ManyToManyField("shop.Customer", related_name="+", db_constraint=False),
         ],
     )
