@@ -21,3 +21,11 @@ def own_name(kind: str, table: str, *parts: str, lead: str = "") -> str:
     words = re.sub(r'["%]', "", "_".join((table.replace('"."', "_"), *parts)))
     head = f"{lead}{PREFIX}_{kind}_{words}".encode()[: 63 - len(tail) - 1].decode(errors="ignore")
     return f"{head}_{tail}"
+
+
+def fitting(name: str) -> str:
+    """``name``, or if it is over 63 bytes as much of it as fits in front of its hash."""
+    if len(name.encode()) <= 63:
+        return name
+    tail = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: 63 - len(tail) - 1].decode(errors='ignore')}_{tail}"

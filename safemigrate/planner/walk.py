@@ -11,7 +11,6 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.operations import Assured, ContractDrop, MakeModelIgnorable, SafeOperation
-from safemigrate.operations.phases import touches_no_table
 from safemigrate.operations.reading import has_table
 from safemigrate.operations.remedies import chain_for
 from safemigrate.planner.combine import combine
@@ -99,8 +98,7 @@ class Walk:
 
     def _asked(self, operation: Operation, app_label: str) -> Rewritten:
         if stays_as_it_is(operation):
-            ours = isinstance(operation, SafeOperation) or touches_no_table(operation)
-            return Rewritten(operation, [operation], stays=not ours)
+            return Rewritten(operation, [operation], stays=not isinstance(operation, SafeOperation))
         step = Step(
             app_label=app_label,
             operation=operation,

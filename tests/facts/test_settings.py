@@ -66,8 +66,6 @@ WRONG = {
     "BATCH_DURATION": [100, "100ms"],
     "IGNORE_SESSIONS": ["psql", [1], None],
     "BASELINE": [None, 3],
-    "THIRD_PARTY": ["blog", [1], None],
-    "ASSURED": ["blog.0001", {"blog": "0001"}],
 }
 
 

@@ -173,7 +173,10 @@ class Catalog(Backend):
             WHERE c.contype = 'f' AND c.conparentid = 0
               AND CASE WHEN %(column)s::text IS NULL
                     THEN to_regclass(%(table)s) IN (c.conrelid, c.confrelid)
-                    ELSE c.conrelid = to_regclass(%(table)s) AND EXISTS (
+                    ELSE c.conrelid IN (
+                        SELECT to_regclass(%(table)s)
+                        UNION SELECT relid FROM pg_partition_tree(to_regclass(%(table)s))
+                    ) AND EXISTS (
                         SELECT FROM pg_attribute a
                         WHERE a.attrelid = c.conrelid AND a.attname = %(column)s
                           AND a.attnum = ANY (c.conkey))

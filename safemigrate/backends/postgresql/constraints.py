@@ -85,8 +85,12 @@ class Constraints(Columns, Indexes):
         name: str,
     ) -> None:
         """Build the index that ``unique`` is or rests on, under any name."""
-        build = self._unique_statement(editor, model, unique, name)
-        self.create_index(editor, model, name, lambda: build)
+        build, table = self._unique_statement(editor, model, unique, name), model._meta.db_table
+        if is_backed(unique) and not editor.collect_sql and self._is_partitioned(table):
+            deferrable = deferrable_of(editor, unique)
+            self._add_unique_in_parts(editor, table, name, str(build), deferrable)
+        else:
+            self.create_index(editor, model, name, lambda: build)
 
     def use_index(
         self,

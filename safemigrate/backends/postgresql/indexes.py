@@ -13,7 +13,8 @@ from django.db import DatabaseError, Error
 
 from safemigrate.backends.base import IndexState, project_settings
 from safemigrate.backends.fields import column_of
-from safemigrate.backends.postgresql.locking import QUERY_CANCELED, Locking, sqlstate
+from safemigrate.backends.postgresql.locking import QUERY_CANCELED, sqlstate
+from safemigrate.backends.postgresql.partitions import Partitions
 from safemigrate.backends.postgresql.sessions import apart
 from safemigrate.backends.statements import index_of, like_index_of, name_of, unique_of
 from safemigrate.facts.errors import DataInTheWay, DeadlinePassed
@@ -31,7 +32,7 @@ DUPLICATE_TABLE = "42P07"
 CLEAN_UP_MS = 60_000
 
 
-class Indexes(Locking):
+class Indexes(Partitions):
     """
     Locks: SHARE UPDATE EXCLUSIVE on the table, which lets reads and writes through.
 
@@ -80,6 +81,9 @@ class Indexes(Locking):
             f"CREATE UNIQUE INDEX CONCURRENTLY {self._quote(name)} "
             f"ON {self._quote(table)} ({self._quote(column_of(field))})"
         )
+        if not editor.collect_sql and self._is_partitioned(table):
+            self._add_unique_in_parts(editor, table, name, build)
+            return
         self.create_index(editor, model, name, lambda: build)
         self._locked(editor, [TableLock(table)], lambda: self._use_index(editor, table, name, name))
 
@@ -92,6 +96,10 @@ class Indexes(Locking):
         deferrable: str = "",
     ) -> None:
         """A unique index that is ready becomes the constraint, and takes its name."""
+        if not editor.collect_sql and self._is_partitioned(table):
+            # There it was made as a constraint at once: it cannot become one.
+            self._rename_constraint(editor, table, index, constraint)
+            return
         editor.execute(
             f"ALTER TABLE {self._quote(table)} ADD CONSTRAINT {self._quote(constraint)} "
             f"UNIQUE USING INDEX {self._quote(index)}{deferrable}",
@@ -131,14 +139,26 @@ class Indexes(Locking):
         table = model._meta.db_table
         if editor.collect_sql:
             editor.execute(build(), params=None)
-            return
+        elif self._is_partitioned(table):
+            self._create_index_in_parts(editor, table, name, str(build()))
+        else:
+            self._create_index_on(editor, table, name, build)
+
+    def _create_index_on(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        name: str,
+        build: Callable[[], Statement | str],
+    ) -> None:
+        """On a table that is not partitioned, or on one partition."""
         self._wait_for_builder(table, name)
         state = self.index_state(table, name)
         if state is IndexState.VALID:
             return
         if state is IndexState.INVALID:
             say(f"{name} was left INVALID by a build that did not end; it is built anew")
-            self.drop_index(editor, model, name)
+            self._drop_index_on(editor, table, name)
         try:
             with self.unhurried(), self._progress_shown(table, name):
                 editor.execute(build(), params=None)
@@ -149,12 +169,18 @@ class Indexes(Locking):
                 # Not ours to drop: a build that began since we looked, or another table's index.
                 if self.index_state(table, name) is IndexState.ABSENT:
                     raise
-                self.create_index(editor, model, name, build)
+                self._create_index_on(editor, table, name, build)
                 return
-            raise self._build_failed(editor, model, error, name) or error from error
+            raise self._build_failed(editor, table, error, name) or error from error
 
     def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
         table = model._meta.db_table
+        if not editor.collect_sql and self._is_partitioned(table):
+            self._drop_index_in_parts(editor, table, name)
+        else:
+            self._drop_index_on(editor, table, name)
+
+    def _drop_index_on(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> None:
         if not editor.collect_sql and self.index_state(table, name) is IndexState.ABSENT:
             return
         where = self._beside(editor, table, name)
@@ -164,13 +190,12 @@ class Indexes(Locking):
     def _build_failed(
         self,
         editor: BaseDatabaseSchemaEditor,
-        model: type[Model],
+        table: str,
         error: DatabaseError,
         name: str,
     ) -> Exception | None:
-        table = model._meta.db_table
         duplicates = self._duplicates(table, name) if sqlstate(error) == UNIQUE_VIOLATION else ""
-        changed = self._clean_up(editor, model, name)
+        changed = self._clean_up(editor, table, name)
         if sqlstate(error) == QUERY_CANCELED:
             return DeadlinePassed(
                 f"Building {name} on {table} was stopped after "
@@ -186,14 +211,14 @@ class Indexes(Locking):
             )
         return None
 
-    def _clean_up(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> str:
+    def _clean_up(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> str:
         """
         Drop what a failed build left: an INVALID unique index still refuses rows.
 
         The drop waits for old transactions like the build did, but not as long; what cannot be
         dropped now is dropped by the next run. Returns what to say about it.
         """
-        where = self._beside(editor, model._meta.db_table, name)
+        where = self._beside(editor, table, name)
         try:
             with self._session_settings(lock_timeout=0, statement_timeout=CLEAN_UP_MS):
                 editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {where}", params=None)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError
 
 from safemigrate.backends.fields import column_of, parent_of
-from safemigrate.backends.postgresql.locking import Locking, sqlstate
+from safemigrate.backends.postgresql.locking import sqlstate
+from safemigrate.backends.postgresql.partitions import Partitions
 from safemigrate.backends.statements import foreign_key_of, is_foreign_key, name_of
 from safemigrate.facts.errors import DataInTheWay, PlanRefused
 from safemigrate.facts.locks import LockMode, TableLock
@@ -22,7 +23,11 @@ DEPENDENT_OBJECTS = "2BP01"
 FOREIGN_KEY_VIOLATION = "23503"
 
 
-class Tables(Locking):
+def _both_ends(table: str, parent: str) -> list[TableLock]:
+    return [TableLock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in (table, parent)]
+
+
+class Tables(Partitions):
     """Locks: ACCESS EXCLUSIVE to drop, SHARE ROW EXCLUSIVE on both ends of a new foreign key."""
 
     def _alter(self, editor: BaseDatabaseSchemaEditor, table: str, change: str) -> None:
@@ -105,6 +110,32 @@ class Tables(Locking):
         table, parent = model._meta.db_table, other._meta.db_table
         statement = foreign_key_of(editor, model, field)
         name = name_of(statement)
+        if not editor.collect_sql and self._cannot_add_not_valid(table):
+            self._add_foreign_key_in_parts(editor, table, name, parent, str(statement))
+        else:
+            self._add_foreign_key_on(editor, table, name, parent, str(statement))
+
+    def _add_foreign_key_in_parts(
+        self, editor: BaseDatabaseSchemaEditor, table: str, name: str, parent: str, statement: str
+    ) -> None:
+        """Where each partition has a valid one, that of the whole finds it and reads no row."""
+
+        def complete() -> bool:
+            parts = self._foreign_key_parts(table, name, statement)
+            if not all(self._constraint_is_validated(part, own) for part, own, _ in parts):
+                return False
+            editor.execute(statement, params=None)
+            return True
+
+        done = bool(self._constraint_is_validated(table, name))
+        while not done:
+            for part, own, words in self._foreign_key_parts(table, name, statement):
+                self._add_foreign_key_on(editor, part, own, parent, words)
+            done = self.patiently(_both_ends(table, parent), complete)
+
+    def _add_foreign_key_on(
+        self, editor: BaseDatabaseSchemaEditor, table: str, name: str, parent: str, statement: str
+    ) -> None:
         validate = f"ALTER TABLE {self._quote(table)} VALIDATE CONSTRAINT {self._quote(name)}"
         add = f"{statement} NOT VALID"
         if editor.collect_sql:
@@ -113,13 +144,7 @@ class Tables(Locking):
             return
         validated = self._constraint_is_validated(table, name)
         if validated is None:
-            self.patiently(
-                [
-                    TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE),
-                    TableLock(parent, LockMode.SHARE_ROW_EXCLUSIVE),
-                ],
-                lambda: editor.execute(add, params=None),
-            )
+            self.patiently(_both_ends(table, parent), lambda: editor.execute(add, params=None))
         if validated:
             return
         try:

@@ -1,7 +1,7 @@
 from django.core.management.commands import squashmigrations
 
-from safemigrate.management.mixins import SquashMixin
+from safemigrate.management.mixins import WriterMixin
 
 
-class Command(SquashMixin, squashmigrations.Command):
+class Command(WriterMixin, squashmigrations.Command):
     """Django's ``squashmigrations`` with our body on top."""
