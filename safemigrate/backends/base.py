@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safemigrate.backends.moving import Move
+from safemigrate.backends.renaming import Renaming
 from safemigrate.facts import settings
 from safemigrate.facts.locks import TableLock
 
@@ -398,6 +399,23 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def resume_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         """Undo ``end_move``: the old names work again."""
+
+    @abc.abstractmethod
+    def begin_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
+        """
+        Add the column of the new name, empty, and keep both the same from now on.
+
+        Raises: PlanRefused, before anything is done, if something hangs on the old one that the
+        models do not know.
+        """
+
+    @abc.abstractmethod
+    def complete_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
+        """Build on the new column, which is filled, what belongs to the old one."""
+
+    @abc.abstractmethod
+    def end_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
+        """Drop the old column, and give their names to what was built on the new one."""
 
     @abc.abstractmethod
     def expect_stand_ins(self) -> None:

@@ -13,6 +13,7 @@ from django.db.models.fields import NOT_PROVIDED
 from safemigrate.backends.base import Backend, IndexState, Session, Shadow, Take, nothing
 from safemigrate.backends.fields import column_of, columns_of, named, through_of, variant
 from safemigrate.backends.moving import Move
+from safemigrate.backends.renaming import Renaming
 from safemigrate.backends.statements import index_of, inline_column, name_of
 from safemigrate.facts.locks import TableLock
 
@@ -423,6 +424,17 @@ class SQLiteBackend(Backend):
 
     def resume_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         """Nobody wants the old names."""
+
+    def begin_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
+        table = renaming.table
+        names = {column_of(renaming.old): column_of(renaming.new)}
+        self.move_table(editor, Move(table, table, names))
+
+    def complete_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
+        """They have followed the column."""
+
+    def end_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
+        self.begin_rename(editor, renaming)
 
     def expect_stand_ins(self) -> None:
         """There are none."""

@@ -6,6 +6,12 @@ from safemigrate.operations.altering import ContractFieldCheck, ExpandAlterField
 from safemigrate.operations.assured import Assured
 from safemigrate.operations.backfill import BatchedBackfill, StopFilling
 from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.columns import (
+    AddRenamedField,
+    CompleteRenamedField,
+    CopyRenamedField,
+    DropRenamedField,
+)
 from safemigrate.operations.constraints import (
     AddCheckConstraint,
     AddUniqueConstraintConcurrently,
@@ -57,12 +63,14 @@ __all__ = [
     "AddForeignKey",
     "AddIndexConcurrently",
     "AddOrderColumn",
+    "AddRenamedField",
     "AddShadowField",
     "AddUniqueConstraintConcurrently",
     "AlterIndex",
     "AlterUniqueTogetherConcurrently",
     "Assured",
     "BatchedBackfill",
+    "CompleteRenamedField",
     "ContractDrop",
     "ContractFieldCheck",
     "ContractForeignKey",
@@ -70,10 +78,12 @@ __all__ = [
     "ContractRenameModel",
     "ContractRenamePrimaryKey",
     "ContractRenameTable",
+    "CopyRenamedField",
     "CopyShadowField",
     "DropConstraint",
     "DropDatabaseDefault",
     "DropOrderColumn",
+    "DropRenamedField",
     "DropShadowField",
     "ExpandAlterField",
     "ExpandField",

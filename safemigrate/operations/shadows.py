@@ -77,10 +77,10 @@ class _ShadowOperation(SafeOperation, FieldOperation):
         shadows: Sequence[Shadow],
         state: ProjectState,
     ) -> None:
-        apps = _rendered(state)
+        apps = rendered(state)
         for shadow in shadows:
             if backend.has_column(shadow.table, column_of(shadow.beside)):
-                task = _task(backend, shadow, apps)
+                task = copying(backend, shadow, apps)
                 key = backfill.key_for(
                     app_label, task.model._meta.model_name or "", backfill.fingerprint(task)
                 )
@@ -337,7 +337,7 @@ def _shadow(field: Any, apps: Apps, *, back: bool) -> Shadow:
     return Shadow(field, new, variant(new, column=beside), aside)
 
 
-def _rendered(state: ProjectState) -> Apps:
+def rendered(state: ProjectState) -> Apps:
     """Models of their own, which may be changed."""
     own = state.clone()
     own.__dict__.pop("apps", None)
@@ -346,7 +346,7 @@ def _rendered(state: ProjectState) -> Apps:
 
 def _told_apart(shadows: Sequence[Shadow], new: ProjectState) -> list[Shadow]:
     """With models whose fields have the columns beside: what hangs on those Django's SQL says."""
-    apps = _rendered(new)
+    apps = rendered(new)
     apart = []
     for shadow in shadows:
         meta = shadow.new.model._meta
@@ -358,7 +358,7 @@ def _told_apart(shadows: Sequence[Shadow], new: ProjectState) -> list[Shadow]:
     return apart
 
 
-def _task(backend: Backend, shadow: Shadow, apps: Apps) -> backfill.Backfill:
+def copying(backend: Backend, shadow: Shadow, apps: Apps) -> backfill.Backfill:
     meta = shadow.old.model._meta
     model: Any = apps.get_model(meta.app_label, meta.model_name or "")
     name = f"{BESIDE}_{shadow.old.name}"

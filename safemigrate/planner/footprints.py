@@ -21,19 +21,23 @@ from safemigrate.operations import (
     AddForeignKey,
     AddIndexConcurrently,
     AddOrderColumn,
+    AddRenamedField,
     AddShadowField,
     AlterIndex,
     AlterUniqueTogetherConcurrently,
     Assured,
     BatchedBackfill,
+    CompleteRenamedField,
     ContractDrop,
     ContractFieldCheck,
     ContractRenameField,
     ContractRenameModel,
     ContractRenamePrimaryKey,
     ContractRenameTable,
+    CopyRenamedField,
     CopyShadowField,
     DropDatabaseDefault,
+    DropRenamedField,
     ExpandRenamePrimaryKey,
     MakeModelIgnorable,
     RenameConstraint,
@@ -206,6 +210,10 @@ def _(operation: ContractRenameTable, app_label: str) -> Footprint:
 
 @_of.register(migrations.RenameField)
 @_of.register(ContractRenameField)
+@_of.register(AddRenamedField)
+@_of.register(CopyRenamedField)
+@_of.register(CompleteRenamedField)
+@_of.register(DropRenamedField)
 def _(operation: Any, app_label: str) -> Footprint:
     model = operation.model_name.lower()
     names = (operation.old_name, operation.new_name)

@@ -141,6 +141,18 @@ UNIQUE = [
     ),
 ]
 
+
+def renaming(old: str, new: str, steps: int) -> list[Operation]:
+    """The first steps of a field's way to another name."""
+    names = ("order", old, new)
+    way = [
+        ops.AddRenamedField(*names),
+        ops.CopyRenamedField(*names),
+        ops.CompleteRenamedField(*names),
+    ]
+    return list(way[:steps])
+
+
 SAMPLES = [
     Sample(
         "order",
@@ -722,5 +734,97 @@ SAMPLES = [
             ops.AlterUniqueTogetherConcurrently("order", {("total", "email"), ("total", "code")})
         ],
         says=("UNIQUE USING INDEX", "DROP CONSTRAINT"),
+    ),
+    Sample(
+        "unique text",
+        lambda: ops.AddRenamedField("order", "slug", "handle"),
+        prepare=lambda: renaming("slug", "handle", 0),
+        comes_back=True,
+        missing=[
+            lambda: ops.AddRenamedField("nothing", "slug", "handle"),
+            lambda: ops.AddRenamedField("order", "nothing", "noth"),
+        ],
+        says=("ADD COLUMN", "CREATE OR REPLACE TRIGGER"),
+    ),
+    Sample(
+        "foreign key",
+        lambda: ops.AddRenamedField("order", "customer", "client"),
+        prepare=lambda: renaming("customer", "client", 0),
+        comes_back=True,
+        missing=[],
+        says=("ADD COLUMN", "CREATE OR REPLACE TRIGGER"),
+    ),
+    Sample(
+        "indexed by name",
+        lambda: ops.AddRenamedField("order", "flag", "marked"),
+        prepare=lambda: renaming("flag", "marked", 0),
+        comes_back=True,
+        missing=[],
+        says=("ADD COLUMN", "CREATE OR REPLACE TRIGGER"),
+    ),
+    Sample(
+        "unique text",
+        lambda: ops.CopyRenamedField("order", "slug", "handle"),
+        prepare=lambda: renaming("slug", "handle", 1),
+        comes_back=False,
+        missing=[
+            lambda: ops.CopyRenamedField("nothing", "slug", "handle"),
+            lambda: ops.CopyRenamedField("order", "nothing", "noth"),
+        ],
+        says=("CANNOT BE WRITTEN AS SQL",),
+    ),
+    Sample(
+        "unique text",
+        lambda: ops.CompleteRenamedField("order", "slug", "handle"),
+        prepare=lambda: renaming("slug", "handle", 2),
+        comes_back=False,
+        missing=[
+            lambda: ops.CompleteRenamedField("nothing", "slug", "handle"),
+            lambda: ops.CompleteRenamedField("order", "nothing", "noth"),
+        ],
+        says=("SET NOT NULL",),
+    ),
+    Sample(
+        "foreign key",
+        lambda: ops.CompleteRenamedField("order", "customer", "client"),
+        prepare=lambda: renaming("customer", "client", 2),
+        comes_back=False,
+        missing=[],
+        says=("SET NOT NULL",),
+    ),
+    Sample(
+        "indexed by name",
+        lambda: ops.CompleteRenamedField("order", "flag", "marked"),
+        prepare=lambda: renaming("flag", "marked", 2),
+        comes_back=False,
+        missing=[],
+        says=("SET NOT NULL",),
+    ),
+    Sample(
+        "unique text",
+        lambda: ops.DropRenamedField("order", "slug", "handle"),
+        prepare=lambda: renaming("slug", "handle", 3),
+        comes_back=False,
+        missing=[
+            lambda: ops.DropRenamedField("nothing", "slug", "handle"),
+            lambda: ops.DropRenamedField("order", "nothing", "noth"),
+        ],
+        says=("DROP COLUMN", "DROP TRIGGER"),
+    ),
+    Sample(
+        "foreign key",
+        lambda: ops.DropRenamedField("order", "customer", "client"),
+        prepare=lambda: renaming("customer", "client", 3),
+        comes_back=False,
+        missing=[],
+        says=("DROP COLUMN", "DROP TRIGGER"),
+    ),
+    Sample(
+        "indexed by name",
+        lambda: ops.DropRenamedField("order", "flag", "marked"),
+        prepare=lambda: renaming("flag", "marked", 3),
+        comes_back=False,
+        missing=[],
+        says=("DROP COLUMN", "DROP TRIGGER"),
     ),
 ]

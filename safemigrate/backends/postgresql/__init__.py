@@ -2,14 +2,14 @@
 
 from safemigrate.backends.postgresql.altering import Altering
 from safemigrate.backends.postgresql.constraints import Constraints
+from safemigrate.backends.postgresql.renaming import ColumnNames
 from safemigrate.backends.postgresql.sessions import Sessions
-from safemigrate.backends.postgresql.shadows import Shadows
 from safemigrate.backends.postgresql.views import Views
 
 __all__ = ["PostgresBackend"]
 
 
-class PostgresBackend(Altering, Constraints, Shadows, Views, Sessions):
+class PostgresBackend(Altering, Constraints, ColumnNames, Views, Sessions):
     """PostgreSQL behind one connection; each base is one subject, in a file of its own."""
 
     vendor = "postgresql"

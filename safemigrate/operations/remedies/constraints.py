@@ -49,4 +49,6 @@ def _speaks_plainly(constraint: object) -> bool:
 @remedy(migrations.AlterUniqueTogether)
 def alter_unique_together(asked: Asked) -> Chain:
     operation: migrations.AlterUniqueTogether = asked.operation
+    if {*(asked.model.options.get("unique_together") or ())} == {*operation.option_value}:
+        return Chain()  # a field was renamed; Django says twice what follows from that
     return Chain(expand=[AlterUniqueTogetherConcurrently(operation.name, operation.option_value)])

@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import migrations
+from django.db.migrations.utils import get_references
 
+from safemigrate.facts.defaults import DefaultKind, default_of
+from safemigrate.operations.columns import (
+    AddRenamedField,
+    CompleteRenamedField,
+    CopyRenamedField,
+    DropRenamedField,
+)
 from safemigrate.operations.reading import Asked, column_name, target_of
 from safemigrate.operations.remedies.base import Chain, remedy
+from safemigrate.operations.remedies.types import is_bound
 from safemigrate.operations.renames import (
     ContractRenameField,
     ContractRenameModel,
@@ -63,7 +72,35 @@ def rename_field(asked: Asked) -> Chain | None:
         return Chain(
             expand=[ExpandRenamePrimaryKey(*names)], contract=[ContractRenamePrimaryKey(*names)]
         )
-    return None
+    return _beside(asked, field) if can_have_two(asked, field) else None
+
+
+def _beside(asked: Asked, field: Any) -> Chain:
+    operation: migrations.RenameField = asked.operation
+    names = (operation.model_name, operation.old_name, operation.new_name)
+    return Chain(
+        expand=[AddRenamedField(*names)],
+        backfill=[CopyRenamedField(*names), CompleteRenamedField(*names)],
+        contract=[DropRenamedField(*names)],
+    )
+
+
+def can_have_two(asked: Asked, field: Any) -> bool:
+    """Whether two columns of it can be kept the same, and all that hangs on one be carried over."""
+    name = asked.operation.name
+    options = asked.model.options
+    key = (asked.app_label, asked.model.name_lower)
+    together = {n for names in options.get("index_together") or () for n in names}
+    # NULL that new code says could not be told from a value that the database is to make.
+    vague = field.null and default_of(field).kind is DefaultKind.DATABASE_VOLATILE
+    return not (
+        field.generated
+        or vague
+        or is_bound(asked)
+        or name in together
+        or options.get("order_with_respect_to") == name
+        or any(True for _ in get_references(asked.before, key, (name, field)))
+    )
 
 
 def _has_table(asked: Asked) -> bool:

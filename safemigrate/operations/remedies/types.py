@@ -67,7 +67,7 @@ def can_be_shadowed(asked: Asked, changed: Facets) -> bool:
         type_change(asked, changed) is not TypeChange.IMPOSSIBLE
         and not changed.foreign_key
         and _is_counted(changed.old) == _is_counted(changed.new)
-        and not _is_bound(asked)
+        and not is_bound(asked)
     )
 
 
@@ -76,7 +76,7 @@ def _is_counted(field: Field[Any, Any]) -> bool:
     return isinstance(field, AutoField) or field.get_internal_type().endswith("AutoField")
 
 
-def _is_bound(asked: Asked) -> bool:
+def is_bound(asked: Asked) -> bool:
     """Whether a composite key, a generated column or an exclusion constraint uses the field."""
     names = re.compile(rf"\b{re.escape(asked.operation.name)}\b")
     known = (CheckConstraint, UniqueConstraint)

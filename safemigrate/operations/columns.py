@@ -1,0 +1,306 @@
+"""A column under another name: a second one beside it, kept the same, until the old one goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.migrations.operations.fields import FieldOperation
+
+from safemigrate import backfill
+from safemigrate.backends.base import Shadow
+from safemigrate.backends.fields import column_of, variant
+from safemigrate.backends.renaming import Renaming
+from safemigrate.facts.phases import Phase
+from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.redefining import renamed
+from safemigrate.operations.shadows import copying, rendered
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+    from django.db.models import Field
+
+    from safemigrate.backends import Backend
+
+
+class _RenamedField(SafeOperation, FieldOperation):
+    """
+    A step of the way to another name of a field and its column.
+
+    ``field``: for another ``db_column`` alone; in the first step the field as it will be, in the
+    later ones as it was.
+    """
+
+    category = OperationCategory.ALTERATION
+    field: Field[Any, Any] | None
+
+    def __init__(
+        self, model_name: str, old_name: str, new_name: str, field: Field[Any, Any] | None = None
+    ) -> None:
+        self.old_name = old_name
+        self.new_name = new_name
+        super().__init__(model_name, new_name, field)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        kwargs: dict[str, Any] = {
+            "model_name": self.model_name,
+            "old_name": self.old_name,
+            "new_name": self.new_name,
+        }
+        if self.field is not None:
+            kwargs["field"] = self.field
+        return type(self).__name__, [], kwargs
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.new_name):
+            state.models[app_label, self.model_name_lower].get_field(self.new_name)
+
+    def references_field(self, model_name: str, name: str, app_label: str) -> bool:
+        return model_name.lower() == self.model_name_lower
+
+    def reduce(self, operation: Operation, app_label: str) -> Any:
+        # The stock one knows one name alone.
+        return Operation.reduce(self, operation, app_label)
+
+    def _before(self, app_label: str, state: ProjectState) -> ProjectState:
+        """The state with the field as it was, from one with the field as it is now."""
+        before = state.clone()
+        _rename(before, app_label, self, self.new_name, self.old_name)
+        return before
+
+    def _renaming(self, app_label: str, before: ProjectState, after: ProjectState) -> Renaming:
+        old = self._field(self._model(app_label, before, self.model_name), self.old_name)
+        now = self._field(self._model(app_label, after, self.model_name), self.new_name)
+        model: Any = rendered(before).get_model(app_label, self.model_name)
+        new = model._meta.get_field(self.old_name)
+        new.column = new.db_column = column_of(now)
+        new.__dict__.pop("cached_col", None)
+        return Renaming(old, new)
+
+    def _ours(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState
+    ) -> Backend | None:
+        return self._backend(schema_editor, self._model(app_label, state, self.model_name))
+
+    def _copy(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        state: ProjectState,
+        name: str,
+        column: str,
+    ) -> None:
+        """From the field ``name`` of ``state`` to ``column`` of its table."""
+        backend = self._ours(app_label, schema_editor, state)
+        field = self._field(self._model(app_label, state, self.model_name), name)
+        if backend is None or not backend.has_column(field.model._meta.db_table, column):
+            return
+        shadow = Shadow(field, field, variant(field, column=column), "")
+        task = copying(backend, shadow, rendered(state))
+        key = backfill.key_for(app_label, self.model_name_lower, backfill.fingerprint(task))
+        backfill.run(schema_editor.connection, task, key=key)
+
+
+class AddRenamedField(_RenamedField):
+    """
+    Rename a field: add a column of the new name, and keep both the same.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
+    Re-run:  does nothing if the column is there.
+    Back:    drops the new column, and what keeps the two the same.
+    Raises:  NeedsAutocommit; PlanRefused naming what hangs on the column and is in no model.
+    Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+    """
+
+    phase = Phase.EXPAND
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.old_name):
+            state.models[app_label, self.model_name_lower].get_field(self.old_name)
+        _rename(state, app_label, self, self.old_name, self.new_name)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if backend := self._ours(app_label, schema_editor, to_state):
+            backend.begin_rename(schema_editor, self._renaming(app_label, from_state, to_state))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if backend := self._ours(app_label, schema_editor, to_state):
+            renaming = self._renaming(app_label, to_state, from_state)
+            backend.end_rename(schema_editor, renaming.back)
+
+    def describe(self) -> str:
+        return f"Add the column of {self.model_name}.{self.new_name}, which was {self.old_name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"rename_{self.old_name}_{self.model_name}_{self.new_name}".lower()
+
+
+class CopyRenamedField(_RenamedField):
+    """
+    Copy a renamed field's values to its new column, in batches, while the table is in use.
+
+    Locks:   row locks for one batch, about ``SAFEMIGRATE["BATCH_DURATION"]``.
+    Re-run:  goes on after the last batch that was committed.
+    Back:    nothing: the copies go with their column.
+    Raises:  NeedsAutocommit; BackfillFailed saying what is done and where it stopped.
+    """
+
+    phase = Phase.BACKFILL
+    reduces_to_sql = False
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = self._model(app_label, to_state, self.model_name)
+        column = column_of(self._field(model, self.new_name))
+        before = self._before(app_label, to_state)
+        backend = self._ours(app_label, schema_editor, to_state)
+        old = column_of(self._field(self._model(app_label, before, self.model_name), self.old_name))
+        if backend and backend.has_column(model._meta.db_table, old):
+            self._copy(app_label, schema_editor, before, self.old_name, column)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """The copies go with their column."""
+
+    def describe(self) -> str:
+        return f"Copy {self.model_name}.{self.old_name} to {self.new_name} in batches"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"copy_{self.old_name}_{self.model_name}_{self.new_name}".lower()
+
+
+class CompleteRenamedField(_RenamedField):
+    """
+    Build the indexes and constraints of a renamed field on its new column.
+
+    Their final names are free when the old column has gone; until then they have names of ours.
+
+    Locks:   PostgreSQL SHARE UPDATE EXCLUSIVE to build and validate; ACCESS EXCLUSIVE for an
+             instant to add what is validated then, on the tables it refers to as well.
+    Re-run:  builds what is missing or INVALID.
+    Back:    lets the new column be NULL; the rest goes with it.
+    Raises:  NeedsAutocommit; DataInTheWay for rows that break a constraint NOT VALID until now.
+    """
+
+    phase = Phase.BACKFILL
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if backend := self._ours(app_label, schema_editor, to_state):
+            before = self._before(app_label, to_state)
+            backend.complete_rename(schema_editor, self._renaming(app_label, before, to_state))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if backend := self._ours(app_label, schema_editor, to_state):
+            before = self._before(app_label, to_state)
+            new = self._renaming(app_label, before, to_state).new
+            if not new.null and backend.commits_by_itself:
+                backend.drop_not_null(schema_editor, new.model, new)
+
+    def describe(self) -> str:
+        return f"Build what belongs to {self.model_name}.{self.new_name} on its new column"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"complete_{self.model_name}_{self.new_name}".lower()
+
+
+class DropRenamedField(_RenamedField):
+    """
+    Drop the column of a renamed field's old name, which no running code uses.
+
+    Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing, on the tables that
+             it refers to as well.
+    Re-run:  does nothing if it is gone.
+    Back:    adds it again, with all values, indexes and constraints, and keeps both the same.
+    Raises:  NeedsAutocommit; PlanRefused naming what depends on it.
+    """
+
+    phase = Phase.CONTRACT
+    category = OperationCategory.REMOVAL
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if backend := self._ours(app_label, schema_editor, to_state):
+            before = self._before(app_label, to_state)
+            backend.end_rename(schema_editor, self._renaming(app_label, before, to_state))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        backend = self._ours(app_label, schema_editor, to_state)
+        if backend is None or not backend.commits_by_itself:
+            return  # where nobody else is waiting there was never a second column
+        renaming = self._renaming(app_label, self._before(app_label, to_state), to_state).back
+        backend.begin_rename(schema_editor, renaming)
+        if not schema_editor.collect_sql:
+            column = column_of(renaming.new)
+            self._copy(app_label, schema_editor, to_state, self.new_name, column)
+        backend.complete_rename(schema_editor, renaming)
+
+    def describe(self) -> str:
+        return f"Drop the column of {self.model_name}.{self.old_name}, now {self.new_name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"renamed_{self.old_name}_{self.model_name}_{self.new_name}".lower()
+
+
+def _rename(
+    state: ProjectState, app_label: str, operation: _RenamedField, old: str, new: str
+) -> None:
+    """The field and what is declared over it; Django renames in ``unique_together`` alone."""
+    model_key = app_label, operation.model_name_lower
+    if operation.field is not None:
+        state.alter_field(*model_key, new, operation.field, True)
+        return
+    options = state.models[model_key].options
+    for option in ("indexes", "constraints"):
+        if option in options:
+            options[option] = [renamed(thing, {old: new}) for thing in options[option]]
+    state.rename_field(*model_key, old, new)

@@ -1,0 +1,137 @@
+"""Fields, models and tables under other names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.stories.rows import Row
+
+CUSTOMER = """
+class Customer(models.Model):
+    name = models.CharField(max_length=20)
+"""
+HEAD = f"""{CUSTOMER}
+class Order(models.Model):
+    email = models.CharField(max_length=50)
+"""
+
+
+def field(what: str, declared: str, old: str = "old", new: str = "new", **more: Any) -> Row:
+    """One field of an order, under another name."""
+    return Row(
+        f"{what} renamed",
+        f"{HEAD}    {old} = {declared}\n",
+        f"{HEAD}    {new} = {declared}\n",
+        renamed={f"Order.{old}": f"Order.{new}"},
+        answers=("y",),
+        **more,
+    )
+
+
+def model(what: str, text: str, renamed: Mapping[str, str], **more: Any) -> Row:
+    """A template with ``{0}`` for what is renamed."""
+    old, new = next(iter(renamed.items()))
+    return Row(what, text.format(old), text.format(new), renamed=renamed, **more)
+
+
+PHASES = ["expand", "backfill", "contract"]
+ROWS = [
+    field("a nullable field", "models.IntegerField(null=True)", phases=PHASES),
+    field("a required field", "models.CharField(max_length=9)"),
+    field("a field with a default", "models.IntegerField(default=7)"),
+    field("a field with a database default", 'models.CharField(max_length=9, db_default="x")'),
+    field(
+        "a nullable field with a database default", "models.IntegerField(null=True, db_default=3)"
+    ),
+    field(
+        "a field with a volatile database default",
+        "models.DateTimeField(db_default=models.functions.Now())",
+    ),
+    field(
+        "a nullable field with a volatile database default",
+        "models.DateTimeField(null=True, db_default=models.functions.Now())",
+        refused="RenameField renames old of shop_order to new",
+    ),
+    field("a positive integer", "models.PositiveIntegerField(default=1)"),
+    field("an indexed text field", "models.CharField(max_length=9, db_index=True)"),
+    field("a unique field", "models.CharField(max_length=30, unique=True)"),
+    field("a JSON field", "models.JSONField(default=dict)"),
+    field("a field with a comment", 'models.TextField(db_comment="what it is")'),
+    field("a foreign key", "models.ForeignKey(Customer, models.CASCADE)"),
+    field("a nullable foreign key", "models.ForeignKey(Customer, models.SET_NULL, null=True)"),
+    field("a one-to-one field", "models.OneToOneField(Customer, models.CASCADE)"),
+    field(
+        "a foreign key to the same table", 'models.ForeignKey("self", models.CASCADE, null=True)'
+    ),
+    field("a many-to-many field", "models.ManyToManyField(Customer)"),
+    Row(
+        "a field of unique_together renamed",
+        f"{HEAD}    a = models.IntegerField()\n    class Meta:\n"
+        '        unique_together = [("email", "a")]\n',
+        f"{HEAD}    b = models.IntegerField()\n    class Meta:\n"
+        '        unique_together = [("email", "b")]\n',
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+    ),
+    Row(
+        "a field renamed in the code alone",
+        HEAD + "    a = models.IntegerField()\n",
+        HEAD + '    b = models.IntegerField(db_column="a")\n',
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+    ),
+    Row(
+        "two fields renamed",
+        HEAD + "    a = models.IntegerField()\n    c = models.TextField(null=True)\n",
+        HEAD + "    b = models.IntegerField()\n    d = models.TextField(null=True)\n",
+        renamed={"Order.a": "Order.b", "Order.c": "Order.d"},
+        answers=("y", "y"),
+    ),
+    Row(
+        "a primary key renamed",
+        "class Order(models.Model):\n    number = models.BigAutoField(primary_key=True)\n"
+        "    email = models.CharField(max_length=50)\n",
+        "class Order(models.Model):\n    serial = models.BigAutoField(primary_key=True)\n"
+        "    email = models.CharField(max_length=50)\n",
+        renamed={"Order.number": "Order.serial"},
+        answers=("y",),
+        phases=["expand", "contract"],
+    ),
+    model(
+        "a model renamed",
+        """
+        class {0}(models.Model):
+            email = models.CharField(max_length=50, unique=True)
+            visits = models.PositiveIntegerField(default=0, db_index=True)
+        """,
+        {"Customer": "Client"},
+        answers=("y",),
+        phases=["expand", "contract"],
+    ),
+    model(
+        "a model with relations renamed",
+        """
+        class Tag(models.Model):
+            word = models.CharField(max_length=9)
+
+        class {0}(models.Model):
+            name = models.CharField(max_length=20)
+            tags = models.ManyToManyField(Tag)
+            friends = models.ManyToManyField("self")
+            knows = models.ForeignKey("self", models.CASCADE, null=True)
+
+        class Note(models.Model):
+            writer = models.ForeignKey({0}, models.CASCADE, related_name="written")
+            about = models.ManyToManyField({0})
+        """,
+        {"Customer": "Client"},
+        answers=("y",),
+    ),
+    Row(
+        "a table renamed",
+        HEAD,
+        HEAD + '    class Meta:\n        db_table = "shop_bought"\n',
+        phases=["expand", "contract"],
+    ),
+]
