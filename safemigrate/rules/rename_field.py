@@ -22,7 +22,7 @@ def rename_field(step: Step) -> Iterator[Finding]:
     if old == new:
         return
     chain = chain_for(step)
-    keep = "Or keep the column and change the code alone: db_column"
+    keep = "Keep the column and change the code alone: db_column"
     yield Finding(
         what=f"{type(op).__name__} renames {short(old)} of {short(step.table)} to {short(new)}.",
         why=(

@@ -6,15 +6,20 @@ import pytest
 from django.contrib.postgres.functions import RandomUUID
 from django.db import migrations, models
 from django.db.models import F
+from django.db.models.functions import Random
 from django.utils import timezone
 
 from safemigrate.facts.phases import Phase
 from safemigrate.operations import (
+    AddRenamedField,
     BatchedBackfill,
+    CompleteRenamedField,
     ContractDrop,
     ContractRenameField,
     ContractRenamePrimaryKey,
+    CopyRenamedField,
     DropDatabaseDefault,
+    DropRenamedField,
     ExpandAlterField,
     ExpandField,
     ExpandRenameField,
@@ -221,9 +226,31 @@ class TestColumnType:
 
 
 class TestRenameField:
-    def test_a_rename_is_refused_with_the_deployments_in_order(self):
+    def test_a_renamed_field_gets_a_second_column(self):
         finding = one(migrations.RenameField("order", "total", "amount"), "E111")
-        assert 'db_column="total"' in finding.steps[0]
+        kinds = [type(o) for o in finding.instead.operations()]
+        assert kinds == [
+            AddRenamedField,
+            CopyRenamedField,
+            CompleteRenamedField,
+            DropRenamedField,
+        ]
+
+    def test_what_other_tables_refer_to_is_refused_with_the_deployments_in_order(self):
+        """Their foreign keys would have to change their target in both releases at once."""
+        before = shop()
+        key = models.ForeignKey("shop.Order", models.CASCADE, to_field="number")
+        before.add_field("shop", "customer", "last_order", key, preserve_default=True)
+        finding = one(migrations.RenameField("order", "number", "code"), "E111", before=before)
+        assert 'db_column="number"' in finding.steps[0]
+
+    def test_a_nullable_field_with_a_value_of_the_database_for_each_row_is_refused(self):
+        """NULL that new code says could not be told from a value that is still to be made."""
+        before = shop()
+        field = models.FloatField(null=True, db_default=Random())
+        before.add_field("shop", "order", "chance", field, preserve_default=True)
+        finding = one(migrations.RenameField("order", "chance", "luck"), "E111", before=before)
+        assert not finding.instead
 
     def test_another_db_column_is_a_rename(self):
         assert one(altering("total", models.IntegerField(null=True, db_column="t")), "E111")

@@ -136,10 +136,12 @@ class ColumnNames(Shadows):
         if new.has_db_default() and not _has_constant(new):
             self._send_default(editor, new.model, new, new.db_default)
         for thing in things:
-            if editor.collect_sql or self._is_there(editor, table, thing):
+            if editor.collect_sql or self._has_temporary_name(editor, table, thing):
                 self._give_name(editor, table, thing)
 
-    def _is_there(self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging) -> bool:
+    def _has_temporary_name(
+        self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging
+    ) -> bool:
         """Whether it still has its temporary name; on the way back it never had one."""
         if thing.is_index:
             return self.index_state(table, thing.temporary).value != "absent"

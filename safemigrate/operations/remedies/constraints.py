@@ -49,6 +49,7 @@ def _speaks_plainly(constraint: object) -> bool:
 @remedy(migrations.AlterUniqueTogether)
 def alter_unique_together(asked: Asked) -> Chain:
     operation: migrations.AlterUniqueTogether = asked.operation
-    if {*(asked.model.options.get("unique_together") or ())} == {*operation.option_value}:
+    now, asked_for = asked.model.options.get("unique_together"), operation.option_value
+    if {tuple(names) for names in now or ()} == {tuple(names) for names in asked_for or ()}:
         return Chain()  # a field was renamed; Django says twice what follows from that
     return Chain(expand=[AlterUniqueTogetherConcurrently(operation.name, operation.option_value)])

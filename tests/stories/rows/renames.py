@@ -15,6 +15,23 @@ HEAD = f"""{CUSTOMER}
 class Order(models.Model):
     email = models.CharField(max_length=50)
 """
+META = (
+    HEAD
+    + """
+    {field} = models.IntegerField(default=1)
+    class Meta:
+        indexes = [
+            models.Index(fields=["{field}", "email"], name="plain_idx"),
+            models.Index(
+                models.F("{field}") * 2, name="partial_idx", condition=models.Q({field}__gt=3)
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["email", "{field}"], name="once"),
+            models.CheckConstraint(condition=models.Q({field}__gte=-1000000), name="enough"),
+        ]
+"""
+)
 
 
 def field(what: str, declared: str, old: str = "old", new: str = "new", **more: Any) -> Row:
@@ -46,12 +63,16 @@ ROWS = [
     ),
     field(
         "a field with a volatile database default",
-        "models.DateTimeField(db_default=models.functions.Now())",
+        "models.FloatField(db_default=models.functions.Random())",
     ),
     field(
         "a nullable field with a volatile database default",
-        "models.DateTimeField(null=True, db_default=models.functions.Now())",
+        "models.FloatField(null=True, db_default=models.functions.Random())",
         refused="RenameField renames old of shop_order to new",
+    ),
+    field(
+        "a nullable moment of the database",
+        "models.DateTimeField(null=True, db_default=models.functions.Now())",
     ),
     field("a positive integer", "models.PositiveIntegerField(default=1)"),
     field("an indexed text field", "models.CharField(max_length=9, db_index=True)"),
@@ -64,7 +85,21 @@ ROWS = [
     field(
         "a foreign key to the same table", 'models.ForeignKey("self", models.CASCADE, null=True)'
     ),
-    field("a many-to-many field", "models.ManyToManyField(Customer)"),
+    Row(
+        "a many-to-many field renamed",
+        f"{HEAD}    old = models.ManyToManyField(Customer)\n",
+        f"{HEAD}    new = models.ManyToManyField(Customer)\n",
+        renamed={"Order.old": "Order.new", "Order_old": "Order_new"},
+        answers=("y",),
+        phases=["expand", "contract"],
+    ),
+    Row(
+        "a field of indexes and constraints renamed",
+        META.format(field="a"),
+        META.format(field="b"),
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+    ),
     Row(
         "a field of unique_together renamed",
         f"{HEAD}    a = models.IntegerField()\n    class Meta:\n"
@@ -125,7 +160,15 @@ ROWS = [
             writer = models.ForeignKey({0}, models.CASCADE, related_name="written")
             about = models.ManyToManyField({0})
         """,
-        {"Customer": "Client"},
+        {
+            "Customer": "Client",
+            "Customer_tags": "Client_tags",
+            "Customer_tags.customer": "Client_tags.client",
+            "Customer_friends": "Client_friends",
+            "Customer_friends.from_customer": "Client_friends.from_client",
+            "Customer_friends.to_customer": "Client_friends.to_client",
+            "Note_about.customer": "Note_about.client",
+        },
         answers=("y",),
     ),
     Row(
