@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.machinery
-import importlib.util
 import json
 import os
-import sysconfig
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 
+from safemigrate.facts.ownership import is_first_party_app, migrations_folder
 from safemigrate.version import VERSION
 
 FORMAT = 1
@@ -196,45 +194,12 @@ def migration_files() -> list[MigrationFile]:
     ]
 
 
-def is_first_party_app(config: AppConfig) -> bool:
-    """Whether its migrations are this project's to change, wherever its code comes from."""
-    if config.name.split(".")[0] in ("django", "safemigrate"):
-        return config.label in settings.MIGRATION_MODULES
-    folder = _folder(config)
-    return folder is not None and is_first_party(folder)
-
-
-@cache
-def is_first_party(folder: str) -> bool:
-    """Whether a folder is outside of where packages are installed."""
-    real = os.path.realpath(folder)
-    parts = set(Path(real).parts)
-    if parts & {"site-packages", "dist-packages"}:
-        return False
-    return not any(real.startswith(root + os.sep) for root in _installed())
-
-
-@cache
-def _installed() -> frozenset[str]:
-    """Where packages go; of a distribution's own making some are not called site-packages."""
-    return frozenset(os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))
-
-
-def _folder(config: AppConfig) -> str | None:
-    if config.label not in settings.MIGRATION_MODULES:
-        return os.path.join(config.path, "migrations")  # noqa: PTH118  a string, for scandir
-    module = settings.MIGRATION_MODULES[config.label]
-    spec = importlib.util.find_spec(module) if module else None
-    locations = list(spec.submodule_search_locations or ()) if spec else []
-    return locations[0] if locations else None
-
-
 _SUFFIXES = tuple(importlib.machinery.all_suffixes())
 
 
 def _modules(config: AppConfig) -> list[tuple[str, str]]:
     """Shape: [(migration name, path)]; empty without an ``__init__``, as in Django."""
-    folder = _folder(config)
+    folder = migrations_folder(config)
     found: dict[str, str] = {}
     try:
         with os.scandir(folder or "") as entries:

@@ -83,7 +83,7 @@ def check_commands(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckM
     needed = {
         "makemigrations": mixins.MakeMigrationsMixin,
         "migrate": mixins.MigrateMixin,
-        "squashmigrations": mixins.WriterMixin,
+        "squashmigrations": mixins.SquashMixin,
     }
     found = get_commands()
     app_of = {name: _app_name(found[name]) for name in needed}

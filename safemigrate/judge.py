@@ -18,7 +18,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from safemigrate.baseline import is_first_party, is_first_party_app
+from safemigrate.facts.ownership import is_first_party, is_first_party_app
 from safemigrate.operations import Assured
 from safemigrate.planner.walk import note_new
 from safemigrate.rules import Finding, Placed, Step, Unreadable, judge

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings as django_settings
 from django.db import Error as DatabaseProblem
 from django.db import migrations, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -18,6 +19,7 @@ from django.utils.timezone import now
 from safemigrate import backfill
 from safemigrate.backends import backend_for
 from safemigrate.backends.base import Take
+from safemigrate.executor.foreign import ForeignMigrations
 from safemigrate.executor.gathering import Gatekeeper, RunOptions
 from safemigrate.executor.ledger import Ledger, Statement, insert
 from safemigrate.executor.loader import SafeLoader
@@ -56,7 +58,7 @@ class SafeExecutor(MigrationExecutor):
     ) -> None:
         # Not super().__init__(): it would load the whole graph with a loader that is not ours.
         self.connection = connection
-        self.loader = SafeLoader(connection)
+        self.loader: SafeLoader = SafeLoader(connection)
         self.recorder = MigrationRecorder(connection)
         self.progress_callback = progress_callback
         self.backend = backend_for(connection)
@@ -66,8 +68,15 @@ class SafeExecutor(MigrationExecutor):
             self.loader, self.backend, self.ledger, project, options or RunOptions()
         )
         self._first_install = not self.loader.applied_migrations
+        self.foreign = ForeignMigrations(
+            self.loader, connection, self.ledger, assured=project.assured
+        )
+        if self.backend.commits_by_itself and not self._first_install:
+            self.foreign.arrange(new=not django_settings.DEBUG)
         self.cut: Cut | None = None
         """What ``migration_plan`` last left out, and why; None if nothing was looked at."""
+        self.planned: list[Key] = []
+        """What it last planned to apply."""
 
     # The plan ------------------------------------------------------------------------------
 
@@ -80,6 +89,7 @@ class SafeExecutor(MigrationExecutor):
         if not self.gatekeeper.runs_straight_through():
             self.cut = self.gatekeeper.cut(keys)
             keys = self.cut.run
+        self.planned = keys
         return [(self.loader.graph.nodes[key], False) for key in keys]
 
     def _unapplied(self, targets: Sequence[Any], plan: Plan) -> list[Key]:
@@ -119,6 +129,10 @@ class SafeExecutor(MigrationExecutor):
     ) -> ProjectState:
         # An adopted database has tables in use although it has no history.
         self._first_install = self._first_install and not fake_initial
+        keys = [(migration.app_label, migration.name) for migration, _ in plan or ()]
+        self.foreign.refuse(keys)
+        for sentence in self.foreign.told(keys):
+            say(sentence)
         self._note_release(plan)
         if self.cut and self.cut.held and self.ledger.release:
             self.ledger.hold(self.cut.held)
@@ -262,7 +276,7 @@ class SafeExecutor(MigrationExecutor):
         Forwards that is everything that is applied: a contract that was held back comes on top
         of later migrations. Backwards, as Django does it, what stands before it.
         """
-        applied = self.recorder.applied_migrations()
+        applied = self.loader.parts_applied.union(self.recorder.applied_migrations())
         backwards = (migration.app_label, migration.name) in applied
         state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]
         everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
@@ -308,14 +322,19 @@ class SafeExecutor(MigrationExecutor):
 
     def _record(self, migration: Migration, started: datetime, action: str) -> None:
         key = (migration.app_label, migration.name)
+        if self.foreign.is_part(key):
+            self.foreign.note(key, action)
+            self._write(action, migration, started)
+            return
+        beside = self.foreign.beside(key, action)
         if action == "unapply" or migration.replaces:
             self._record_replaced(key, action != "unapply")
-            self._write(action, migration, started)
+            self._write(action, migration, started, beside=beside)
             return
         # What record_applied would write; one journey for both tables, not two.
         row = {"app": key[0], "name": key[1], "applied": now()}
         recorded = insert(self.connection, self.recorder.Migration, row)
-        self._write(action, migration, started, beside=[recorded])
+        self._write(action, migration, started, beside=[recorded, *beside])
 
     def _record_replaced(self, key: Key, applied: bool) -> None:
         """Django 6.0 changed ``record_migration``; the recorder's two methods stay the same."""

@@ -38,7 +38,7 @@ def row_model() -> type[models.Model]:
 
     class LedgerRow(models.Model):
         run = models.UUIDField()
-        action = models.CharField(max_length=16)  # run, apply, unapply, fake, hold
+        action = models.CharField(max_length=16)  # run, apply, unapply, fake, hold, owe
         app = models.CharField(max_length=255, default="")
         name = models.CharField(max_length=255, default="")
         phase = models.CharField(max_length=16, default="")
@@ -92,12 +92,14 @@ class Ledger:
     run: uuid.UUID = field(default_factory=uuid.uuid4)
     _who: str = field(default_factory=_who)
     _host: str = field(default_factory=socket.gethostname)
+    _is_there: bool = False
 
     def rows(self) -> models.QuerySet[Any]:
         return row_model()._default_manager.using(self.connection.alias)
 
     def exists(self) -> bool:
-        return TABLE in self.connection.introspection.table_names()
+        self._is_there = self._is_there or TABLE in self.connection.introspection.table_names()
+        return self._is_there
 
     def ensure_table(self) -> None:
         """Make the table if it is not there; another process may do so at the same moment."""
@@ -140,6 +142,23 @@ class Ledger:
             error=error[:64],
         )
         backend_for(self.connection).send_together([*beside, own])
+
+    def about(self, key: Key, action: str) -> Statement:
+        """A row about a part of a package's migration; ``owe``: a contract that is to come."""
+        outcome = "held" if action == "owe" else "done"
+        return self._insert(action, app=key[0], name=key[1], outcome=outcome)
+
+    def parts(self) -> dict[Key, tuple[str, datetime]]:
+        """What was said last of each part of a rewritten migration, and when; not if unapplied."""
+        if not self.exists():
+            return {}
+        rows = self.rows().filter(name__contains=" (", outcome__in=["done", "held"])
+        rows = rows.exclude(action="hold").order_by("id")
+        last = {
+            (app, name): (action, started)
+            for action, app, name, started in rows.values_list("action", "app", "name", "started")
+        }
+        return {key: said for key, said in last.items() if said[0] != "unapply"}
 
     def _write(self, action: str, **values: Any) -> None:
         backend_for(self.connection).send_together([self._insert(action, **values)])

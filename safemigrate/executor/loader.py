@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.loader import MigrationLoader
@@ -31,6 +31,12 @@ def may_be_passed(migration: Migration) -> bool:
 
 
 class SafeLoader(MigrationLoader):
+    """``parts_applied``: of rewritten migrations of packages; the ledger knows them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.parts_applied: set[tuple[str, str]] = set()
+        super().__init__(*args, **kwargs)
+
     def check_consistent_history(self, connection: BaseDatabaseWrapper) -> None:
         """
         As Django's, but an unapplied parent may be one that waits, see ``may_be_passed``.
@@ -44,7 +50,8 @@ class SafeLoader(MigrationLoader):
                 raise
 
     def _only_waiting_parents(self, connection: BaseDatabaseWrapper) -> bool:
-        applied = MigrationRecorder(connection).applied_migrations()
+        recorded = MigrationRecorder(connection).applied_migrations()
+        applied = self.parts_applied.union(recorded)
         to_look_at = [key for key in applied if key in self.graph.nodes]
         seen = set(to_look_at)
         while to_look_at:

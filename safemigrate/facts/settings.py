@@ -43,6 +43,11 @@ class Settings:
     baseline: str = "safemigrate-baseline.json"
     """The file that exempts what was there before; relative to ``BASE_DIR``, else to the cwd."""
 
+    third_party: tuple[str, ...] = ()
+    """Labels of apps whose migrations are not this project's to change, though their code is."""
+    assured: tuple[str, ...] = ()
+    """Migrations of installed packages, ``app.name``, that run as they are."""
+
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             if getattr(self, name) <= timedelta(0):

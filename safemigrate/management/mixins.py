@@ -126,6 +126,8 @@ class MigrateMixin(_Composing):
                 super().handle(*args, **options)  # type: ignore[misc]
             finally:
                 self._tell_what_waits(executors, options)
+            if options["plan"] and executors:
+                self._tell_what_is_rewritten(executors[-1])
             self._refuse_what_was_asked(executors, options, run)
 
     def migration_progress_callback(
@@ -149,6 +151,11 @@ class MigrateMixin(_Composing):
         for key, reason in cut.held.items():
             write(f"  {'.'.join(key)}")
             write(f"    {reason}")
+
+    def _tell_what_is_rewritten(self, executor: SafeExecutor) -> None:
+        for sentence in executor.foreign.told(executor.planned):
+            self.stdout.write(sentence)  # type: ignore[attr-defined]
+        executor.foreign.refuse(executor.planned)
 
     def _refuse_what_was_asked(
         self, executors: Sequence[SafeExecutor], options: dict[str, Any], run: RunOptions
@@ -293,6 +300,18 @@ class WriterMixin:
     def handle(self, *args: Any, **options: Any) -> Any:
         with writing_atomic():
             return super().handle(*args, **options)  # type: ignore[misc]
+
+
+class SquashMixin(WriterMixin):
+    """``squashmigrations`` that writes a finished chain as Django's own operations."""
+
+    def handle(self, *args: Any, **options: Any) -> Any:
+        from django.core.management.commands import squashmigrations
+
+        from safemigrate.planner.squash import PlainOptimizer
+
+        with _instead_of(squashmigrations, "MigrationOptimizer", PlainOptimizer):
+            return super().handle(*args, **options)
 
 
 @contextmanager

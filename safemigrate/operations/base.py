@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import FieldDoesNotExist
+from django.db import migrations
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
+from django.utils.inspect import get_func_args
 
 from safemigrate.backends import Backend, backend_for
 from safemigrate.facts.errors import NeedsAutocommit, WrongOperation
@@ -31,6 +33,19 @@ class SafeOperation(Operation):
     phase: Phase
     needs_autocommit: bool = True
     back: ClassVar[IRREVERSIBLE | None] = None
+
+    def plain(self) -> list[Operation]:
+        """
+        Django's own operations that lead to the same state, and to the same schema at the end.
+
+        For a table that nobody uses: what squashmigrations writes. Those of the class that it is
+        made of; none if it changes no state.
+        """
+        for cls in type(self).__mro__:
+            if getattr(migrations, cls.__name__, None) is cls:
+                names = get_func_args(cls.__init__)[1:]  # without self
+                return [cls(**{name: getattr(self, name) for name in names})]
+        return []
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.migrations.operations.base import OperationCategory
+from django.db import migrations
+from django.db.migrations.operations.base import Operation, OperationCategory
 
 from safemigrate.backends.fields import through_of
 from safemigrate.facts.defaults import standing_default
@@ -46,6 +47,11 @@ class ContractDrop(SafeOperation):
         if self.name is not None:
             kwargs["name"] = self.name
         return type(self).__name__, [], kwargs
+
+    def plain(self) -> list[Operation]:
+        if self.name is None:
+            return [migrations.DeleteModel(self.model_name)]
+        return [migrations.RemoveField(self.model_name, self.name)]
 
     @property
     def model_name_lower(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
-from django.db.migrations.operations.base import OperationCategory
+from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 
 from safemigrate.facts.phases import Phase
@@ -169,6 +169,11 @@ class AddFieldIndexConcurrently(SafeOperation, FieldOperation):
 
     def __init__(self, model_name: str, name: str, field: Field[Any, Any] | None = None) -> None:
         super().__init__(model_name, name, field)
+
+    def plain(self) -> list[Operation]:
+        if self.field is None:
+            return []
+        return [migrations.AlterField(self.model_name, self.name, self.field)]
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         with self._found(app_label, self.model_name, self.name):

@@ -24,6 +24,13 @@ STATE_ONLY = (
 """They touch no table, so they may stand beside any phase."""
 
 
+def touches_no_table(operation: Operation) -> bool:
+    """Whether it is about the state alone."""
+    if isinstance(operation, migrations.SeparateDatabaseAndState):
+        return not operation.database_operations
+    return isinstance(operation, STATE_ONLY)
+
+
 def flat(operations: Iterable[Operation]) -> Iterator[Operation]:
     """The operations that reach the database, out of their wrappers."""
     for operation in operations:

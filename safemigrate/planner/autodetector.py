@@ -12,8 +12,11 @@ from django.db import connections
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 
+from safemigrate.planner.kept import kept, put_first, told
+
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.migrations.state import ProjectState
 
     from safemigrate.planner.rewrite import Changes
     from safemigrate.planner.walk import Refusal
@@ -52,14 +55,21 @@ class SafeAutodetectorMixin:
             # Django warns that one call of the default would serve all rows, and offers to stop.
             # Here every row gets a call of its own.
             self.questioner.ask_unique_callable_default_addition = _nothing_to_ask  # type: ignore[attr-defined]
+        if connection is None:
+            return super()._detect_changes(convert_apps, graph)  # type: ignore[misc,no-any-return]
+        before: ProjectState = self.from_state  # type: ignore[has-type]
+        stays = kept(before, self.to_state)  # type: ignore[attr-defined]
+        if stays:
+            self.from_state = told(before, stays)
         changes: Changes = super()._detect_changes(convert_apps, graph)  # type: ignore[misc]
-        if connection is None or not changes:
+        put_first(changes, stays)
+        if not changes:
             return changes
         # Here, because migrate needs this class and hardly ever what it does.
         from safemigrate.planner.rewrite import Context, rewrite
 
         context = Context(
-            before=self.from_state,  # type: ignore[attr-defined]
+            before=before,
             connection=connection,
             may_ask=not isinstance(
                 self.questioner,  # type: ignore[attr-defined]

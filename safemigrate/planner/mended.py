@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Mended:
-    """``rewritten``: each operation of the migration, in order, with what takes its place."""
+    """``rewritten``: each of the migration's ``operations`` with what takes its place."""
 
+    operations: list[Operation]
     rewritten: list[Rewritten]
     parts: list[Part]
     refusals: list[Refusal]
@@ -36,11 +37,18 @@ class Mended:
 
     def source_of(self, operation: Operation) -> tuple[int, bool]:
         """Which of the migration's operations it comes from, and whether it is the first."""
-        for number, item in enumerate(self.rewritten):
+        for item in self.rewritten:
             for place, one in enumerate(item.operations):
                 if one is operation:
-                    return number, place == 0
+                    return self._number(item), place == 0
         raise LookupError(operation)
+
+    def gone(self) -> list[int]:
+        """Which of the migration's operations are part of another one now."""
+        return [self._number(item) for item in self.rewritten if not item.operations]
+
+    def _number(self, item: Rewritten) -> int:
+        return next(n for n, one in enumerate(self.operations) if one is item.source)
 
 
 def mended(
@@ -60,7 +68,7 @@ def mended(
     parts = parts_of(rewritten, app_label, bool(migration.atomic))
     if clash := backward_step(parts):
         walk.refusals.append(two_releases(app_label, *clash))
-    return Mended(rewritten, parts, walk.refusals)
+    return Mended(list(operations), rewritten, parts, walk.refusals)
 
 
 def two_releases(app_label: str, before: Part, after: Part) -> Refusal:

@@ -27,7 +27,7 @@ from safemigrate.operations import (
     SafeOperation,
 )
 from safemigrate.operations.assured import inner
-from safemigrate.operations.phases import STATE_ONLY, phase_of
+from safemigrate.operations.phases import phase_of, touches_no_table
 from safemigrate.planner.footprints import Footprint, footprint_of, union
 
 BUILDS = (
@@ -98,7 +98,7 @@ def atomicity(operation: Operation) -> bool | None:
     """What an operation needs of ``Migration.atomic``: stock ones cannot be run again."""
     if isinstance(operation, SafeOperation):
         return False if operation.needs_autocommit else None
-    return None if isinstance(operation, STATE_ONLY) else True
+    return None if touches_no_table(operation) else True
 
 
 def parts_of(

@@ -11,6 +11,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.operations import Assured, ContractDrop, MakeModelIgnorable, SafeOperation
+from safemigrate.operations.phases import touches_no_table
 from safemigrate.operations.reading import has_table
 from safemigrate.operations.remedies import chain_for
 from safemigrate.planner.combine import combine
@@ -98,7 +99,8 @@ class Walk:
 
     def _asked(self, operation: Operation, app_label: str) -> Rewritten:
         if stays_as_it_is(operation):
-            return Rewritten(operation, [operation], stays=not isinstance(operation, SafeOperation))
+            ours = isinstance(operation, SafeOperation) or touches_no_table(operation)
+            return Rewritten(operation, [operation], stays=not ours)
         step = Step(
             app_label=app_label,
             operation=operation,

@@ -14,6 +14,7 @@ from safemigrate.operations import (
     BatchedBackfill,
     ContractDrop,
     DropDatabaseDefault,
+    ExpandAlterField,
     ExpandField,
     MakeFieldIgnorable,
     MakeModelIgnorable,
@@ -131,6 +132,8 @@ def _fills(operation: Operation, op: SetNotNull) -> bool:
         return False
     if isinstance(operation, ExpandField):
         return operation.database_default is not NOT_PROVIDED
+    if isinstance(operation, ExpandAlterField):
+        return not operation.field.null  # somebody said that there are no NULLs, or will be none
     return isinstance(operation, migrations.AddField) and operation.field.has_db_default()
 
 

@@ -17,12 +17,21 @@ from safemigrate.operations.reading import (
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
 
+_STEPS = (
+    "Add a new field beside the old one; makemigrations writes it safely.",
+    "Deploy code that writes both, and copy the values with BatchedBackfill.",
+    "Deploy code that reads the new one; remove the old one in a later deploy.",
+)
+
 
 @rule("E106", "foreign-key", operation=(migrations.AddField, migrations.AlterField))
 def foreign_key(step: Step) -> Iterator[Finding]:
     """A foreign key added the ordinary way stops writes to two tables at once."""
     op: Any = step.operation
     if not step.existed_before or not _adds_foreign_key(step):
+        return
+    if op.field.many_to_many:
+        yield _other_table(step)
         return
     target = target_of(step, op.field)
     parent = f"{target.app_label}.{target.model}" if target else "the parent"
@@ -35,14 +44,28 @@ def foreign_key(step: Step) -> Iterator[Finding]:
             "wait until every row has been checked and the index is built."
         ),
         instead=chain,
-        steps=()
-        if chain
-        else (
-            "Add a new ForeignKey field beside the old one; makemigrations writes it safely.",
-            "Deploy code that writes both, and copy the values with BatchedBackfill.",
-            "Deploy code that reads the new one; remove the old one in a later deploy.",
-        ),
+        steps=() if chain else _STEPS,
     )
+
+
+def _other_table(step: Step) -> Finding:
+    op: Any = step.operation
+    return Finding(
+        what=f"AlterField gives {short(op.name)} of {short(step.table)} another table.",
+        why=(
+            "Django renames and repoints the table of a many-to-many field in one go, under ACCESS "
+            "EXCLUSIVE locks, or refuses to; code of the release that is still running no longer "
+            "finds it."
+        ),
+        steps=_STEPS,
+    )
+
+
+def _table_of(step: Step, field: Any) -> tuple[Any, ...]:
+    """What its table is made of, but for its name; of one with a model nothing is."""
+    if field.remote_field.through is not None:
+        return ("a model",)
+    return target_of(step, field), field.remote_field.db_constraint
 
 
 def _adds_foreign_key(step: Step) -> bool:
@@ -52,7 +75,7 @@ def _adds_foreign_key(step: Step) -> bool:
         return has_foreign_key(op.field) and not op.field.primary_key
     old, new = altered(step)
     if old.many_to_many and new.many_to_many:
-        return target_of(step, old) != target_of(step, new)
+        return _table_of(step, old) != _table_of(step, new)
     if not has_foreign_key(new):
         return False
     if not has_foreign_key(old) or target_of(step, old) != target_of(step, new):

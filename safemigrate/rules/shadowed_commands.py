@@ -9,7 +9,7 @@ from safemigrate.rules.base import Commands, Finding, rule
 _MIXINS = {
     "makemigrations": "MakeMigrationsMixin",
     "migrate": "MigrateMixin",
-    "squashmigrations": "WriterMixin",
+    "squashmigrations": "SquashMixin",
 }
 
 

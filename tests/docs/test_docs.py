@@ -156,7 +156,7 @@ def _type_and_default(field) -> list[str]:
     if isinstance(default, timedelta):
         return ["timedelta", _spoken(default)]
     if isinstance(default, tuple):
-        return ["list of strings", ", ".join(f"`{value}`" for value in default)]
+        return ["list of strings", ", ".join(f"`{value}`" for value in default) or "`[]`"]
     if field.name == "baseline":
         return ["string or path", f"`{default}`"]
     return ["string", f"`{default}`" if default else '`""`']

@@ -66,6 +66,8 @@ WRONG = {
     "BATCH_DURATION": [100, "100ms"],
     "IGNORE_SESSIONS": ["psql", [1], None],
     "BASELINE": [None, 3],
+    "THIRD_PARTY": ["blog", [1], None],
+    "ASSURED": ["blog.0001", {"blog": "0001"}],
 }
 
 

@@ -209,6 +209,38 @@ def test_a_change_that_nothing_makes_safe_is_shown_with_its_finding(shop):
     refused(shop, "What happens", "Nothing was written.", "Assured(")
 
 
+def test_two_operations_that_become_one_leave_both_their_comments(shop):
+    """An index that changes under its name is built beside the old one and takes its place."""
+    shop.migration(
+        "0002_totals",
+        """
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0001_initial")]
+            operations = [
+                migrations.AddIndex("order", models.Index(fields=["email"], name="mails")),
+            ]
+        """,
+    )
+    shop.migration(
+        "0003_mails",
+        """
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0002_totals")]
+            operations = [
+                # too wide
+                migrations.RemoveIndex("order", "mails"),
+                # better
+                migrations.AddIndex("order", models.Index(fields=["-email"], name="mails")),
+            ]
+        """,
+    )
+    shop.run("safemigrate", "fix", "shop", "0003")
+    written = "".join(shop.read(name) for name in shop.migrations())
+    assert "ReplaceIndex" in written
+    assert "# too wide" in written
+    assert "# better" in written
+
+
 def test_nothing_is_written_where_nothing_is_wrong(shop):
     (shop.folder / "shop/migrations/0002_totals.py").unlink()
     shop.migration(

@@ -255,6 +255,30 @@ def test_squash_and_optimize_keep_atomic_false(shop):
     shop.deploy("r1")
 
 
+def test_a_squash_of_a_finished_chain_is_plain_django(shop):
+    """After years the files go; what is left has no trace of us, and makes the same tables."""
+    change(
+        shop,
+        (LEGACY, TOKEN + "    verified = models.BooleanField(default=False)\n"),
+        (EMAIL, EMAIL.replace("50)", "50, db_index=True)")),
+    )
+    shop.run("makemigrations")
+    shop.deploy("r1")
+    tables = shop.columns("shop_order"), shop.indexes("shop_order").values()
+    shop.run("squashmigrations", "shop", shop.migrations()[-1][:4], "--noinput")
+    squash = next(name for name in shop.migrations() if "squashed" in name)
+    assert "safemigrate" not in shop.read(squash)
+    assert "atomic" not in shop.read(squash)
+    assert shop.read(squash).count("migrations.CreateModel(") == 2
+    assert "no issues" in shop.run("check").out
+    assert "No migrations to apply" in shop.deploy("r2").out
+    shop.run("migrate", "shop", "zero")
+    assert f"Applying shop.{squash}... OK" in shop.deploy("r2").out
+    columns, indexes = shop.columns("shop_order"), shop.indexes("shop_order").values()
+    assert (columns, len(indexes)) == (tables[0], len(tables[1]))
+    assert shop.run("makemigrations", "--check").out == "No changes detected\n"
+
+
 def test_a_callable_that_lives_in_the_project_is_called_for_each_row(shop):
     change(
         shop,

@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from safemigrate import operations
 from safemigrate.facts.errors import NeedsAutocommit, WrongOperation
+from safemigrate.planner.squash import PlainOptimizer, plain_operations
 from tests.operations.samples import SAMPLES, Sample
 from tests.operations.shop import TABLES, Shop, killed_at
 
@@ -370,6 +371,16 @@ def test_next_to_create_model_the_state_ends_the_same(sample):
     chain = [*TABLES, *sample.prepare(), sample.make()]
     left = optimized(*chain)
     assert state_of(left) == state_of(chain)
+
+
+@every_sample
+def test_in_a_new_table_it_is_as_good_as_plain_operations_of_django(sample):
+    """What squashmigrations writes of a finished chain: the state is the same, and nothing ours."""
+    chain = [*TABLES, *sample.prepare(), sample.make()]
+    plain = list(plain_operations(chain, "shop"))
+    assert not [o for o in plain if isinstance(o, operations.SafeOperation)]
+    assert state_of(plain) == state_of(chain)
+    assert state_of(PlainOptimizer().optimize(chain, "shop")) == state_of(chain)
 
 
 def state_of(chain):

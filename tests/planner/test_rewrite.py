@@ -414,3 +414,46 @@ def test_each_operation_is_asked_about_in_the_state_that_it_starts_from():
     )
     assert not made.refusals
     assert [(file.app, file.phase) for file in made.files].count(("shop", "contract")) == 1
+
+
+def keyed(**fields) -> list:
+    return [model("Customer", email=models.CharField(max_length=9)), *order(**fields)]
+
+
+KEY = models.ForeignKey("shop.Customer", models.CASCADE)
+
+
+def test_a_number_that_becomes_a_key_on_its_column_keeps_every_value():
+    """Django sees a field go and another come: nobody may be asked for a default, nor lose data."""
+    result = written(keyed(customer_id=models.BigIntegerField()), keyed(customer=KEY))
+    assert not result.refusals
+    assert [file.operations for file in result.files] == [
+        ["SeparateDatabaseAndState", "ExpandAlterField"],
+        ["ContractForeignKey"],
+    ]
+
+
+def test_a_field_with_another_name_for_the_same_column_is_no_removal():
+    """Also where nobody can be asked: the column says it."""
+    title = models.CharField(max_length=9)
+    result = written(
+        order(title=title), order(headline=models.CharField(max_length=9, db_column="title"))
+    )
+    assert not result.refusals
+    assert [file.operations for file in result.files] == [["AlterField", "RenameField"]]
+
+
+def test_a_model_for_the_table_of_a_many_to_many_field_finds_the_rows_there():
+    ends = {
+        "order": models.ForeignKey("shop.Order", models.CASCADE),
+        "customer": models.ForeignKey("shop.Customer", models.CASCADE),
+    }
+    options = {"db_table": "shop_order_customers", "unique_together": {("order", "customer")}}
+    through = model("Visit", options=options, since=models.DateTimeField(null=True), **ends)
+    before = keyed(customers=models.ManyToManyField("shop.Customer"))
+    after = keyed(customers=models.ManyToManyField("shop.Customer", through="shop.Visit"))
+    result = written(before, [*after, through])
+    assert not result.refusals
+    assert [file.operations for file in result.files] == [
+        ["SeparateDatabaseAndState", "AddField"],
+    ]

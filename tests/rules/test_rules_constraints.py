@@ -1,5 +1,6 @@
 """E104, E105, E106: what the rows must obey."""
 
+import pytest
 from django.contrib.postgres import operations as contrib
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import migrations, models
@@ -74,6 +75,26 @@ class TestForeignKey:
 
     def test_a_foreign_key_that_points_elsewhere_is_refused(self):
         assert one(altering("customer", models.ForeignKey("shop.Shop", models.CASCADE)), "E106")
+
+    def test_a_foreign_key_that_django_makes_anew_for_nothing_is_refused(self):
+        key = models.ForeignKey("shop.Customer", models.CASCADE, default=1)
+        (instead,) = one(altering("customer", key), "E106").instead.operations()
+        assert isinstance(instead, migrations.SeparateDatabaseAndState)
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            models.ManyToManyField("shop.Shop", related_name="+"),
+            models.ManyToManyField("shop.Customer", related_name="+", through="shop.Shop"),
+            models.ManyToManyField("shop.Customer", related_name="+", db_constraint=False),
+        ],
+    )
+    def test_a_many_to_many_field_with_another_table_has_steps(self, field):
+        assert one(altering("tags", field), "E106").steps
+
+    def test_a_many_to_many_field_with_other_words_is_left_alone(self):
+        same = models.ManyToManyField("shop.Customer", related_name="marked", blank=True)
+        assert ids(altering("tags", same)) == []
 
     def test_an_integer_that_becomes_a_foreign_key_of_the_same_type_is_one_hazard(self):
         # The column's name changes with it, so it must be kept for this to be one.

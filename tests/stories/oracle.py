@@ -166,6 +166,8 @@ class Oracle:
         to_new, to_old = self.converted.get(f"{label}.{name}", (_same, _same))
         fills = self._fill(label, name)
         if side == "old":
+            if value is None and f"{label}.{name}" in self.holes:
+                return Cell([ANYTHING], [ANYTHING], settles=False)
             if value is None and fills:
                 return Cell([None, *fills], fills, fills)
             return Cell([value], [to_new(value)])

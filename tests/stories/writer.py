@@ -152,13 +152,17 @@ class Writer:
         given = {
             f.attname: value
             for f, value in self._sampled(model)
-            if not f.has_default() and not f.has_db_default() and not (f.null and not f.unique)
+            if not f.has_default() and not f.has_db_default() and not self._left_out(f)
         }
         self.wrote(model._base_manager.create(**given))
 
+    def _left_out(self, f: Field[Any, Any]) -> bool:
+        return f.null and not f.unique and not self._limit(f, "never_null")
+
     def get_or_create(self, model: type[Model]) -> None:
         sample = self.sample(model)
-        where = {name: v for name, v in sample.items() if not isinstance(v, dict | float)}
+        # Nor NULL: the database may fill it at once for the other release.
+        where = {n: v for n, v in sample.items() if not isinstance(v, dict | float | None)}
         rest = {name: v for name, v in sample.items() if name not in where}
         if not any(isinstance(v, str | UUID | datetime) for v in where.values()):
             return  # nothing that no other row has
@@ -326,15 +330,19 @@ class Writer:
 
     def some(self, model: type[Model], count: int) -> list[Any]:
         """Keys of rows of whichever release, others each time."""
+        keys = self._lasting(model)
+        start = next(self.numbers)
+        return [keys[(start + n) % len(keys)] for n in range(min(count, len(keys)))]
+
+    def _lasting(self, model: type[Model]) -> list[Any]:
+        """Keys of the rows that nobody is going to delete."""
         doomed = set(self.doomed.get(model._meta.label, ()))
         for child in model._meta.related_objects:
             if child.parent_link:
                 doomed |= set(self.doomed.get(child.related_model._meta.label, ()))
         if model not in self.keys:
             self.keys[model] = list(model._base_manager.order_by("pk").values_list("pk", flat=True))
-        keys = [pk for pk in self.keys[model] if pk not in doomed]
-        start = next(self.numbers)
-        return [keys[(start + n) % len(keys)] for n in range(min(count, len(keys)))]
+        return [pk for pk in self.keys[model] if pk not in doomed]
 
     def _custom(self, f: Field[Any, Any]) -> str | None:
         label = f.model._meta.label
@@ -343,7 +351,8 @@ class Writer:
     def value(self, model: type[Model], f: Field[Any, Any]) -> Any:
         n = next(self.numbers)
         if expression := self._custom(f):
-            return eval(expression, {"n": n, "D": Decimal, "UUID": UUID, "date": date})
+            names = {"n": n, "D": Decimal, "UUID": UUID, "date": date, "key": self.key}
+            return eval(expression, names)
         if f.remote_field is not None:
             return self._related(model, f, n)
         may_be_null = f.null and not self._limit(f, "never_null")
@@ -352,6 +361,16 @@ class Writer:
         if f.choices:
             return [key for key, _ in f.flatchoices][n % len(f.flatchoices)]
         return f.to_python(_made(f, n, self._limit))
+
+    def key(self, *names: str) -> Any:
+        """That of a row of this model; of several models one that all of them have."""
+        tables = [_names()[name] for name in names]
+        while True:
+            keys = [set(self._lasting(model)) for model in tables]
+            if common := set.intersection(*keys):
+                return max(common)
+            shortest = min(range(len(keys)), key=lambda number: max(keys[number], default=0))
+            self.create(tables[shortest])
 
     def _related(self, model: type[Model], f: Any, n: int) -> Any:
         remote = f.remote_field.model

@@ -1,7 +1,7 @@
 from django.core.management.commands import squashmigrations
 
-from safemigrate.management.mixins import WriterMixin
+from safemigrate.management.mixins import SquashMixin
 
 
-class Command(WriterMixin, squashmigrations.Command):
+class Command(SquashMixin, squashmigrations.Command):
     """Django's ``squashmigrations`` with our body on top."""

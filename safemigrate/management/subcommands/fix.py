@@ -135,12 +135,14 @@ def _files(made: Mended, migration: Migration, path: Path) -> list[tuple[Path, s
     """
     source = sources.read(path, migration)
     names = list(_names(made.parts, migration.name, path.parent))
+    homeless = [comment for n in made.gone() for comment in source.operations[n].all_comments]
+    notes = [*source.notes, *homeless]
     files = []
     for number, part in enumerate(made.parts):
         file = sources.File(
             attributes=list(_attributes(source, migration, part, number, names)),
             operations=[_operation(source, made, part, place) for place in _places(part)],
-            notes=source.notes if number == 0 else [],
+            notes=notes if number == 0 else [],
             orphans=number == len(names) - 1,
         )
         text = sources.written(source, file)
@@ -188,7 +190,7 @@ def _operation(
     operation = part.operations[place]
     number, is_first = made.source_of(operation)
     old = source.operations[number]
-    if operation is made.rewritten[number].source:
+    if operation is made.operations[number]:
         return old.comments, old
     return (old.all_comments if is_first else []), operation
 

@@ -23,7 +23,8 @@ class Row:
              renamed: ``{"Order.title": "Order.headline", "Order": "Purchase"}``, old to new. Names
              are ``Model.field`` of the app shop, or ``app.Model.field``.
              values: ``{"Order.status": "['new', 'paid'][n % 2]"}``, an expression for what is
-             written, ``n`` being another number each time; names of either release.
+             written, ``n`` being another number each time and ``key("Customer")`` that of a row;
+             names of either release.
              converted: ``{"Order.total": (to_new, to_old)}`` for values that look otherwise in
              the other release (``5 == Decimal("5.00")`` needs none); by the new name.
              fills: ``{"Order.note": "x"}``: what new code finds where old code left NULL, or does

@@ -1,0 +1,114 @@
+"""Foreign keys that come to columns, leave them, and point elsewhere."""
+
+from __future__ import annotations
+
+from tests.stories.rows import Row
+
+CUSTOMER = """
+class Customer(models.Model):
+    name = models.CharField(max_length=20)
+"""
+FIRM = """
+class Firm(models.Model):
+    name = models.CharField(max_length=20)
+"""
+KEY = "customer = models.ForeignKey(Customer, models.CASCADE{})"
+
+
+def order(line: str) -> str:
+    return CUSTOMER + f"class Order(models.Model):\n    total = models.IntegerField()\n    {line}\n"
+
+
+def key(more: str = "") -> str:
+    return order(KEY.format(more and f", {more}"))
+
+
+def change(what: str, before: str, after: str, **more) -> Row:
+    return Row(what, before, after, **more)
+
+
+NUMBER = (
+    CUSTOMER
+    + """
+class Order(models.Model):
+    total = models.IntegerField()
+    customer_id = models.BigIntegerField({})
+"""
+)
+TAGS = """
+class Tag(models.Model):
+    word = models.CharField(max_length=20)
+
+class Order(models.Model):
+    total = models.IntegerField()
+    tags = models.ManyToManyField({})
+"""
+TAGGED = (
+    TAGS.format("Tag, through='Tagged'")
+    + """
+class Tagged(models.Model):
+    order = models.ForeignKey(Order, models.CASCADE)
+    tag = models.ForeignKey(Tag, models.CASCADE)
+    since = models.DateTimeField(null=True)
+
+    class Meta:
+        unique_together = [("order", "tag")]
+        db_table = "shop_order_tags"
+"""
+)
+ROWS = [
+    change("a default of a foreign key", key(), key("default=1")),
+    change(
+        "on_delete and related_name", key(), key('related_name="+"').replace("CASCADE", "PROTECT")
+    ),
+    change("a foreign key without its constraint", key(), key("db_constraint=False")),
+    change("a constraint for a foreign key", key("db_constraint=False"), key()),
+    change("a nullable foreign key", key(), key("null=True"), back="is NULL in"),
+    change("a foreign key without an index", key(), key("db_index=False")),
+    Row(
+        "a number becomes the foreign key on its column",
+        NUMBER.format(""),
+        key(),
+        values={"Order.customer_id": "key('Customer')"},
+        phases=["expand", "contract"],
+    ),
+    Row(
+        "a foreign key becomes the number on its column",
+        key(),
+        NUMBER.format(""),
+        values={"Order.customer_id": "key('Customer')"},
+    ),
+    Row(
+        "a one-to-one field instead of a foreign key",
+        key("null=True"),
+        key("null=True").replace("ForeignKey", "OneToOneField"),
+    ),
+    Row(
+        "a foreign key instead of a one-to-one field",
+        key("null=True").replace("ForeignKey", "OneToOneField"),
+        key("null=True"),
+    ),
+    Row(
+        "a foreign key to another model",
+        FIRM + key(),
+        FIRM + key().replace("Key(Customer", "Key(Firm"),
+        values={"Order.customer_id": "key('Customer', 'Firm')"},
+    ),
+    Row(
+        "a many-to-many field with other words",
+        TAGS.format("Tag"),
+        TAGS.format("Tag, related_name='orders', blank=True"),
+    ),
+    Row(
+        "a many-to-many field to another model",
+        TAGS.format("Tag") + FIRM,
+        TAGS.format("'Firm'") + FIRM,
+        refused="gives tags of shop_order another table",
+    ),
+    Row(
+        "a many-to-many field gets a model for its table",
+        TAGS.format("Tag"),
+        TAGGED,
+        renamed={"Order_tags": "Tagged"},
+    ),
+]
