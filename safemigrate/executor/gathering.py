@@ -82,10 +82,32 @@ class Gatekeeper:
         return Node(
             key=key,
             parents=frozenset(parent.key for parent in self.loader.graph.node_map[key].parents),
-            footprint=self.footprint(key),
+            footprint=self._as_the_database_sees(key),
             may_wait=waits_for_rollout(migration),
             may_be_passed=may_be_passed(migration),
         )
+
+    def _as_the_database_sees(self, key: Key) -> Footprint:
+        """
+        Its footprint, in which a change of choices or texts is gentle.
+
+        Somebody adds a field, and somebody else a choice to it: both come in one release.
+        """
+        operations = self._migration(key).operations
+        if not any(type(operation) is migrations.AlterField for operation in operations):
+            return self.footprint(key)
+        from safemigrate.operations.remedies.facets import is_unseen
+        from safemigrate.planner.footprints import footprint_of, union
+        from safemigrate.rules.base import Step
+
+        state = self.loader.project_state(key, at_end=False)
+        parts: list[Footprint] = []
+        for operation in operations:
+            step = Step(key[0], operation, state, connection=self.backend.connection)
+            part = footprint_of(operation, key[0])
+            parts.append(part.softened() if is_unseen(step) else part)
+            operation.state_forwards(key[0], state)
+        return union(parts)
 
     def _holds(self, keys: Sequence[Key]) -> dict[Key, Hold]:
         waiting = {key for key in keys if waits_for_rollout(self._migration(key))}

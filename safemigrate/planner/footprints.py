@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from typing import Any
 
@@ -38,6 +38,7 @@ from safemigrate.operations import (
     CopyShadowField,
     DropDatabaseDefault,
     DropRenamedField,
+    DropShadowField,
     ExpandRenamePrimaryKey,
     MakeModelIgnorable,
     RenameConstraint,
@@ -108,6 +109,10 @@ class Footprint:
         if any(mine.meets(theirs) for mine in self.touches for theirs in other.touches):
             return True
         return _mentions(self.texts, other.touches) or _mentions(other.texts, self.touches)
+
+    def softened(self) -> Footprint:
+        """The same, of an operation that changes nothing in the database."""
+        return replace(self, touches=frozenset(replace(t, gentle=True) for t in self.touches))
 
     def models(self) -> frozenset[tuple[str, str]]:
         return frozenset(
@@ -254,6 +259,7 @@ def _(operation: ContractDrop, app_label: str) -> Footprint:
 @_of.register(AddForeignKey)
 @_of.register(ContractFieldCheck)
 @_of.register(DropDatabaseDefault)
+@_of.register(DropShadowField)
 @_of.register(SetNotNull)
 @_of.register(StopFilling)
 def _(operation: Any, app_label: str) -> Footprint:

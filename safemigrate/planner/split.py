@@ -86,12 +86,13 @@ class Rewritten:
     One operation and what takes its place, in order.
 
     ``stays``: code, or a class of somebody else's; what it touches is a guess, so nothing but a
-    contract changes places with it.
+    contract changes places with it. ``unseen``: the database notices nothing of it.
     """
 
     source: Operation
     operations: Sequence[Operation]
     stays: bool = False
+    unseen: bool = False
 
 
 def atomicity(operation: Operation) -> bool | None:
@@ -118,6 +119,8 @@ def parts_of(
         for operation, phase, late in sorted(places, key=lambda place: _rank(*place[1:])):
             touched = footprint_of(operation, app_label)
             atomic = atomic_code if item.stays else atomicity(operation)
+            if item.unseen:
+                touched, atomic = touched.softened(), None
             lowest = _last_before_contracts(parts) if item.stays else floor
             part = _place(parts, phase, atomic, late, touched, lowest)
             part.add(operation, item.source, touched)

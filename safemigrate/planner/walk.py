@@ -14,6 +14,7 @@ from safemigrate.operations import Assured, ContractDrop, MakeModelIgnorable, Sa
 from safemigrate.operations.phases import touches_no_table
 from safemigrate.operations.reading import has_table
 from safemigrate.operations.remedies import chain_for
+from safemigrate.operations.remedies.facets import is_unseen
 from safemigrate.planner.combine import combine
 from safemigrate.planner.split import Rewritten
 from safemigrate.rules.base import Finding, Step, judge
@@ -115,8 +116,9 @@ class Walk:
         chain = chain_for(step)
         if chain is not None:
             return Rewritten(operation, chain.operations())
-        self.refusals += [Refusal(app_label, operation, finding) for finding in judge(step)]
-        return Rewritten(operation, [operation])
+        findings = judge(step)
+        self.refusals += [Refusal(app_label, operation, finding) for finding in findings]
+        return Rewritten(operation, [operation], unseen=not findings and is_unseen(step))
 
 
 def stays_as_it_is(operation: Operation) -> bool:

@@ -401,3 +401,16 @@ def test_backwards_through_a_contract_adds_the_column_again(removing):
     assert removing.columns()["flag"] is True
     removing.deploy("r3", "shop", "zero")
     assert removing.columns() == {}
+
+
+def test_a_choice_for_a_field_passes_the_contract_of_that_field(site):
+    """Two pull requests of one day: the field, and another choice for it."""
+    slug = 'models.SlugField(default="a"'
+    site.migration("0002_kind", f'ExpandField("order", "kind", {slug}), database_default="a")')
+    site.migration("0003_contract", 'DropDatabaseDefault("order", "kind", database_default="a")')
+    choice = f'{slug}, choices=[("a", "A")], help_text="x")'
+    site.migration("0004_choice", f'migrations.AlterField("order", "kind", {choice})')
+    told = site.deploy("r2")
+    assert "Applying shop.0004_choice... OK" in told
+    assert "shop.0003_contract" in told.partition("Held back:")[2]
+    assert "Applying shop.0003_contract... OK" in site.deploy("r3")

@@ -457,3 +457,34 @@ def test_a_model_for_the_table_of_a_many_to_many_field_finds_the_rows_there():
     assert [file.operations for file in result.files] == [
         ["SeparateDatabaseAndState", "AddField"],
     ]
+
+
+def test_what_the_database_does_not_notice_needs_no_file_of_its_own():
+    """A choice and an index for one field: one file, although a stock AlterField is in it."""
+    index = models.Index(fields=["total"], name="by_total")
+    made = written(
+        order(total=models.IntegerField()),
+        [
+            model(
+                "Order",
+                options={"indexes": [index]},
+                total=models.IntegerField(choices=[(1, "one")]),
+            )
+        ],
+    )
+    assert [file.operations for file in made.files] == [["AlterField", "AddIndexConcurrently"]]
+
+
+def test_a_field_that_gets_another_type_and_an_index_gets_both_before_the_contract():
+    index = models.Index(fields=["total"], name="by_total")
+    made = written(
+        order(total=models.IntegerField()),
+        [model("Order", options={"indexes": [index]}, total=models.BigIntegerField())],
+    )
+    assert not made.refusals
+    assert [file.operations for file in made.files] == [
+        ["AddShadowField"],
+        ["CopyShadowField", "SwapShadowField"],
+        ["AddIndexConcurrently"],
+        ["DropShadowField"],
+    ]

@@ -6,10 +6,13 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import migrations
+
 from safemigrate.backends.fields import has_index
 from safemigrate.facts.types import is_free
 from safemigrate.operations.reading import (
     Asked,
+    altered,
     check_of,
     collation_of,
     column_name,
@@ -109,6 +112,18 @@ def facets_of(asked: Asked, old: Any, new: Any, name: str, old_name: str = "") -
         db_default=_shift(_db_default(old), _db_default(new)),
         comment=getattr(old, "db_comment", None) != getattr(new, "db_comment", None),
     )
+
+
+def is_unseen(asked: Asked) -> bool:
+    """Whether it is an AlterField for which Django sends nothing: choices, texts, a default."""
+    operation = asked.operation
+    if type(operation) is not migrations.AlterField or operation.name not in asked.model.fields:
+        return False
+    old, new = altered(asked)
+    if old.many_to_many or new.many_to_many or old.generated or new.generated:
+        return False
+    same = old.primary_key == new.primary_key and not rebuilds_foreign_key(old, new)
+    return same and facets_of(asked, old, new, operation.name).only_python
 
 
 def _shift(old: Any, new: Any) -> Shift:
