@@ -261,7 +261,7 @@ class Backend(abc.ABC):
     def refuse_breaches(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
     ) -> None:
-        """Raise DataInTheWay if rows break a constraint that is not there; changes nothing."""
+        """Raise DataInTheWay if rows would break the constraint; changes nothing."""
 
     @abc.abstractmethod
     def alter_unique_together(

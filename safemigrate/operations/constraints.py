@@ -236,5 +236,16 @@ class AlterUniqueTogetherConcurrently(SafeOperation, migrations.AlterUniqueToget
     ) -> None:
         self.database_forwards(app_label, schema_editor, from_state, to_state)
 
+    def check_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
+    ) -> None:
+        model = self._model(app_label, before, self.name)
+        now = {tuple(names) for names in self.option_value or ()}
+        back = {tuple(names) for names in model._meta.unique_together} - now
+        if backend := self._backend(schema_editor, model):
+            for names in sorted(back):
+                again = UniqueConstraint(fields=names, name=", ".join(names))
+                backend.refuse_breaches(schema_editor, model, again)
+
     def describe(self) -> str:
         return f"Change unique_together of {self.name}, concurrently"

@@ -293,7 +293,8 @@ class ReplaceConstraint(_Replace):
     ) -> None:
         model = self._model(app_label, before, self.model_name)
         if backend := self._backend(schema_editor, model):
-            old, _ = self._both(app_label, before)
+            # The other one may come with the same migration, and so not be there before.
+            old = self._thing(app_label, before, self.name)
             backend.refuse_breaches(schema_editor, model, old)
 
     def describe(self) -> str:

@@ -190,6 +190,10 @@ def test_the_operations_page_has_every_public_name():
 
 
 BEFORE = """
+class Paired(models.Model):
+    one = models.IntegerField()
+    two = models.IntegerField()
+
 class Audit(models.Model):
     text = models.TextField()
 
@@ -218,8 +222,15 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["amount"], name="old_idx"),
             models.Index(fields=["unindexed", "amount"], name="same_idx"),
+            models.Index(fields=["amount"], name="changed_idx"),
         ]
-        constraints = [models.CheckConstraint(condition=models.Q(amount__gte=0), name="old_check")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(amount__gte=0), name="old_check"),
+            models.CheckConstraint(condition=models.Q(amount__gte=1), name="changed_check"),
+            models.CheckConstraint(condition=models.Q(amount__gte=2), name="first_check"),
+            models.CheckConstraint(condition=models.Q(amount__gte=3), name="worded_check"),
+            models.UniqueConstraint(fields=["amount"], name="changed_once"),
+        ]
 """
 AFTER = """
 def lucky():
@@ -258,7 +269,25 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["code"], name="new_idx"),
             models.Index(fields=["unindexed", "amount"], name="renamed_idx"),
+            models.Index(fields=["amount", "code"], name="changed_idx"),
         ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(amount__gte=4), name="new_check"),
+            models.CheckConstraint(condition=models.Q(amount__gte=5), name="changed_check"),
+            models.CheckConstraint(condition=models.Q(amount__gte=2), name="second_check"),
+            models.CheckConstraint(
+                condition=models.Q(amount__gte=3), name="worded_check", violation_error_code="low"
+            ),
+            models.UniqueConstraint(fields=["amount", "code"], name="changed_once"),
+            models.UniqueConstraint("code", "amount", name="new_once"),
+        ]
+
+class Paired(models.Model):
+    one = models.IntegerField()
+    two = models.IntegerField()
+
+    class Meta:
+        unique_together = [("one", "two")]
 
 class Fresh(models.Model):
     pass
@@ -274,6 +303,7 @@ CHANGES = {  # a row of the table -> what it does to the models above
     "new model": "Fresh",
     "new `Index`": "new_idx",
     "`db_index=True`": "code",
+    "`Index` changed under": "changed_idx",
     "`Index` removed": "old_idx",
     "`Index` with a new name": "renamed_idx",
     "`db_index` or `unique` removed": "unindexed",
@@ -285,6 +315,13 @@ CHANGES = {  # a row of the table -> what it does to the models above
     "integer → positive": "checked",
     "number → `ForeignKey`": "pointing",
     "`default`, `choices`": "chosen",
+    "new `UniqueConstraint`": "new_once",
+    "`UniqueConstraint` changed": "changed_once",
+    "`unique_together`": "paired",
+    "new `CheckConstraint`": "new_check",
+    "`CheckConstraint` changed": "changed_check",
+    "constraint renamed": "second_check",
+    "other words for": "worded_check",
     "constraint removed": "old_check",
     "field removed, required": "required",
     "field removed, nullable": "optional",
@@ -307,7 +344,8 @@ def test_the_table_of_model_changes_is_what_makemigrations_writes(project: Proje
     rows = _table_of_changes()
     assert [change for change in rows if _member(change) is None] == []
     for change, promised in rows.items():
-        named = re.compile(rf"(name=|values=\{{)'{_member(change)}'")
+        aside = "(safemigrate_new_shop_order_)?"
+        named = re.compile(rf"(name=|values=\{{)'{aside}{_member(change)}(_[0-9a-f]{{8}})?'")
         found = [kind for kind, arguments in written if named.search(arguments)]
         assert found == promised, change
 

@@ -227,8 +227,6 @@ class Constraints(Columns, Indexes):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
     ) -> None:
         table = model._meta.db_table
-        if self._is_there(table, constraint.name):
-            return
         if isinstance(constraint, CheckConstraint):
             breach = f"NOT ({check_of(editor, model, constraint)[1]})"
             if self._finds(f"SELECT 1 FROM {self._quote(table)} WHERE {breach}"):
