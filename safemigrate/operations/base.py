@@ -34,12 +34,12 @@ class SafeOperation(Operation):
     needs_autocommit: bool = True
     back: ClassVar[IRREVERSIBLE | None] = None
 
-    def plain(self) -> list[Operation]:
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
         """
         Django's own operations that lead to the same state, and to the same schema at the end.
 
         For a table that nobody uses: what squashmigrations writes. Those of the class that it is
-        made of; none if it changes no state.
+        made of; none if it changes no state. ``before``: the state, not rendered.
         """
         for cls in type(self).__mro__:
             if getattr(migrations, cls.__name__, None) is cls:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import migrations
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 
@@ -102,6 +103,12 @@ class _RenamedField(SafeOperation, FieldOperation):
         backfill.run(schema_editor.connection, task, key=key)
 
 
+_OVER_FIELDS = (
+    ("indexes", migrations.RemoveIndex, migrations.AddIndex),
+    ("constraints", migrations.RemoveConstraint, migrations.AddConstraint),
+)
+
+
 class AddRenamedField(_RenamedField):
     """
     Rename a field: add a column of the new name, and keep both the same.
@@ -114,6 +121,20 @@ class AddRenamedField(_RenamedField):
     """
 
     phase = Phase.EXPAND
+
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
+        if self.field is not None:
+            return [migrations.AlterField(self.model_name, self.new_name, self.field)]
+        model, options = self.model_name, before.models[app_label, self.model_name_lower].options
+        gone: list[Operation] = []
+        come: list[Operation] = [migrations.RenameField(model, self.old_name, self.new_name)]
+        for option, remove, add in _OVER_FIELDS:
+            for thing in options.get(option, ()):
+                now = renamed(thing, {self.old_name: self.new_name})
+                if now != thing:
+                    gone.append(remove(model, thing.name))
+                    come.append(add(model, now))
+        return [*gone, *come]
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         with self._found(app_label, self.model_name, self.old_name):

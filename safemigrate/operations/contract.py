@@ -48,7 +48,7 @@ class ContractDrop(SafeOperation):
             kwargs["name"] = self.name
         return type(self).__name__, [], kwargs
 
-    def plain(self) -> list[Operation]:
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
         if self.name is None:
             return [migrations.DeleteModel(self.model_name)]
         return [migrations.RemoveField(self.model_name, self.name)]

@@ -170,7 +170,7 @@ class AddFieldIndexConcurrently(SafeOperation, FieldOperation):
     def __init__(self, model_name: str, name: str, field: Field[Any, Any] | None = None) -> None:
         super().__init__(model_name, name, field)
 
-    def plain(self) -> list[Operation]:
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
         if self.field is None:
             return []
         return [migrations.AlterField(self.model_name, self.name, self.field)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
-from django.db.migrations.operations.base import OperationCategory
+from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.models import IndexOperation
 from django.db.migrations.state import ProjectState
 
@@ -36,6 +36,14 @@ class _Naming(SafeOperation, IndexOperation):
 
     def _add(self, app_label: str, state: ProjectState, thing: Any) -> None:
         _ADD[self.option_name](state, app_label, self.model_name_lower, thing)
+
+    def _instead(self, thing: Any, *gone: str) -> list[Operation]:
+        """Django's own operations that remove ``gone`` and add ``thing``."""
+        if self.option_name == "indexes":
+            removals = [migrations.RemoveIndex(self.model_name, name) for name in gone]
+            return [*removals, migrations.AddIndex(self.model_name, thing)]
+        dropped = [migrations.RemoveConstraint(self.model_name, name) for name in gone]
+        return [*dropped, migrations.AddConstraint(self.model_name, thing)]
 
 
 class AlterIndex(IndexOperation):
@@ -69,6 +77,10 @@ class AlterIndex(IndexOperation):
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         kwargs = {"model_name": self.model_name, "name": self.name, "index": self.index}
         return type(self).__name__, [], kwargs
+
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
+        remove = migrations.RemoveIndex(self.model_name, self.name)
+        return [remove, migrations.AddIndex(self.model_name, self.index)]
 
     def describe(self) -> str:
         return f"Alter index {self.name} of {self.model_name}"
@@ -184,6 +196,10 @@ class RenameConstraint(_Rename):
             kwargs["after_rollout"] = True
         return type(self).__name__, [], kwargs
 
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
+        old = self._thing(app_label, before, self.old_name)
+        return self._instead(named(old, self.new_name), self.old_name)
+
     def describe(self) -> str:
         return f"Rename constraint {self.old_name} of {self.model_name} to {self.new_name}"
 
@@ -201,6 +217,10 @@ class _Replace(_Naming):
         _, new = self._both(app_label, state)
         self._remove(app_label, state, self.name, self.by)
         self._add(app_label, state, named(new, self.name))
+
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
+        _, new = self._both(app_label, before)
+        return self._instead(named(new, self.name), self.name, self.by)
 
     def database_forwards(
         self,

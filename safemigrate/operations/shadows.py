@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
-from django.db.migrations.operations.base import OperationCategory
+from django.db import migrations, models
+from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 from django.db.models import F, Q
 from django.db.models.lookups import IsNull
@@ -213,6 +213,9 @@ class SwapShadowField(_ShadowOperation):
             list(args),
             {**kwargs, **({"after_rollout": True} if self.after_rollout else {})},
         )
+
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
+        return [migrations.AlterField(self.model_name, self.name, self.field)]
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         super().state_forwards(app_label, state)

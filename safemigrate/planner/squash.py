@@ -8,8 +8,9 @@ from typing import Any
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.optimizer import MigrationOptimizer
+from django.db.migrations.state import ProjectState
 
-from safemigrate.operations import Assured, BatchedBackfill, SafeOperation
+from safemigrate.operations import AlterIndex, Assured, BatchedBackfill, SafeOperation
 from safemigrate.operations.assured import inner
 from safemigrate.planner.walk import ModelKey, note_new, stays_as_it_is
 from safemigrate.rules.base import model_name_of
@@ -40,13 +41,17 @@ def plain_operations(operations: Iterable[Operation], app_label: str) -> Iterato
     operations = list(operations)
     rows = _models_with_rows(operations, app_label)
     new_models: set[ModelKey] = set()
+    state = ProjectState()
     for operation in operations:
         model = (app_label, model_name_of(inner(operation)))
         note_new(operation, app_label, new_models)
+        before = state.clone()
+        if model in new_models:
+            operation.state_forwards(app_label, state)
         if model not in new_models or model in rows:
             yield operation
-        elif isinstance(operation, SafeOperation):
-            yield from operation.plain()
+        elif isinstance(operation, SafeOperation | AlterIndex):
+            yield from operation.plain(app_label, before)
         elif isinstance(operation, Assured):
             yield operation.operation
         else:
