@@ -136,6 +136,11 @@ def _target_field(state: ProjectState, target: Target) -> tuple[Any, str]:
     return import_string(settings.DEFAULT_AUTO_FIELD)(primary_key=True), "id"
 
 
+def is_counted(field: Field[Any, Any]) -> bool:
+    """Whether a sequence gives it its values."""
+    return field.get_internal_type().endswith("AutoField")
+
+
 def check_of(asked: Asked, field: Any, name: str) -> str | None:
     """The CHECK that comes with a field's type, such as that of PositiveIntegerField."""
     if asked.connection is None or field.many_to_many or getattr(field, "generated", False):

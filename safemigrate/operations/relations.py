@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import migrations
+
 from safemigrate.backends.fields import parent_of
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import ColumnOperation
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-    from django.db.models import Model
+    from django.db.migrations.operations.base import Operation
+    from django.db.migrations.state import ProjectState
+    from django.db.models import Field, Model
 
     from safemigrate.backends import Backend
 
@@ -52,7 +56,8 @@ class ContractForeignKey(AddForeignKey):
     """
     Add the foreign key of a column that older code may still write anything into.
 
-    ``migrate`` holds it back until no session of an older release is alive.
+    ``migrate`` holds it back until no session of an older release is alive. With ``field`` the
+    state's field, which had none so far, is replaced by it.
 
     Locks:   as for AddForeignKey.
     Re-run:  validates what was left NOT VALID; does nothing if it is valid.
@@ -61,6 +66,20 @@ class ContractForeignKey(AddForeignKey):
     """
 
     phase = Phase.CONTRACT
+
+    def __init__(self, model_name: str, name: str, field: Field[Any, Any] | None = None) -> None:
+        super().__init__(model_name, name)
+        self.field = field
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        super().state_forwards(app_label, state)
+        if self.field is not None:
+            state.alter_field(app_label, self.model_name_lower, self.name, self.field, True)
+
+    def plain(self) -> list[Operation]:
+        if self.field is None:
+            return []
+        return [migrations.AlterField(self.model_name, self.name, self.field)]
 
 
 def add_foreign_keys(

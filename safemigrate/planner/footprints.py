@@ -30,6 +30,7 @@ from safemigrate.operations import (
     CompleteRenamedField,
     ContractDrop,
     ContractFieldCheck,
+    ContractForeignKey,
     ContractRenameField,
     ContractRenameModel,
     ContractRenamePrimaryKey,
@@ -263,7 +264,8 @@ def _(operation: ContractDrop, app_label: str) -> Footprint:
 @_of.register(SetNotNull)
 @_of.register(StopFilling)
 def _(operation: Any, app_label: str) -> Footprint:
-    column = Touch(app_label, operation.model_name.lower(), operation.name.lower(), gentle=True)
+    gentle = not (isinstance(operation, ContractForeignKey) and operation.field)
+    column = Touch(app_label, operation.model_name.lower(), operation.name.lower(), gentle=gentle)
     return _touching(column)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import migrations
 
-from safemigrate.operations.reading import altered, short
+from safemigrate.operations.reading import altered, is_counted, short
 from safemigrate.rules.base import Finding, Step, rule
 
 
@@ -57,6 +57,28 @@ def _another_base(step: Step) -> Finding:
             "Or make a new model with that base, deploy code that writes both, and copy the rows.",
         ),
     )
+
+
+def _counted(step: Step) -> Finding:
+    op: Any = step.operation
+    return Finding(
+        what=f"AlterField changes who numbers the rows of {short(step.table)}.",
+        why=(
+            f"With its sequence gone, every INSERT of the running release fails for want of "
+            f"{op.name}; with a new one, numbers begin at 1 again and meet rows that are there."
+        ),
+        steps=(
+            "Keep the field as it is, and set the value in code where it is not the next number.",
+            "Or add a new key beside it; see the other steps of this rule.",
+        ),
+    )
+
+
+def _is_counted_otherwise(step: Step) -> bool:
+    if not isinstance(step.operation, migrations.AlterField):
+        return False
+    old, new = altered(step)
+    return old.primary_key and new.primary_key and is_counted(old) != is_counted(new)
 
 
 def _changes(step: Step) -> bool:

@@ -65,6 +65,7 @@ def altered(
     return lambda: ops.ExpandAlterField(model, name, field)
 
 
+GIVER_COLUMN = {"null": True, "db_column": "giver"}
 GIVER = {"related_name": "+", "null": True, "db_column": "giver"}
 
 
@@ -272,6 +273,15 @@ SAMPLES = [
             lambda: ops.ContractForeignKey("nothing", "giver"),
         ],
         says=("FOREIGN KEY", "NOT VALID", "VALIDATE CONSTRAINT"),
+    ),
+    Sample(
+        "a constraint for a key",
+        lambda: ops.ContractForeignKey(
+            "order", "giver", key("shop.customer", null=True, db_column="giver")
+        ),
+        prepare=lambda: [
+            altered("giver", key("shop.customer", db_constraint=False, **GIVER_COLUMN))(),
+        ],
     ),
     Sample(
         "plain",

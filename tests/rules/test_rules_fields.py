@@ -313,6 +313,9 @@ def with_fields(**fields):
 
 
 class TestPrimaryKey:
+    def test_a_key_that_loses_its_sequence_is_refused(self):
+        assert one(altering("id", models.BigIntegerField(primary_key=True)), "E117").steps
+
     def test_a_composite_key_that_comes_changes_or_goes_is_refused(self):
         of = models.CompositePrimaryKey
         finding = one(adding(of("total", "number"), "pk"), "E117")

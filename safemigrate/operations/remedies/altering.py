@@ -13,7 +13,7 @@ from safemigrate.operations.altering import ContractFieldCheck, ExpandAlterField
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.fields import DropDatabaseDefault, SetNotNull
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
-from safemigrate.operations.reading import Asked, altered
+from safemigrate.operations.reading import Asked, altered, is_counted
 from safemigrate.operations.relations import ContractForeignKey
 from safemigrate.operations.remedies import types
 from safemigrate.operations.remedies.base import Chain, remedy
@@ -31,14 +31,29 @@ def alter_field(asked: Asked) -> Chain | None:
     old, new = altered(asked)
     if old.many_to_many or new.many_to_many or old.generated or new.generated:
         return None
-    if old.primary_key != new.primary_key:
+    if old.primary_key != new.primary_key or is_counted(old) != is_counted(new):
         return None  # a rule says so
     changed = facets_of(asked, old, new, operation.name)
     if changed.column:
         return None  # renames.chain(asked): all other facets come with the new column
+    if changed.type and changed.foreign_key is Shift.GAINED:
+        return _number_to_key(asked, operation, changed)
     if changed.type:
         return _with_the_rest(types.chain(asked, changed), operation, changed)
     return in_place(operation, changed)
+
+
+def _number_to_key(asked: Asked, operation: migrations.AlterField, changed: Facets) -> Chain | None:
+    """The column gets the type of what it will refer to; that it refers to it comes last."""
+    where = (operation.model_name, operation.name)
+    new = changed.new.clone()
+    new.db_constraint = False
+    typed = migrations.AlterField(*where, new, operation.preserve_default)
+    shifts = facets_of(asked, changed.old, new, operation.name)
+    chain = _with_the_rest(types.chain(asked, shifts), typed, shifts)
+    if chain:
+        chain.contract.append(ContractForeignKey(*where, _as_stated(operation)))
+    return chain
 
 
 def _with_the_rest(

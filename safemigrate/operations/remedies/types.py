@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
-from django.db.models import AutoField, CheckConstraint, UniqueConstraint
+from django.db.models import CheckConstraint, UniqueConstraint
 
 from safemigrate.facts.types import TypeChange, change
-from safemigrate.operations.reading import Asked, db_type
+from safemigrate.operations.reading import Asked, db_type, is_counted
 from safemigrate.operations.remedies.base import Chain
 from safemigrate.operations.remedies.facets import ARRIVES, Facets
 from safemigrate.operations.shadows import (
@@ -20,7 +20,7 @@ from safemigrate.operations.shadows import (
 )
 
 if TYPE_CHECKING:
-    from django.db.models import Field
+    pass
 
 
 def chain(asked: Asked, changed: Facets) -> Chain | None:
@@ -66,14 +66,9 @@ def can_be_shadowed(asked: Asked, changed: Facets) -> bool:
     return (
         type_change(asked, changed) is not TypeChange.IMPOSSIBLE
         and not changed.foreign_key
-        and _is_counted(changed.old) == _is_counted(changed.new)
+        and is_counted(changed.old) == is_counted(changed.new)
         and not is_bound(asked)
     )
-
-
-def _is_counted(field: Field[Any, Any]) -> bool:
-    """Whether a sequence gives it its values."""
-    return isinstance(field, AutoField) or field.get_internal_type().endswith("AutoField")
 
 
 def is_bound(asked: Asked) -> bool:

@@ -97,7 +97,7 @@ ROWS = [
     change(
         "a comment",
         "n = models.IntegerField()",
-        'n = models.IntegerField(db_comment="it\'s 100%")',
+        'n = models.IntegerField(db_comment="it\'s new")',
     ),
     change(
         "unique dropped",

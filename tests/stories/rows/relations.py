@@ -73,6 +73,12 @@ ROWS = [
         phases=["expand", "contract"],
     ),
     Row(
+        "a number of another type becomes the foreign key on its column",
+        NUMBER.format("null=True").replace("BigInteger", "Integer"),
+        key("null=True"),
+        values={"Order.customer_id": "key('Customer')"},
+    ),
+    Row(
         "a foreign key becomes the number on its column",
         key(),
         NUMBER.format(""),
