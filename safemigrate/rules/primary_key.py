@@ -19,7 +19,12 @@ from safemigrate.rules.base import Finding, Step, rule
 def primary_key(step: Step) -> Iterator[Finding]:
     """Another primary key rebuilds its index and everything that refers to it."""
     op: Any = step.operation
-    if not step.existed_before or not _changes(step):
+    if not step.existed_before:
+        return
+    if _is_counted_otherwise(step):
+        yield _counted(step)
+        return
+    if not _changes(step):
         return
     if _is_composite(step):
         yield _of_several_columns(step)
@@ -78,7 +83,8 @@ def _is_counted_otherwise(step: Step) -> bool:
     if not isinstance(step.operation, migrations.AlterField):
         return False
     old, new = altered(step)
-    return old.primary_key and new.primary_key and is_counted(old) != is_counted(new)
+    both_keys = old.primary_key and new.primary_key
+    return bool(both_keys and is_counted(old) != is_counted(new))
 
 
 def _changes(step: Step) -> bool:
