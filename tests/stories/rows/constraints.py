@@ -1,0 +1,143 @@
+"""Constraints and indexes of Meta that come, go, change and get other names."""
+
+from __future__ import annotations
+
+from tests.stories.rows import Row
+
+ORDER = """
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.indexes import BrinIndex, GinIndex, HashIndex, OpClass
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+
+SPAN = models.Func(F("total"), F("total") + 1, function="int4range")
+
+class Order(models.Model):
+    email = models.CharField(max_length=50)
+    total = models.IntegerField()
+    code = models.CharField(max_length=50, null=True)
+
+    class Meta:
+        {}
+"""
+
+
+def meta(line: str) -> str:
+    return ORDER.format(line)
+
+
+NOTHING = meta("pass")
+
+
+def constraint(text: str) -> str:
+    return meta(f"constraints = [models.{text}]")
+
+
+def index(*texts: str) -> str:
+    return meta(f"indexes = [{', '.join(texts)}]")
+
+
+def comes_and_goes(what: str, with_it: str, without: str = NOTHING, **more) -> list[Row]:
+    return [
+        Row(f"a new {what}", without, with_it, **more),
+        Row(f"a {what} removed", with_it, without, **more),
+    ]
+
+
+ONCE = 'name="once"'
+POSITIVE = 'CheckConstraint(condition=Q(total__gte=0), name="positive")'
+POSITIVE_VALUES = {"Order.total": "n"}
+
+ROWS = [
+    *comes_and_goes(
+        "unique constraint", constraint(f'UniqueConstraint(fields=["total", "email"], {ONCE})')
+    ),
+    *comes_and_goes(
+        "partial unique constraint",
+        constraint(f'UniqueConstraint(fields=["email"], condition=Q(total__gt=5), {ONCE})'),
+    ),
+    *comes_and_goes(
+        "unique expression",
+        # Its stories write each email once; nobody tells them what an expression makes unique.
+        constraint(f'UniqueConstraint("email", F("total").desc(), {ONCE})').replace(
+            "=50)", "=50, unique=True)", 1
+        ),
+        NOTHING.replace("=50)", "=50, unique=True)", 1),
+    ),
+    *comes_and_goes(
+        "covering unique constraint",
+        constraint(f'UniqueConstraint(fields=["email"], include=["total"], {ONCE})'),
+    ),
+    *comes_and_goes(
+        "deferrable unique constraint",
+        constraint(
+            f'UniqueConstraint(fields=["email"], deferrable=models.Deferrable.DEFERRED, {ONCE})'
+        ),
+    ),
+    *comes_and_goes(
+        "unique constraint in which NULLs count",
+        constraint(f'UniqueConstraint(fields=["code", "email"], nulls_distinct=False, {ONCE})'),
+        postgresql=15,
+    ),
+    *comes_and_goes("unique_together", meta('unique_together = [("email", "total")]')),
+    *comes_and_goes("check", constraint(POSITIVE), values=POSITIVE_VALUES),
+    Row(
+        "a check changed under its name",
+        constraint(POSITIVE),
+        constraint(POSITIVE.replace("gte=0", "gte=-5")),
+        values=POSITIVE_VALUES,
+        phases=["expand", "contract"],
+    ),
+    Row(
+        "a check renamed, with other words",
+        constraint(POSITIVE),
+        constraint(POSITIVE.replace('"positive"', '"no_debt", violation_error_code="debt"')),
+        values=POSITIVE_VALUES,
+    ),
+    Row(
+        "a unique constraint changed under its name",
+        constraint(f'UniqueConstraint(fields=["email"], {ONCE})'),
+        constraint(f'UniqueConstraint(fields=["email", "total"], {ONCE})'),
+    ),
+    Row(
+        "a unique constraint that becomes partial",
+        constraint(f'UniqueConstraint(fields=["email"], {ONCE})'),
+        constraint(f'UniqueConstraint(fields=["email"], condition=Q(total__gt=3), {ONCE})'),
+    ),
+    Row(
+        "a unique constraint renamed",
+        constraint('UniqueConstraint(fields=["email"], condition=Q(total__gt=3), name="first")'),
+        constraint('UniqueConstraint(fields=["email"], condition=Q(total__gt=3), name="second")'),
+    ),
+    Row(
+        "unique_together that becomes a constraint",
+        meta('unique_together = [("email", "total")]'),
+        constraint(f'UniqueConstraint(fields=["email", "total"], {ONCE})'),
+    ),
+    *comes_and_goes(
+        "indexes of many classes",
+        index(
+            'BrinIndex(fields=["total"], name="brin")',
+            'HashIndex(fields=["email"], name="hash")',
+            'models.Index(Lower("email"), name="lower")',
+            'models.Index(fields=["-total"], include=["code"], condition=Q(total=1), name="part")',
+        ),
+    ),
+    Row(
+        "an index changed under its name",
+        index('models.Index(fields=["email"], name="by_it")'),
+        index('models.Index(fields=["email", "total"], name="by_it")'),
+        phases=["expand", "contract"],
+    ),
+    Row(
+        "an index renamed",
+        index('models.Index(fields=["email"], name="by_it")'),
+        index('models.Index(fields=["email"], name="by_email")'),
+    ),
+    Row(
+        "an exclusion constraint",
+        NOTHING,
+        meta('constraints = [ExclusionConstraint(name="x", expressions=[(SPAN, "&&")])]'),
+        refused="exclusion",
+    ),
+]
