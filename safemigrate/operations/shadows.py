@@ -56,10 +56,13 @@ class _ShadowOperation(SafeOperation, FieldOperation):
         self, app_label: str, old: ProjectState, new: ProjectState, *, back: bool = False
     ) -> list[Shadow]:
         """All columns, those that refer to others first; ``back`` exchanges their names."""
-        fields = _with_referring(
-            self._field(self._model(app_label, old, self.model_name), self.name)
-        )
-        return [_shadow(field, new.apps, back=back) for field in fields]
+        # Rendered as a whole: a state that was altered may leave related models as they were,
+        # and what refers to the field would be missed.
+        with self._found(app_label, self.model_name):
+            model = rendered(old).get_model(app_label, self.model_name)
+        fields = _with_referring(self._field(model, self.name))
+        apps = rendered(new)
+        return [_shadow(field, apps, back=back) for field in fields]
 
     def _ours(
         self, schema_editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]
@@ -75,12 +78,11 @@ class _ShadowOperation(SafeOperation, FieldOperation):
         schema_editor: BaseDatabaseSchemaEditor,
         backend: Backend,
         shadows: Sequence[Shadow],
-        state: ProjectState,
     ) -> None:
-        apps = rendered(state)
         for shadow in shadows:
             if backend.has_column(shadow.table, column_of(shadow.beside)):
-                task = copying(backend, shadow, apps)
+                # Its models are our own already.
+                task = copying(backend, shadow, shadow.old.model._meta.apps)
                 key = backfill.key_for(
                     app_label, task.model._meta.model_name or "", backfill.fingerprint(task)
                 )
@@ -160,7 +162,7 @@ class CopyShadowField(_ShadowOperation):
         shadows = self._shadows(app_label, to_state, self._with_field(app_label, to_state))
         backend, here = self._ours(schema_editor, shadows)
         if backend:
-            self._copy(app_label, schema_editor, backend, here, to_state)
+            self._copy(app_label, schema_editor, backend, here)
 
     def database_backwards(
         self,
@@ -246,7 +248,7 @@ class SwapShadowField(_ShadowOperation):
             return
         if not schema_editor.collect_sql:
             # Added again by the way back of DropShadowField it is empty.
-            self._copy(app_label, schema_editor, backend, here, from_state)
+            self._copy(app_label, schema_editor, backend, here)
         backend.swap_shadows(schema_editor, _told_apart(here, to_state))
 
     def check_backwards(
@@ -362,6 +364,7 @@ def _told_apart(shadows: Sequence[Shadow], new: ProjectState) -> list[Shadow]:
 
 
 def copying(backend: Backend, shadow: Shadow, apps: Apps) -> backfill.Backfill:
+    """The fill of the column beside; ``apps`` get a field for it."""
     meta = shadow.old.model._meta
     model: Any = apps.get_model(meta.app_label, meta.model_name or "")
     name = f"{BESIDE}_{shadow.old.name}"

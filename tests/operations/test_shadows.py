@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import migrations, models
+from django.db import DatabaseError, IntegrityError, migrations, models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 from safemigrate import operations as ops
+from safemigrate.facts.errors import DataInTheWay, PlanRefused
 from tests.operations.shop import Shop
 
 AUTO, BIG = models.AutoField, models.BigAutoField
@@ -150,3 +153,332 @@ def test_every_step_has_a_way_back_to_the_schema_it_came_from(tables, old, new, 
     for step in steps:
         tables.apply(step)
     assert tables.everything() == tables.from_scratch()
+
+
+# Primary keys and what refers to them --------------------------------------------------------
+
+
+def family() -> list[migrations.CreateModel]:
+    """A model that others refer to in every way there is."""
+    parent, cascade = "shop.Owner", models.CASCADE
+    return [
+        migrations.CreateModel(
+            "Owner",
+            [
+                ("id", AUTO(primary_key=True)),
+                ("name", models.CharField(max_length=9)),
+                ("boss", models.ForeignKey("shop.Owner", cascade, null=True)),
+                ("friends", models.ManyToManyField("self")),
+            ],
+        ),
+        migrations.CreateModel(
+            "Car",
+            [
+                ("id", AUTO(primary_key=True)),
+                ("owner", models.ForeignKey(parent, cascade)),
+                ("buyer", models.ForeignKey(parent, cascade, null=True, related_name="+")),
+                ("name", models.CharField(max_length=9)),
+                ("drivers", models.ManyToManyField(parent, related_name="drives")),
+            ],
+            options={
+                "unique_together": {("owner", "name")},
+                "indexes": [
+                    models.Index(fields=["name", "owner"], name="car_name_owner"),
+                    models.Index(F("owner"), name="car_odd", condition=Q(owner__gt=5)),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=["buyer"], condition=Q(buyer__gt=0), name="car_buyer"
+                    ),
+                    models.CheckConstraint(condition=~Q(owner=F("buyer")), name="car_sold"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            "Licence",
+            [
+                ("owner", models.OneToOneField(parent, cascade, primary_key=True)),
+                ("number", models.IntegerField()),
+            ],
+        ),
+        migrations.CreateModel(
+            "Stamp",
+            [
+                ("id", BIG(primary_key=True)),
+                ("licence", models.ForeignKey("shop.Licence", cascade, db_constraint=False)),
+            ],
+        ),
+    ]
+
+
+def own(tables: Tables, names: str) -> None:
+    """ORM code of any release: everything is written and read through the relations."""
+    tables.state.__dict__.pop("apps", None)
+    Owner, Car, Licence, Stamp = map(tables.model, ("Owner", "Car", "Licence", "Stamp"))
+    first, second = (Owner.objects.create(name=name) for name in names)
+    second.boss = first
+    second.save()
+    first.friends.add(second)
+    car = Car.objects.create(owner=first, buyer=second, name="car")
+    car.drivers.set([first, second])
+    Stamp.objects.create(licence=Licence.objects.create(owner=first, number=3))
+    read = Car.objects.filter(drivers__name=names[1], owner=first)
+    assert [c.buyer.boss_id for c in read] == [first.pk]
+    stamp = Stamp.objects.get(licence__owner=first, licence__owner__name=names[0])
+    assert stamp.licence_id == first.pk
+    with pytest.raises(IntegrityError):
+        Car.objects.create(owner=first, name="car")
+
+
+def test_a_bigger_primary_key_takes_along_all_that_refers_to_it(tables):
+    """The change users want most: AutoField to BigAutoField, before the numbers run out."""
+    tables.make(*family())
+    own(tables, "ab")
+    for number, step in enumerate(tables.steps("owner", "id", BIG(primary_key=True))):
+        tables.apply(step)
+        own(tables, "cdefghij"[2 * number :][:2])
+    for step in tables.steps("car", "id", BIG(primary_key=True)):
+        tables.apply(step)
+    own(tables, "kl")
+    assert [pk for (pk,) in tables.ask("SELECT id FROM shop_owner ORDER BY id")] == [*range(1, 13)]
+    tables.ask("SELECT setval('shop_owner_id_seq', 3000000000)")
+    own(tables, "mn")
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_a_bigger_primary_key_goes_back_from_every_step(tables):
+    """Also after the contract; as long as no number is too big."""
+    tables.make(*family())
+    own(tables, "ab")
+    steps = tables.steps("owner", "id", BIG(primary_key=True))
+    seen = []
+    for step in steps:
+        seen.append((tables.state, tables.everything()))
+        tables.apply(step)
+    for step, (state, schema) in zip(reversed(steps), reversed(seen), strict=True):
+        tables.unapply(step, state)
+        assert tables.everything() == schema
+        own(tables, "cd")
+    for step in steps:
+        tables.apply(step)
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_the_way_back_is_refused_once_a_number_is_too_big(tables):
+    """Nothing was undone, and the rows are named."""
+    tables.make(*family())
+    own(tables, "ab")
+    before = tables.state
+    *_, swap, _ = steps = tables.steps("owner", "id", BIG(primary_key=True))
+    for step in steps[:-1]:
+        tables.apply(step)
+    tables.ask("SELECT setval('shop_owner_id_seq', 3000000000)")
+    own(tables, "cd")
+    with (
+        tables.connection.schema_editor(atomic=False) as editor,
+        pytest.raises(DataInTheWay, match=r"values? of shop_\w+\.\w+ that integer cannot hold"),
+    ):
+        swap.check_backwards("shop", editor, before)
+
+
+def test_a_serial_key_keeps_its_sequence(tables):
+    """Made before Django 4.1; grants on the sequence stay as they are."""
+    tables.make(thing(models.IntegerField(), ("other", models.IntegerField(null=True))))
+    with tables.connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE shop_thing ALTER id DROP IDENTITY; CREATE SEQUENCE old_name AS int "
+            "OWNED BY shop_thing.id; ALTER TABLE shop_thing ALTER id TYPE int, "
+            "ALTER id SET DEFAULT nextval('old_name')"
+        )
+    tables.state.models["shop", "thing"].fields["id"] = AUTO(primary_key=True)
+    tables.state.reload_model("shop", "thing")
+    for step in tables.steps("thing", "id", BIG(primary_key=True)):
+        tables.model("Thing").objects.create(size=1)
+        tables.apply(step)
+    last = tables.model("Thing").objects.create(size=1)
+    assert last.pk == 5
+    columns = {name: rest for _, name, *rest in tables.schema()["columns"]}
+    assert columns["id"] == ["bigint", True, "nextval('old_name'::regclass)"]
+    assert tables.ask(
+        "SELECT data_type::text FROM pg_sequences WHERE sequencename = 'old_name'"
+    ) == [("bigint",)]
+    owner = "SELECT pg_get_serial_sequence('shop_thing', 'id')"
+    assert tables.ask(owner) == [("public.old_name",)]
+
+
+# Meta, and what is refused --------------------------------------------------------------------
+
+
+def test_all_that_meta_declares_on_the_column_comes_along(tables):
+    """Indexes and constraints of every kind, also those that only mention the column."""
+    tables.make(
+        thing(
+            models.IntegerField(),
+            ("other", models.IntegerField(default=0)),
+            ("word", models.CharField(max_length=9, default="")),
+            unique_together={("size", "other")},
+            indexes=[
+                models.Index(fields=["-size", "other"], name="down"),
+                models.Index(fields=["other"], name="covers", include=["size"]),
+                models.Index(F("size") + F("other"), name="sum"),
+                models.Index(Lower("word"), name="a_word", condition=Q(size__gt=3)),
+                models.Index(fields=["word"], name="stranger"),
+            ],
+            constraints=[
+                models.UniqueConstraint(fields=["size"], name="once"),
+                models.UniqueConstraint(
+                    fields=["word", "size"], name="late", deferrable=models.Deferrable.DEFERRED
+                ),
+                models.UniqueConstraint(
+                    fields=["other"], condition=Q(size=7), include=["word"], name="partly"
+                ),
+                models.UniqueConstraint(fields=["size", "word"], name="n", nulls_distinct=False),
+                models.CheckConstraint(condition=Q(size__lt=F("other") + 1000), name="less"),
+            ],
+        )
+    )
+    rows = tables.model("Thing").objects
+    rows.bulk_create([tables.model("Thing")(size=n, other=n, word=str(n)) for n in range(9)])
+    stranger = tables.ask("SELECT 'stranger'::regclass::oid")
+    for step in tables.steps("thing", "size", models.BigIntegerField()):
+        tables.apply(step)
+        with pytest.raises(IntegrityError):
+            tables.model("Thing").objects.create(size=1, other=77)
+    assert tables.ask("SELECT 'stranger'::regclass::oid") == stranger, "not built anew"
+    assert tables.everything() == tables.from_scratch()
+
+
+STRANGERS = {
+    "view": ("CREATE VIEW theirs AS SELECT size FROM shop_thing", "view theirs"),
+    "index": ("CREATE INDEX theirs ON shop_thing ((size + 1))", "index theirs"),
+    "foreign key": (
+        "CREATE UNIQUE INDEX ON shop_thing (size); "
+        "CREATE TABLE theirs (size int REFERENCES shop_thing (size))",
+        "constraint theirs|index shop_thing_size_idx",
+    ),
+    "check": ("ALTER TABLE shop_thing ADD CONSTRAINT theirs CHECK (size > 0)", "theirs"),
+    "trigger": (
+        "CREATE TRIGGER theirs BEFORE UPDATE OF size ON shop_thing FOR EACH ROW "
+        "EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "trigger theirs",
+    ),
+    "policy": ("CREATE POLICY theirs ON shop_thing USING (size > 0)", "policy theirs"),
+    "generated": (
+        "ALTER TABLE shop_thing ADD twice int GENERATED ALWAYS AS (size * 2) STORED",
+        "twice",
+    ),
+    "statistics": ("CREATE STATISTICS theirs ON id, size FROM shop_thing", "theirs"),
+    "privilege": ("GRANT SELECT (size) ON shop_thing TO pg_monitor", "privilege on the column"),
+    "publication": ("CREATE PUBLICATION theirs FOR TABLE shop_thing (id, size)", "theirs"),
+}
+
+
+@pytest.mark.parametrize(("sql", "named"), STRANGERS.values(), ids=STRANGERS)
+def test_what_hangs_on_the_column_and_is_in_no_model_is_named_before_anything_is_done(
+    tables, sql, named
+):
+    """An analyst's view would go on showing the old column; an index would be lost."""
+    tables.make(thing(models.IntegerField()))
+    with tables.connection.cursor() as cursor:
+        cursor.execute(sql)
+    step, *_ = tables.steps("thing", "size", models.BigIntegerField())
+    with tables.sent() as sent, pytest.raises(PlanRefused, match=named):
+        tables.apply(step)
+    assert sent == []
+
+
+def test_a_stranger_that_came_after_the_first_step_stops_the_swap(tables):
+    """Dropped with the old column it would be missed."""
+    tables.make(thing(models.IntegerField()))
+    add, copy, swap, _ = tables.steps("thing", "size", models.BigIntegerField())
+    tables.apply(add, copy)
+    with tables.connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX theirs ON shop_thing (size)")
+    with tables.sent() as sent, pytest.raises(PlanRefused, match="index theirs"):
+        tables.apply(swap)
+    assert sent == []
+
+
+def test_a_partitioned_table_is_refused(tables):
+    """Its indexes cannot be built concurrently in one statement."""
+    tables.make(thing(models.IntegerField()))
+    with tables.connection.cursor() as cursor:
+        cursor.execute(
+            "DROP TABLE shop_thing; CREATE TABLE shop_thing (id bigint, size int NOT NULL) "
+            "PARTITION BY LIST (id)"
+        )
+    step, *_ = tables.steps("thing", "size", models.BigIntegerField())
+    with pytest.raises(PlanRefused, match="shop_thing is partitioned"):
+        tables.apply(step)
+
+
+# Narrower -------------------------------------------------------------------------------------
+
+NARROWER = {
+    "integer": (models.BigIntegerField(), models.IntegerField(), 5, 5_000_000_000),
+    "small": (models.IntegerField(null=True), models.SmallIntegerField(null=True), 5, 40_000),
+    "positive": (models.IntegerField(), models.PositiveIntegerField(), 5, -5),
+    "text": (models.TextField(), models.CharField(max_length=3, db_index=True), "abc", "abcd"),
+    "shorter": (models.CharField(max_length=9), models.CharField(max_length=3), "abc", "abcd"),
+    "places": (
+        models.DecimalField(max_digits=8, decimal_places=4),
+        models.DecimalField(max_digits=8, decimal_places=2),
+        "1.2300",
+        "1.2345",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "fits", "too_big"), NARROWER.values(), ids=NARROWER)
+def test_a_narrower_type_waits_until_every_value_fits(tables, old, new, fits, too_big):
+    """Old code may write what does not fit until it is gone; the swap then names the rows."""
+    tables.make(thing(old))
+    rows = tables.model("Thing").objects
+    rows.create(size=too_big)
+    add, copy, swap, drop = tables.steps("thing", "size", new, after_rollout=True)
+    assert swap.phase is ops.Phase.CONTRACT
+    tables.apply(add)
+    rows.create(size=too_big)
+    tables.apply(copy)
+    rows.create(size=fits)
+    schema = tables.schema()
+    with pytest.raises(DataInTheWay, match=r"2 rows have values of shop_thing\.size|constraint"):
+        tables.apply(swap)
+    rows.create(size=too_big)
+    constraints = [name for _, name, *_ in tables.schema()["constraints"]]
+    assert constraints == [name for _, name, *_ in schema["constraints"]], "nothing refuses rows"
+    rows.filter(size=too_big).update(size=fits)
+    tables.apply(swap)
+    if too_big != "1.2345":  # PostgreSQL rounds it
+        with pytest.raises(DatabaseError):
+            rows.create(size=too_big)
+    tables.apply(drop)
+    left = {str(row.size) for row in tables.model("Thing").objects.all()}
+    assert left == {"1.23" if fits == "1.2300" else str(fits)}
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_null_allowed_with_a_wider_type_is_allowed_from_the_swap_on(tables):
+    """All facets of one AlterField come with the new column."""
+    tables.make(thing(models.IntegerField()))
+    tables.model("Thing").objects.create(size=1)
+    new = models.BigIntegerField(null=True, unique=True)
+    *steps, drop = tables.steps("thing", "size", new)
+    tables.apply(*steps)
+    tables.model("Thing").objects.create(size=None)
+    tables.apply(drop)
+    columns = tables.schema()["columns"]
+    assert ("shop_thing", "size", "bigint", False, None) in columns
+    assert [d for d, _ in tables.schema()["indexes"] if "UNIQUE" in d and "(size)" in d]
+
+
+def test_duplicates_under_a_new_unique_type_are_named_and_the_column_keeps_its_type(tables):
+    """The index is built on the column beside; nobody notices."""
+    tables.make(thing(models.IntegerField()))
+    rows = tables.model("Thing").objects
+    rows.bulk_create([tables.model("Thing")(size=1) for _ in range(2)])
+    add, copy, swap, _ = tables.steps("thing", "size", models.BigIntegerField(unique=True))
+    tables.apply(add, copy)
+    with pytest.raises(DataInTheWay, match="duplicates"):
+        tables.apply(swap)
+    rows.create(size=1)

@@ -119,7 +119,7 @@ class Belongings(Catalog):
         table = final._meta.db_table
         name = name_of(one)
         if not editor.collect_sql:
-            name = self._standing_name(table, kind, str(one.parts.get("columns", ""))) or name
+            name = self._standing_name(table, kind, name, str(one.parts.get("columns", "")))
         temporary = own_name("shadow", table, name)
         other.parts["name"] = self._quote(temporary)
         if kind in (CHECK, FOREIGN_KEY):
@@ -149,11 +149,11 @@ class Belongings(Catalog):
         )
         return Belonging(kind, name, temporary, build, use)
 
-    def _standing_name(self, table: str, kind: str, columns: str) -> str:
+    def _standing_name(self, table: str, kind: str, name: str, columns: str) -> str:
         """What a constraint on just these columns is called now; PostgreSQL may have named it."""
         letter = {UNIQUE: "u", PRIMARY_KEY: "p"}.get(kind)
-        if letter is None:
-            return ""
+        if letter is None or self._constraint_is_validated(table, name) is not None:
+            return name
         wanted = sorted(part.strip().strip('"') for part in columns.split(","))
         rows = self._ask(
             """
@@ -165,7 +165,7 @@ class Belongings(Catalog):
             """,
             [self._quote(table), letter, wanted],
         )
-        return str(rows[0][0]) if rows else ""
+        return str(rows[0][0]) if rows else name
 
     # What is there -------------------------------------------------------------------------
 
@@ -198,9 +198,8 @@ class Belongings(Catalog):
         """The names of all that the model declares, as they are or as Django would give them."""
         names: set[str] = set()
         for kind, statement in self._declared(editor, model):
-            columns = str(statement.parts.get("columns", ""))
-            standing = self._standing_name(model._meta.db_table, kind, columns)
-            names |= {name_of(statement), standing}
+            name, columns = name_of(statement), str(statement.parts.get("columns", ""))
+            names |= {name, self._standing_name(model._meta.db_table, kind, name, columns)}
         return names
 
     def _knows(self, known: set[str], shadow: Shadow, kind: str, name: str) -> bool:
