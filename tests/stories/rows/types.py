@@ -113,7 +113,6 @@ ROWS = [
         "IntegerField(null=True)",
         "BigIntegerField(default=7)",
         fills={"Order.size": 7},
-        holes=("Order.size",),
     ),
     Row("a type: primary keys and all that refers to them", SMALL, LARGE),
     changed("number to text", "IntegerField()", "TextField()", refused="size"),
