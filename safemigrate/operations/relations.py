@@ -76,7 +76,7 @@ class ContractForeignKey(AddForeignKey):
         if self.field is not None:
             state.alter_field(app_label, self.model_name_lower, self.name, self.field, True)
 
-    def plain(self) -> list[Operation]:
+    def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
         if self.field is None:
             return []
         return [migrations.AlterField(self.model_name, self.name, self.field)]
