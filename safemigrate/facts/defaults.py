@@ -72,6 +72,8 @@ def default_of(field: models.Field[Any, Any]) -> Default:
 
     Includes what Django fills in by itself: ``auto_now``, and ``""`` for a blank text field.
     """
+    if field.generated:
+        return Default(DefaultKind.NONE)  # blank and a text in Django's eyes
     if field.has_db_default():
         expression = field.db_default
         if not isinstance(expression, BaseExpression | Combinable) or _is_constant(expression):

@@ -21,6 +21,7 @@ from safemigrate.operations import (
     SetNotNull,
 )
 from safemigrate.operations.assured import inner
+from safemigrate.operations.ordering import ORDER, AddOrderColumn
 from safemigrate.operations.reading import has_foreign_key, short
 from safemigrate.rules.base import Finding, Step, rule
 
@@ -143,6 +144,8 @@ def _of_default(step: Step, op: DropDatabaseDefault, before: list[Operation]) ->
         return None
     if any(isinstance(o, migrations.CreateModel) and _creates(o, op) for o in before):
         return None
+    if op.name == ORDER and any(_orders(o, op) for o in before):
+        return None
     return Finding(
         what=f"DropDatabaseDefault of {short(op.name)} comes without anything that set it.",
         why=(
@@ -151,6 +154,10 @@ def _of_default(step: Step, op: DropDatabaseDefault, before: list[Operation]) ->
         ),
         steps=("Depend on the migration that adds the field with its database default.",),
     )
+
+
+def _orders(operation: Operation, op: DropDatabaseDefault) -> bool:
+    return isinstance(operation, AddOrderColumn) and operation.name_lower == op.model_name_lower
 
 
 def _is_about(operation: Operation, op: Any) -> bool:

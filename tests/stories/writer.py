@@ -134,7 +134,8 @@ class Writer:
         self.save_some(model)
         self.update(model)
         self.add_one(model)
-        if not model._meta.parents:
+        # Django sets no order in bulk, and takes no bulk of a model of two tables.
+        if not (model._meta.parents or model._meta.order_with_respect_to):
             self.bulk_create(model)
             self.bulk_update(model)
             self.upsert(model)
@@ -316,7 +317,8 @@ class Writer:
         return {f.attname: self.value(model, f) for f in fields}
 
     def changeable(self, model: type[Model]) -> list[Field[Any, Any]]:
-        return [f for f in _written(model) if not f.primary_key]
+        key = model._meta.pk_fields
+        return [f for f in _written(model) if not f.primary_key and f not in key]
 
     def unique(self, model: type[Model]) -> list[Field[Any, Any]]:
         """Fields of which no two rows may share what this writes."""

@@ -122,7 +122,7 @@ def remove_field(asked: Asked) -> Chain | None:
     if old.primary_key:
         return None  # a rule says so
     where = (operation.model_name, operation.name)
-    # A generated column as well: what it is made of may be NULL from now on.
-    required = not (old.null or old.has_db_default())
+    # Django makes no generated column NOT NULL, whatever its ``null`` says.
+    required = not (old.null or old.generated or old.has_db_default())
     expand = [MakeFieldIgnorable(*where)] if required or old.remote_field else []
     return Chain(expand=list(expand), contract=[ContractDrop(*where)])

@@ -1,0 +1,155 @@
+"""Models that are not quite as most: of two tables, of none, with a hidden column, an odd name."""
+
+from __future__ import annotations
+
+from tests.stories.rows import Row
+
+NAMED = """
+class Order(models.Model):
+    word = models.CharField(max_length=20, db_column='"Nice Word"')
+    total = models.IntegerField(db_column="To tal")
+    {}
+
+    class Meta:
+        db_table = '"shop Old Orders"'
+"""
+FAMILY = """
+class Place(models.Model):
+    name = models.CharField(max_length=20)
+    {}
+
+class Cafe(Place):
+    seats = models.IntegerField()
+    {}
+"""
+REPLIES = """
+class Order(models.Model):
+    total = models.IntegerField()
+
+class Reply(models.Model):
+    order = models.ForeignKey(Order, models.CASCADE)
+    text = models.CharField(max_length=20)
+    {}
+"""
+ORDERED = 'class Meta:\n        order_with_respect_to = "order"'
+LINES = """
+class Line(models.Model):
+    {}
+    shelf = models.IntegerField()
+    place = models.IntegerField()
+    {}
+"""
+PAIR = 'pk = models.CompositePrimaryKey("shelf", "place")'
+COMPUTED = """
+class Order(models.Model):
+    total = models.IntegerField()
+    {}
+"""
+TWICE = (
+    "twice = models.GeneratedField(expression={}, output_field=models.IntegerField(), "
+    "db_persist={})"
+)
+BASE = """
+class Stamped(models.Model):
+    {}
+
+    class Meta:
+        abstract = True
+
+class Bill(Stamped):
+    total = models.IntegerField()
+
+class Crate(Stamped):
+    weight = models.IntegerField()
+"""
+SEEN = """
+class Seen(Order):
+    class Meta:
+        proxy = True
+        ordering = ["total"]
+"""
+
+
+def twice(expression: str = 'models.F("total") * 2', stored: bool = True) -> str:
+    return COMPUTED.format(TWICE.format(expression, stored))
+
+
+ROWS = [
+    Row(
+        "fields of a table whose name stands in quotes",
+        NAMED.format("old = models.IntegerField(db_index=True)"),
+        NAMED.format('kind = models.CharField(max_length=9, default="x", db_index=True)'),
+        back="is NULL in",
+    ),
+    Row(
+        "a required field of a parent and of its child",
+        FAMILY.format("", ""),
+        FAMILY.format(
+            'kind = models.CharField(max_length=9, default="x")',
+            "stars = models.IntegerField(default=3)",
+        ),
+    ),
+    Row(
+        "a field gone from a parent and from its child",
+        FAMILY.format("kind = models.IntegerField()", "stars = models.IntegerField()"),
+        FAMILY.format("", ""),
+        back="is NULL in",
+    ),
+    Row(
+        "a field that moves up to the parent",
+        FAMILY.format("", "kind = models.IntegerField(null=True)"),
+        FAMILY.format("kind = models.IntegerField(null=True)", ""),
+        refused="along the bases",
+    ),
+    Row("a child model gone", FAMILY.format("", ""), FAMILY.partition("class Cafe")[0].format("")),
+    Row(
+        "an order within a parent",
+        REPLIES.format(""),
+        REPLIES.format(ORDERED),
+        phases=["expand", "contract"],
+    ),
+    Row("no order within a parent any more", REPLIES.format(ORDERED), REPLIES.format("")),
+    Row(
+        "fields of a table with a composite key",
+        LINES.format(PAIR, "old = models.IntegerField()"),
+        LINES.format(PAIR, "kind = models.IntegerField(default=3, db_index=True)"),
+        back="is NULL in",
+    ),
+    Row(
+        "a composite key of a table that is there",
+        LINES.format(PAIR, "n = models.IntegerField()"),
+        LINES.format('pk = models.CompositePrimaryKey("shelf", "n")', "n = models.IntegerField()"),
+        refused="composite primary key",
+    ),
+    Row("a stored generated field gone", twice(), COMPUTED.format("")),
+    Row(
+        "a generated field gone with what it is made of",
+        COMPUTED.format("a = models.IntegerField()\n    " + TWICE.format('models.F("a")', True)),
+        COMPUTED.format(""),
+        back="is NULL in",
+    ),
+    Row("a stored generated field", COMPUTED.format(""), twice(), refused="computes and stores"),
+    Row(
+        "a virtual generated field",
+        COMPUTED.format(""),
+        twice(stored=False),
+        django=(6, 1),
+        postgresql=18,
+    ),
+    Row(
+        "a generated field with another expression",
+        twice(),
+        twice('models.F("total") * 3'),
+        refused="how twice",
+    ),
+    Row(
+        "a field of an abstract base",
+        BASE.format('note = models.CharField(max_length=9, default="")'),
+        BASE.format("kind = models.IntegerField(default=1, db_index=True)"),
+    ),
+    Row(
+        "a proxy, a comment and other options",
+        COMPUTED.format(""),
+        COMPUTED.format("class Meta:\n        db_table_comment = 'kept'") + SEEN,
+    ),
+]
