@@ -29,8 +29,9 @@ class _RenamedField(SafeOperation, FieldOperation):
     """
     A step of the way to another name of a field and its column.
 
-    ``field``: for another ``db_column`` alone; in the first step the field as it will be, in the
-    later ones as it was.
+    ``field``: for another ``db_column`` alone, the names being the same: in the first step the
+    field as it will be, in the later ones as it was. In the first step also what else changes in
+    Python alone.
     """
 
     category = OperationCategory.ALTERATION
@@ -317,11 +318,11 @@ def _rename(
 ) -> None:
     """The field and what is declared over it; Django renames in ``unique_together`` alone."""
     model_key = app_label, operation.model_name_lower
+    if old != new:
+        options = state.models[model_key].options
+        for option in ("indexes", "constraints"):
+            if option in options:
+                options[option] = [renamed(thing, {old: new}) for thing in options[option]]
+        state.rename_field(*model_key, old, new)
     if operation.field is not None:
         state.alter_field(*model_key, new, operation.field, True)
-        return
-    options = state.models[model_key].options
-    for option in ("indexes", "constraints"):
-        if option in options:
-            options[option] = [renamed(thing, {old: new}) for thing in options[option]]
-    state.rename_field(*model_key, old, new)

@@ -10,11 +10,17 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from safemigrate.operations import Assured, ContractDrop, MakeModelIgnorable, SafeOperation
+from safemigrate.operations import (
+    AddRenamedField,
+    Assured,
+    ContractDrop,
+    MakeModelIgnorable,
+    SafeOperation,
+)
 from safemigrate.operations.phases import touches_no_table
-from safemigrate.operations.reading import has_table
+from safemigrate.operations.reading import altered, has_table
 from safemigrate.operations.remedies import chain_for
-from safemigrate.operations.remedies.facets import is_unseen
+from safemigrate.operations.remedies.facets import facets_of, is_unseen
 from safemigrate.planner.combine import combine
 from safemigrate.planner.split import Rewritten
 from safemigrate.rules.base import Finding, Step, judge
@@ -48,6 +54,7 @@ class Walk:
     connection: BaseDatabaseWrapper
     new_models: set[ModelKey] = field(default_factory=set)
     refusals: list[Refusal] = field(default_factory=list)
+    renamed: dict[tuple[str, str, str], AddRenamedField] = field(default_factory=dict)
 
     def through(
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
@@ -99,10 +106,59 @@ class Walk:
         return (app_label, operation.model_name.lower()) not in self.new_models
 
     def _asked(self, operation: Operation, app_label: str) -> Rewritten:
+        if (before := self._renamed_before(operation, app_label)) is not None:
+            return before
         if stays_as_it_is(operation):
             ours = isinstance(operation, SafeOperation) or touches_no_table(operation)
             return Rewritten(operation, [operation], stays=not ours)
-        step = Step(
+        step = self._asking(operation, app_label)
+        model = self.state.models.get(step.model_key)
+        if step.model_key in self.new_models or (model and not has_table(model)):
+            return Rewritten(operation, [operation])
+        chain = chain_for(step)
+        if chain is not None:
+            self._note_renamed(chain.expand, app_label)
+            return Rewritten(operation, chain.operations())
+        findings = judge(step)
+        self.refusals += [Refusal(app_label, operation, finding) for finding in findings]
+        return Rewritten(operation, [operation], unseen=not findings and is_unseen(step))
+
+    def _note_renamed(self, expand: Iterable[Operation], app_label: str) -> None:
+        for one in expand:
+            if isinstance(one, AddRenamedField):
+                self.renamed[app_label, one.model_name_lower, one.new_name] = one
+
+    def _renamed_before(self, operation: Operation, app_label: str) -> Rewritten | None:
+        """
+        What becomes of an AlterField whose field was renamed just before, or None for others.
+
+        The rename takes along what Python alone sees. Two columns that differ in more than
+        their names would need both changes to be one.
+        """
+        if not isinstance(operation, migrations.AlterField):
+            return None
+        model = operation.model_name_lower
+        rename = self.renamed.get((app_label, model, operation.name))
+        if rename is None:
+            return None
+        step = self._asking(operation, app_label)
+        if facets_of(step, *altered(step), operation.name).only_python:
+            rename.field = operation.field
+            return Rewritten(operation, [])
+        self.refusals.append(
+            Refusal(
+                app_label,
+                operation,
+                reason=f"{operation.model_name}.{rename.old_name} becomes {operation.name} and "
+                "changes in the same run: the old and the new column could not be kept the same.",
+                do="Make the rename now, and the other change in the next release; or keep the "
+                f'column: db_column="{rename.old_name}".',
+            )
+        )
+        return Rewritten(operation, [operation])
+
+    def _asking(self, operation: Operation, app_label: str) -> Step:
+        return Step(
             app_label=app_label,
             operation=operation,
             before=self.state,
@@ -110,15 +166,6 @@ class Walk:
             new_models=frozenset(self.new_models),
             connection=self.connection,
         )
-        model = self.state.models.get(step.model_key)
-        if step.model_key in self.new_models or (model and not has_table(model)):
-            return Rewritten(operation, [operation])
-        chain = chain_for(step)
-        if chain is not None:
-            return Rewritten(operation, chain.operations())
-        findings = judge(step)
-        self.refusals += [Refusal(app_label, operation, finding) for finding in findings]
-        return Rewritten(operation, [operation], unseen=not findings and is_unseen(step))
 
 
 def stays_as_it_is(operation: Operation) -> bool:

@@ -154,7 +154,13 @@ def renaming(old: str, new: str, steps: int) -> list[Operation]:
     return list(way[:steps])
 
 
+KODE = models.CharField(max_length=20, null=True, db_column="kode")
 SAMPLES = [
+    Sample(
+        "another db_column",
+        lambda: ops.AddRenamedField("order", "code", "code", KODE),
+        says=('ADD COLUMN "kode"',),
+    ),
     Sample(
         "order",
         lambda: ops.AddOrderColumn("order", "customer"),

@@ -15,7 +15,7 @@ from safemigrate.operations.fields import DropDatabaseDefault, SetNotNull
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
 from safemigrate.operations.reading import Asked, altered, is_counted
 from safemigrate.operations.relations import ContractForeignKey
-from safemigrate.operations.remedies import types
+from safemigrate.operations.remedies import renames, types
 from safemigrate.operations.remedies.base import Chain, remedy
 from safemigrate.operations.remedies.facets import ARRIVES, Facets, Shift, facets_of
 
@@ -35,7 +35,7 @@ def alter_field(asked: Asked) -> Chain | None:
         return None  # a rule says so
     changed = facets_of(asked, old, new, operation.name)
     if changed.column:
-        return None  # renames.chain(asked): all other facets come with the new column
+        return renames.another_column(asked, changed, _as_stated(operation))
     if changed.type and changed.foreign_key is Shift.GAINED:
         return _number_to_key(asked, operation, changed)
     if changed.type:

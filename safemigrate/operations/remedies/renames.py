@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.db import migrations
@@ -16,6 +17,7 @@ from safemigrate.operations.columns import (
 )
 from safemigrate.operations.reading import Asked, column_name, target_of
 from safemigrate.operations.remedies.base import Chain, remedy
+from safemigrate.operations.remedies.facets import Facets
 from safemigrate.operations.remedies.types import is_bound
 from safemigrate.operations.renames import (
     ContractRenameField,
@@ -73,6 +75,21 @@ def rename_field(asked: Asked) -> Chain | None:
             expand=[ExpandRenamePrimaryKey(*names)], contract=[ContractRenamePrimaryKey(*names)]
         )
     return _beside(asked, field) if can_have_two(asked, field) else None
+
+
+def another_column(asked: Asked, changed: Facets, new: Any) -> Chain | None:
+    """For another ``db_column``; None if more changes than what Python alone sees."""
+    operation: migrations.AlterField = asked.operation
+    old = changed.old
+    still = replace(changed, column=False).only_python
+    if not still or old.primary_key or not _has_table(asked) or not can_have_two(asked, old):
+        return None
+    names = (operation.model_name, operation.name, operation.name)
+    return Chain(
+        expand=[AddRenamedField(*names, new)],
+        backfill=[CopyRenamedField(*names, old), CompleteRenamedField(*names, old)],
+        contract=[DropRenamedField(*names, old)],
+    )
 
 
 def _beside(asked: Asked, field: Any) -> Chain:

@@ -117,6 +117,25 @@ ROWS = [
         answers=("y",),
     ),
     Row(
+        "another column for a field",
+        HEAD + "    a = models.IntegerField(db_index=True)\n",
+        HEAD + '    a = models.IntegerField(db_index=True, db_column="renamed")\n',
+        phases=PHASES,
+    ),
+    Row(
+        "another column for a renamed foreign key",
+        HEAD + "    a = models.ForeignKey(Customer, models.CASCADE)\n",
+        HEAD + '    a = models.ForeignKey(Customer, models.CASCADE, db_column="renamed")\n',
+    ),
+    Row(
+        "a field renamed with another default in Python",
+        HEAD + "    a = models.IntegerField(default=1)\n",
+        HEAD + '    b = models.IntegerField("a number", default=1)\n',
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+        phases=PHASES,
+    ),
+    Row(
         "two fields renamed",
         HEAD + "    a = models.IntegerField()\n    c = models.TextField(null=True)\n",
         HEAD + "    b = models.IntegerField()\n    d = models.TextField(null=True)\n",
