@@ -318,17 +318,6 @@ def test_a_rename_that_somebody_agreed_to_is_a_second_column():
     }
 
 
-def test_a_renamed_field_that_changes_in_python_alone_is_one_change():
-    """Django says it in two operations."""
-    made = written(
-        order(total=models.IntegerField()),
-        order(amount=models.IntegerField("what it costs")),
-        questioner=Agrees(renames=True),
-    )
-    assert made.operations["expand"] == ["AddRenamedField"]
-    assert made.files[0].migration.operations[0].field.verbose_name == "what it costs"
-
-
 def test_another_db_column_is_a_second_column():
     made = written(
         order(total=models.IntegerField()),

@@ -128,12 +128,12 @@ ROWS = [
         HEAD + '    a = models.ForeignKey(Customer, models.CASCADE, db_column="renamed")\n',
     ),
     Row(
-        "a field renamed with another default in Python",
-        HEAD + "    a = models.IntegerField(default=1)\n",
-        HEAD + '    b = models.IntegerField("a number", default=1)\n',
-        renamed={"Order.a": "Order.b"},
-        answers=("y",),
-        phases=PHASES,
+        "a model and the foreign key named after it",
+        HEAD + "    customer = models.ForeignKey(Customer, models.CASCADE)\n",
+        HEAD.replace("Customer", "Client")
+        + "    client = models.ForeignKey(Client, models.CASCADE)\n",
+        renamed={"Customer": "Client", "Order.customer": "Order.client"},
+        answers=("y", "y"),
     ),
     Row(
         "two fields renamed",
