@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -158,7 +158,7 @@ class Rule:
     judge: Judge
     about: type[Any]
     operations: tuple[type[Operation], ...] = ()
-    vendors: tuple[str, ...] = field(default=("postgresql",))
+    vendors: tuple[str, ...] = ("postgresql",)
 
     @property
     def check_id(self) -> str:
@@ -206,12 +206,13 @@ def rule(
     *,
     operation: type[Operation] | tuple[type[Operation], ...] = (),
     about: type[Any] = Step,
+    vendors: tuple[str, ...] = ("postgresql",),
 ) -> Callable[[Judge], Judge]:
     """Register a rule; the letter of ``id`` is its level and never changes."""
 
     def register(function: Judge) -> Judge:
         classes = operation if isinstance(operation, tuple) else (operation,)
-        _REGISTRY[id] = Rule(id, slug, function, about, classes)
+        _REGISTRY[id] = Rule(id, slug, function, about, classes, vendors)
         return function
 
     return register

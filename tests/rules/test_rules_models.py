@@ -1,4 +1,4 @@
-"""E112, E114, E118 to E120, E122: tables, and what nobody can read."""
+"""E112, E114, E118, E120, E122: tables, and what nobody can read."""
 
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
@@ -95,14 +95,6 @@ class TestLongName:
     def test_a_schema_and_a_table_count_each_for_itself(self):
         table = f'"{"s" * 63}"."{"t" * 63}"'
         assert ids(migrations.CreateModel("New", [], {"db_table": table})) == []
-
-
-class TestRawSql:
-    def test_sql_cannot_be_judged_yet(self):
-        assert "Assured" in one(migrations.RunSQL("VACUUM"), "E119").steps[-1]
-
-    def test_no_sql_is_left_alone(self):
-        assert ids(migrations.RunSQL(migrations.RunSQL.noop)) == []
 
 
 class TestUnknownOperation:

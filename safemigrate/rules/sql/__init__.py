@@ -1,0 +1,196 @@
+"""What a RunSQL does: read by PostgreSQL's grammar, told in the words of the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+
+from safemigrate.facts.statements import Harm
+from safemigrate.operations.phases import flat
+from safemigrate.operations.reading import short
+from safemigrate.rules.base import Step, table_of
+from safemigrate.rules.sql.context import (
+    Context,
+    Effect,
+    Item,
+    Sent,
+    Setting,
+    Transaction,
+    Unjudged,
+    plain,
+)
+
+__all__ = [
+    "Effect",
+    "Item",
+    "Sent",
+    "Setting",
+    "Transaction",
+    "Unjudged",
+    "checked_before",
+    "effects_of",
+    "is_atomic",
+    "quoted",
+    "read",
+    "said",
+]
+
+_last: list[tuple[Step, tuple[Item, ...]]] = []
+
+
+def read(step: Step) -> tuple[Item, ...]:
+    """What the RunSQL of ``step`` does, in order, and then what its way back does."""
+    if _last and _last[0][0] is step:  # ten rules ask about one step, one after the other
+        return _last[0][1]
+    ctx = _context(step)
+    op: migrations.RunSQL = step.operation  # type: ignore[assignment]
+    for sql in sent(op.sql):
+        ctx.unit(sql)
+    # On the way back nothing is new: what was made on the way there has been in use since.
+    back = Context(step)
+    back.functions, back.types = dict(ctx.functions), dict(ctx.types)
+    back._unit = ctx._unit
+    for sql in sent(op.reverse_sql):
+        back.unit(sql, backwards=True)
+    forth = [item for item in ctx.items if not _comes_back(ctx, item)]
+    found = (*forth, *_but_what_was_made(ctx, back.items))
+    _last[:] = [(step, found)]
+    return found
+
+
+def effects_of(step: Step, *harms: Harm) -> Iterator[Effect]:
+    """What is done to tables that may be full and busy, there and back."""
+    for item in read(step):
+        if isinstance(item, Effect) and not item.is_new and (not harms or item.fact.harm in harms):
+            yield item
+
+
+def is_atomic(step: Step) -> bool | None:
+    """Whether the migration is one transaction; None while nobody knows."""
+    return None if step.migration is None else bool(step.migration.atomic)
+
+
+def said(item: Sent, *, way_back: str = " on the way back") -> str:
+    """The statement, and the way if it is the one back, for a finding's first words."""
+    return f"RunSQL{way_back if item.backwards else ''}"
+
+
+def quoted(item: Sent) -> str:
+    """The statement in one line, for a finding's reason."""
+    return short(" ".join(item.text.split()), 160)
+
+
+def _context(step: Step) -> Context:
+    ctx = Context(step)
+    for key in step.new_models:
+        if (model := step.before.models.get(key)) is not None:
+            ctx.new.add(plain(table_of(model)))
+            ctx.new |= {
+                plain(f"{table_of(model)}_{name}")
+                for name, field in model.fields.items()
+                if getattr(field, "many_to_many", False)
+            }
+    for earlier in _earlier(step):
+        for sql in sent(earlier.sql):
+            ctx.unit(sql)
+    ctx.items.clear()
+    return ctx
+
+
+def _earlier(step: Step) -> Iterator[migrations.RunSQL]:
+    """The RunSQLs before this one in its migration."""
+    for operation in flat(step.migration.operations) if step.migration else ():
+        if operation is step.operation:
+            return
+        if isinstance(operation, migrations.RunSQL):
+            yield operation
+
+
+def _comes_back(ctx: Context, item: Item) -> bool:
+    """Whether a DROP makes room for what the same transaction creates under that name."""
+    if not isinstance(item, Effect) or item.fact.key not in (
+        "drop-other",
+        "drop-view",
+        "drop-policy",
+    ):
+        return False
+    if is_atomic(ctx.step) is False and item.alone:
+        return False
+    name = item.name.split(" ")[-1]
+    return name in ctx.made or name in ctx.functions or f"{item.table}.{name}" in ctx.made
+
+
+def _but_what_was_made(ctx: Context, back: Sequence[Item]) -> Iterator[Item]:
+    """A way back may drop what the way there has made; that is what it is for."""
+    forth = [item for item in ctx.items if isinstance(item, Effect)]
+    added = {(e.table, e.name) for e in forth if e.fact.key.startswith("add-column")}
+    renamed = any(e.fact.harm is Harm.RENAME for e in forth)
+    for item in back:
+        if isinstance(item, Effect):
+            made = item.table in ctx.new or item.name.split(" ")[-1] in {*ctx.made, *ctx.functions}
+            undone = (item.table, item.name) in added or made
+            if item.fact.harm is Harm.DROP and undone:
+                continue
+            if item.fact.harm is Harm.RENAME and renamed:
+                continue
+        yield item
+
+
+def sent(sql: Any) -> Iterator[str]:
+    """The texts that RunSQL sends, each in one journey; with their parameters put in."""
+    if not sql or sql == migrations.RunSQL.noop:
+        return
+    if isinstance(sql, list | tuple):
+        for one in sql:
+            if isinstance(one, list | tuple):
+                yield with_params(str(one[0]), one[1] if len(one) > 1 else None)
+            elif one:
+                yield str(one)
+    else:
+        yield str(sql)
+
+
+def with_params(sql: str, params: Any) -> str:
+    """As the driver sends it; for reading only, so that a value need not be exact."""
+    if params is None:
+        return sql
+    try:
+        if isinstance(params, dict):
+            return sql % {name: _literal(value) for name, value in params.items()}
+        return sql % tuple(_literal(value) for value in params)
+    except (TypeError, ValueError, KeyError):
+        return f"{sql} -- parameters that do not fit: ("
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        inner = ", ".join(_literal(one) for one in value)
+        return f"({inner})" if isinstance(value, tuple) else f"ARRAY[{inner}]"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def checked_before(step: Step) -> set[tuple[str, str]]:
+    """(table, column) of each ``CHECK (column IS NOT NULL)`` that was validated before."""
+    history = Context(step)
+    for migration in step.ancestors() if step.ancestors else ():
+        for operation in flat(migration.operations):
+            if operation is step.operation:
+                break
+            _remember(history, operation)
+    return history.valid_not_null
+
+
+def _remember(history: Context, operation: Operation) -> None:
+    if isinstance(operation, migrations.RunSQL):
+        for sql in sent(operation.sql):
+            if "null" in sql.lower() or "validate" in sql.lower():
+                history.unit(sql)

@@ -1,0 +1,58 @@
+"""E150."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import migrations
+
+from safemigrate.facts.statements import Harm
+from safemigrate.operations.reading import short
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.sql import Effect, effects_of, is_atomic, quoted, said
+
+_MEANS = {
+    "add-column-required": "fails if the table has rows, and INSERTs without the column fail",
+    "drop-default": "INSERTs that leave the value to the database write NULL or fail",
+    "toggle-trigger": "what the trigger kept right is wrong from now on",
+    "toggle-rule": "what the rule did is not done any more",
+    "row-security": "queries of the running release see only the rows that a policy allows",
+    "drop-policy": "rows that the policy allowed cannot be seen any more",
+    "owner": "the role that runs the application may not be allowed to use it any more",
+    "create-rule": "writes of the running release do something else from now on",
+    "revoke": "queries of the running release are refused",
+}
+
+
+@rule("E150", "sql-incompatible", operation=migrations.RunSQL)
+def sql_incompatible(step: Step) -> Iterator[Finding]:
+    """SQL after which the running release is refused, or does something else."""
+    effects = list(effects_of(step, Harm.INCOMPATIBLE))
+    for number, effect in enumerate(effects):
+        if effect.backwards or _is_undone(step, effect, effects[number + 1 :]):
+            continue
+        words, gentle = effect.fact.words, effect.fact.gentle
+        yield Finding(
+            what=f"{said(effect)}: {short(words, 32)} breaks users of {short(effect.on, 20)}.",
+            why=f"{quoted(effect)} on {effect.on}: {_MEANS[effect.fact.key]}.",
+            steps=(f"Use {gentle}.",)
+            if gentle
+            else (
+                "Deploy code that does not depend on it.",
+                "Then do it in a later deploy, wrapped: "
+                'Assured(migrations.RunSQL(...), because="...").',
+            ),
+        )
+
+
+def _is_undone(step: Step, effect: Effect, after: list[Effect]) -> bool:
+    """A trigger that is enabled, or enabled again before anybody else can write."""
+    if effect.fact.key not in ("toggle-trigger", "toggle-rule"):
+        return False
+    return effect.name == "ENABLE" or any(
+        one.fact.key == effect.fact.key
+        and one.name == "ENABLE"
+        and one.table == effect.table
+        and (one.unit == effect.unit or is_atomic(step) is not False)
+        for one in after
+    )
