@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from safemigrate.facts.functions import Kind, kind_of
 from safemigrate.facts.grammar import Node, parts, words
-from safemigrate.operations.reading import column_name, db_type, is_free
+from safemigrate.facts.types import is_free
+from safemigrate.operations.reading import column_name, db_type
 from safemigrate.rules.sql.context import Context, table_name
 from safemigrate.rules.sql.writes import functions
 
