@@ -168,6 +168,12 @@ def _told(field: Field[Any, Any]) -> tuple[str, list[Any], dict[str, Any]]:
     return path, list(args), {k: v for k, v in kwargs.items() if k not in hidden}
 
 
+def deletes_itself(field: Any) -> str:
+    """What the server does to rows whose parent is deleted; from Django 6.1 a field can say it."""
+    rule: Any = getattr(getattr(field, "remote_field", None), "on_delete", None)
+    return str(rule.operation) if hasattr(rule, "on_delete_sql") else ""
+
+
 def rebuilds_foreign_key(old: Field[Any, Any], new: Field[Any, Any]) -> bool:
     """Whether Django drops the FK and adds it again, for a change that may be no concern of it."""
     if not (has_foreign_key(old) and has_foreign_key(new)):

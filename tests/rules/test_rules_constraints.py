@@ -76,6 +76,12 @@ class TestForeignKey:
     def test_a_foreign_key_that_points_elsewhere_is_refused(self):
         assert one(altering("customer", models.ForeignKey("shop.Shop", models.CASCADE)), "E106")
 
+    def test_deleting_left_to_the_server_is_refused_with_steps(self):
+        if not hasattr(models, "DB_CASCADE"):
+            pytest.skip("Django 6.1 has this first")
+        key = models.ForeignKey("shop.Customer", models.DB_CASCADE)
+        assert one(altering("customer", key), "E106").steps
+
     def test_a_foreign_key_that_django_makes_anew_for_nothing_is_refused(self):
         key = models.ForeignKey("shop.Customer", models.CASCADE, default=1)
         (instead,) = one(altering("customer", key), "E106").instead.operations()

@@ -13,7 +13,7 @@ from safemigrate.operations.altering import ContractFieldCheck, ExpandAlterField
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.fields import DropDatabaseDefault, SetNotNull
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
-from safemigrate.operations.reading import Asked, altered, is_counted
+from safemigrate.operations.reading import Asked, altered, deletes_itself, is_counted
 from safemigrate.operations.relations import ContractForeignKey
 from safemigrate.operations.remedies import renames, types
 from safemigrate.operations.remedies.base import Chain, remedy
@@ -33,6 +33,8 @@ def alter_field(asked: Asked) -> Chain | None:
         return None
     if old.primary_key != new.primary_key or is_counted(old) != is_counted(new):
         return None  # a rule says so
+    if new.remote_field and deletes_itself(old) != deletes_itself(new):
+        return None  # code that leaves deleting to the server must find it so, all the time
     changed = facets_of(asked, old, new, operation.name)
     if changed.column:
         return renames.another_column(asked, changed, _as_stated(operation))
