@@ -203,10 +203,13 @@ class SafeExecutor(MigrationExecutor):
 
     def _refuse_half_a_way_back(self, migration: Migration, before: ProjectState) -> None:
         """What the data forbids is found before the first operation is undone."""
+        state = before.clone()
         with self.connection.schema_editor(atomic=False) as editor:
-            for operation in flat(migration.operations):
-                if isinstance(operation, SafeOperation):
-                    operation.check_backwards(migration.app_label, editor, before)
+            for written in migration.operations:
+                for operation in flat([written]):
+                    if isinstance(operation, SafeOperation):
+                        operation.check_backwards(migration.app_label, editor, state)
+                written.state_forwards(migration.app_label, state)
 
     def _run(
         self,

@@ -178,8 +178,10 @@ def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[in
 def _telling(part: Part) -> list[Operation]:
     """What the name of a file tells: an expand removes nothing, whatever it was written for."""
     removals = (migrations.RemoveField, migrations.DeleteModel)
-    additions = [o for o in part.sources if not isinstance(o, removals)]
-    return additions if additions and part.phase is not Phase.CONTRACT else part.sources
+    # What only tells the state has no words of its own.
+    sources = [o for o in part.sources if o.migration_name_fragment] or part.sources
+    additions = [o for o in sources if not isinstance(o, removals)]
+    return additions if additions and part.phase is not Phase.CONTRACT else sources
 
 
 def _with(migration: Migration, operations: Iterable[Operation], name: str = "") -> Draft:

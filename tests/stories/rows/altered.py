@@ -103,7 +103,6 @@ ROWS = [
         "unique dropped",
         "code = models.CharField(max_length=9, unique=True)",
         "code = models.CharField(max_length=9)",
-        back="duplicates",
         values={"Order.code": "str(n)"},
     ),
     change(
