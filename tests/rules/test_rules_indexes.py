@@ -7,6 +7,8 @@ from django.db.models import Q
 from safemigrate.operations import (
     AddFieldIndexConcurrently,
     AddIndexConcurrently,
+    AddUniqueConstraintConcurrently,
+    AlterUniqueTogetherConcurrently,
     ExpandAlterField,
     RemoveIndexConcurrently,
 )
@@ -66,7 +68,19 @@ class TestUnique:
             models.UniqueConstraint(fields=["number"], name="u"),
             models.UniqueConstraint(fields=["number"], condition=Q(total=1), name="u"),
         ):
-            assert one(migrations.AddConstraint("order", constraint), "E103")
+            finding = one(migrations.AddConstraint("order", constraint), "E103")
+            [instead] = finding.instead.operations()
+            assert isinstance(instead, AddUniqueConstraintConcurrently)
+
+    def test_a_unique_constraint_that_writes_its_own_sql_is_made_by_hand(self):
+        class Ours(models.UniqueConstraint):
+            def create_sql(self, model, schema_editor):
+                return "CREATE UNIQUE INDEX ..."
+
+        own = Ours(fields=["number"], name="u")
+        finding = one(migrations.AddConstraint("order", own), "E103")
+        assert finding.instead is None
+        assert "USING INDEX" in finding.steps[1]
 
     def test_a_new_unique_field_is_refused_with_the_chain(self):
         finding = one(adding(models.IntegerField(unique=True, null=True)), "E103")
@@ -83,7 +97,9 @@ class TestUnique:
 
     def test_a_unique_together_that_grows_is_refused_and_one_that_shrinks_is_not(self):
         grown = {("number", "customer"), ("total", "number")}
-        assert one(migrations.AlterUniqueTogether("order", grown), "E103")
+        finding = one(migrations.AlterUniqueTogether("order", grown), "E103")
+        [instead] = finding.instead.operations()
+        assert isinstance(instead, AlterUniqueTogetherConcurrently)
         assert ids(migrations.AlterUniqueTogether("order", set())) == []
         assert ids(migrations.AlterUniqueTogether("order", {("number", "customer")})) == []
 
