@@ -48,6 +48,14 @@ ONCE = 'name="once"'
 POSITIVE = 'CheckConstraint(condition=Q(total__gte=0), name="positive")'
 POSITIVE_VALUES = {"Order.total": "n"}
 
+RESTING = meta(
+    'unique_together = [("total", "email")]\n'
+    '        indexes = [models.Index(fields=["-total"], name="by_it"), '
+    'models.Index(fields=["total", "code"]), models.Index(F("total") * 2, name="twice")]\n'
+    '        constraints = [models.CheckConstraint(condition=Q(total__gte=0), name="positive"), '
+    'models.UniqueConstraint(fields=["email"], condition=Q(total__gt=2), name="once")]'
+)
+
 ROWS = [
     *comes_and_goes(
         "unique constraint", constraint(f'UniqueConstraint(fields=["total", "email"], {ONCE})')
@@ -139,5 +147,13 @@ ROWS = [
         NOTHING,
         meta('constraints = [ExclusionConstraint(name="x", expressions=[(SPAN, "&&")])]'),
         refused="exclusion",
+    ),
+    Row(
+        "a renamed field that everything in Meta rests on",
+        RESTING,
+        RESTING.replace("total", "amount"),
+        renamed={"Order.total": "Order.amount"},
+        values={"Order.total": "n", "Order.amount": "n"},
+        answers=("y",),
     ),
 ]
