@@ -14,6 +14,7 @@ import io
 import json
 import os
 import pkgutil
+import re
 import signal
 import sys
 import traceback
@@ -72,14 +73,41 @@ def _live(folder: str, env: dict[str, str], socket: str) -> None:
         asked.send(answer)
 
 
-def do_manage(asked: Any, words: list[str], typed: str, pausing: bool) -> tuple[int, str, str]:
+class Developer(io.TextIOBase):
+    """At the keyboard: knows what was renamed, and has written down all other answers."""
+
+    def __init__(self, screen: io.StringIO, renamed: dict[str, str], lines: list[str]) -> None:
+        self.screen, self.renamed, self.lines = screen, renamed, lines
+
+    def readline(self, size: int | None = -1, /) -> str:
+        question = self.screen.getvalue().rpartition("\n")[2]
+        if asked := re.match(r"Was (?:the model )?(\S+) renamed to (\S+?)\??( \(|\s*\[)", question):
+            return "y\n" if (asked[1].lower(), asked[2].lower()) in self._renamed() else "n\n"
+        return f"{self.lines.pop(0)}\n" if self.lines else ""
+
+    def _renamed(self) -> set[tuple[str, str]]:
+        """As Django asks: ``order.title``, ``order.headline``; ``shop.Order``, ``Purchase``."""
+        pairs = set()
+        for old, new in self.renamed.items():
+            _, *old_names = old.lower().split(".")
+            _, *new_names = new.lower().split(".")
+            if len(old_names) == 1:
+                pairs.add((old.lower(), new_names[0]))
+            else:
+                pairs.add((f"{new_names[0]}.{old_names[1]}", ".".join(new_names)))
+        return pairs
+
+
+def do_manage(
+    asked: Any, words: list[str], renamed: dict[str, str], typed: list[str], pausing: bool
+) -> tuple[int, str, str]:
     """``manage.py``, in this process, with its exit code and what it prints."""
     from django.core.management import ManagementUtility
 
     if pausing:
         _pause(asked)
     out, err, code = io.StringIO(), io.StringIO(), 0
-    sys.stdin = io.StringIO(typed)
+    sys.stdin = Developer(out, renamed, typed)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             ManagementUtility(["manage.py", *words]).execute()

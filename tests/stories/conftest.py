@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,20 @@ def from_scratch(server, tmp_path, nursery, _made_from_scratch) -> Callable[...,
 
 
 @pytest.fixture
-def story(server, database_name, tmp_path, nursery) -> Iterator[Callable[[Row], Story]]:
-    """Deploys one row on a new database; its processes end with the test."""
-    told: list[Story] = []
+def story(server, tmp_path, nursery) -> Callable[[Row], AbstractContextManager[Story]]:
+    """Deploys one row on a new database; its processes end with it."""
 
-    def begin(row: Row) -> Story:
-        folder = tmp_path / "story"
-        url, where = server.url(database_name), address(server, database_name)
-        told.append(Story(row, folder, url, where, nursery))
-        return told[-1]
+    @contextmanager
+    def told(row: Row) -> Iterator[Story]:
+        name = f"t_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(**address(server), autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            begun = Story(row, tmp_path / name, server.url(name), address(server, name), nursery)
+            try:
+                yield begun
+            finally:
+                for process in begun.alive.values():
+                    process.end()
+                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    yield begin
-    for one in told:
-        for process in one.alive.values():
-            process.end()
+    return told

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -73,13 +73,23 @@ class Nursery:
             return Process(listener.accept())
 
     def manage(
-        self, project: Project, *words: str, typed: str = "", pause: Pause | None = None
+        self,
+        project: Project,
+        *words: str,
+        renamed: Mapping[str, str] | None = None,
+        typed: Sequence[str] = (),
+        pause: Pause | None = None,
     ) -> Ran:
-        """One command, as a process of its own; ``pause`` is called where it can be interrupted."""
+        """
+        One command, as a process of its own; ``pause`` is called where it can be interrupted.
+
+        Shape:   renamed: ``app.Model`` or ``app.Model.field``, old to new: what is answered when
+                 Django asks. typed: lines for all other questions.
+        """
         command = self.process_of(project)
         try:
-            arguments = {"words": list(words), "typed": typed, "pausing": pause is not None}
-            return Ran(*command.ask("manage", pause, **arguments))
+            asked = {"words": [*words], "renamed": dict(renamed or {}), "typed": [*typed]}
+            return Ran(*command.ask("manage", pause, pausing=pause is not None, **asked))
         finally:
             command.end()
 

@@ -13,7 +13,7 @@ Key = tuple[str, Any]
 Described = dict[str, dict[str, Any]]
 
 ANYTHING = object()
-A_VALUE = object()  # anything but NULL
+A_VALUE = ...  # anything but NULL
 
 
 @dataclass
@@ -34,7 +34,8 @@ class Cell:
         allowed: list[Any] = getattr(self, side)
         if not any(_is(value, one) for one in allowed):
             return False
-        if self.settles and any(one is ANYTHING or one is A_VALUE for one in allowed):
+        named = any(_is(value, one) for one in allowed if one not in (ANYTHING, A_VALUE))
+        if self.settles and not named:
             setattr(self, side, [value])
         if self.fills and value is not None:
             self.old = self.new = [value]
@@ -166,12 +167,16 @@ class Oracle:
         to_new, to_old = self.converted.get(f"{label}.{name}", (_same, _same))
         fills = self._fill(label, name)
         if side == "old":
-            if value is None and f"{label}.{name}" in self.holes:
+            if value is None and self._is_a_hole(label, name):
                 return Cell([ANYTHING], [ANYTHING], settles=False)
             if value is None and fills:
                 return Cell([None, *fills], fills, fills)
             return Cell([value], [to_new(value)])
         return Cell([to_old(value)], [value])
+
+    def _is_a_hole(self, label: str, name: str) -> bool:
+        info = self.known["new"].get(label, {}).get("fields", {}).get(name, {})
+        return f"{label}.{info.get('name', name)}" in self.holes
 
     def _fill(self, label: str, name: str) -> list[Any]:
         info = self.known["new"].get(label, {}).get("fields", {}).get(name, {})
@@ -197,7 +202,7 @@ class Oracle:
 
     def _open(self, side: Side, label: str, attname: str, name: str) -> Cell:
         info = self._info(side, label, attname)
-        if f"{label}.{info['name']}" in self.holes:
+        if self._is_a_hole(label, name[1:]):
             return Cell([ANYTHING], [ANYTHING], settles=False)
         if fills := self._fill(label, name[1:]):
             return Cell(fills, fills)

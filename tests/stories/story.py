@@ -85,8 +85,12 @@ class Story:
             for name in self.old_project.migrations(app):
                 file = f"{app}/migrations/{name}.py"
                 shutil.copy(self.old_project.folder / file, self.new_project.folder / file)
-        answers = "".join(f"{line}\n" for line in self.row.answers)
-        return self.nursery.manage(self.new_project, "makemigrations", typed=answers)
+        return self.nursery.manage(
+            self.new_project,
+            "makemigrations",
+            renamed=self.oracle.renamed,
+            typed=self.row.answers,
+        )
 
     def written(self) -> dict[str, list[str]]:
         """What ``develop`` has written, app by app."""

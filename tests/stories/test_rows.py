@@ -24,7 +24,8 @@ def _needs(row: Row) -> None:
 def test_both_releases_work_in_every_window(row: Row, story, from_scratch):
     """r1, expand, r2 beside r1, r1 again, r2 again, contract: all values, the final schema."""
     _needs(row)
-    story(row).forward(from_scratch(row.models("after"), row.apps))
+    with story(row) as told:
+        told.forward(from_scratch(row.models("after"), row.apps))
 
 
 @every_row
@@ -33,4 +34,5 @@ def test_the_way_back_leads_to_the_old_release(row: Row, story, from_scratch):
     _needs(row)
     if row.refused:
         pytest.skip("nothing is written")
-    story(row).back(from_scratch(row.models("after"), row.apps))
+    with story(row) as told:
+        told.back(from_scratch(row.models("after"), row.apps))

@@ -33,7 +33,7 @@ def add_field(asked: Asked) -> Chain | None:
     new = operation.field
     if new.many_to_many or new.generated or new.primary_key:
         return None
-    if _same_for_all(new) and new.unique and not new.null:
+    if new.unique and _same_for_all(new):
         return None  # one value cannot be every row's; a rule says so
     column = _column(operation)
     extras = _indexes_and_keys(operation.model_name, operation.name, new)
@@ -46,8 +46,9 @@ def add_field(asked: Asked) -> Chain | None:
 
 
 def _same_for_all(new: Field[Any, Any]) -> bool:
-    constant = (DefaultKind.CONSTANT, DefaultKind.DATABASE_CONSTANT)
-    return default_of(new).kind in constant
+    """A nullable field's default is for rows to come, if it is not the database's."""
+    kind = default_of(new).kind
+    return kind is DefaultKind.DATABASE_CONSTANT or (kind is DefaultKind.CONSTANT and not new.null)
 
 
 def _column(operation: migrations.AddField) -> Chain | None:

@@ -28,10 +28,10 @@ class Row:
              converted: ``{"Order.total": (to_new, to_old)}`` for values that look otherwise in
              the other release (``5 == Decimal("5.00")`` needs none); by the new name.
              fills: ``{"Order.note": "x"}``: what new code finds where old code left NULL, or does
-             not know the field; by the new name. A list: one of these.
+             not know the field; by the new name. A list: one of these. ``...``: any value.
              holes: fields that new code may find NULL in rows of old code until the contract.
              refused: words that ``makemigrations`` says when it refuses; nothing is written then.
-             answers: lines typed into an interactive ``makemigrations``.
+             answers: lines typed when ``makemigrations`` asks; what ``renamed`` says is known.
              phases: of the files written, in their order, as in ``["expand", "contract"]``.
              back: words of the error if the rows of new code forbid the way back.
              old_code, new_code: run in every window where that release is alive, with ``models``,

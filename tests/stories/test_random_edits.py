@@ -1,0 +1,298 @@
+"""
+Whatever is edited is refused with a finding, or carried through as the rows of the table are.
+
+Models are made up, then edited: fields added, removed, renamed, of another type, with other
+options; indexes, constraints and ``unique_together`` over them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
+
+from tests.stories.rows import Row
+
+CUSTOMER = "class Customer(models.Model):\n    name = models.CharField(max_length=20)\n"
+NAMES = ["alpha", "beta", "gamma", "delta", "epsilon"]
+NEW_NAMES = ["omega", "psi", "chi"]
+
+KINDS = {  # a kind -> its arguments, and a constant that it may have
+    "IntegerField": ("", "3"),
+    "BigIntegerField": ("", "3"),
+    "SmallIntegerField": ("", "3"),
+    "PositiveIntegerField": ("", "3"),
+    "CharField": ("max_length=20", "'x'"),
+    "TextField": ("", "'x'"),
+    "DecimalField": ("max_digits=9, decimal_places=2", "3"),
+    "FloatField": ("", "3.0"),
+    "BooleanField": ("", "True"),
+    "DateField": ("", "date(2020, 1, 1)"),
+    "DateTimeField": ("", "timezone.now"),
+    "UUIDField": ("", "uuid.uuid4"),
+    "JSONField": ("", "dict"),
+    "ForeignKey": ("Customer, models.CASCADE, related_name='+'", ""),
+}
+NO_CONSTANT = {"DateTimeField", "UUIDField", "JSONField", "ForeignKey"}
+NEVER_UNIQUE = {"BooleanField", "JSONField", "FloatField"}
+NUMBERS = ["IntegerField", "BigIntegerField", "SmallIntegerField", "PositiveIntegerField"]
+FAMILIES = [[*NUMBERS, "DecimalField"], ["CharField", "TextField"], ["DateField", "DateTimeField"]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A field of a model that was made up."""
+
+    name: str
+    kind: str
+    null: bool = False
+    default: bool = False
+    db_default: bool = False
+    db_index: bool = False
+    unique: bool = False
+    length: int = 20
+
+    def line(self) -> str:
+        arguments, value = KINDS[self.kind]
+        words = [arguments.replace("20", str(self.length))] if arguments else []
+        words += [f"default={value}"] if self.default else []
+        words += [f"db_default={value}"] if self.db_default else []
+        words += [f"{name}=True" for name in ("null", "db_index", "unique") if getattr(self, name)]
+        return f"    {self.name} = models.{self.kind}({', '.join(words)})\n"
+
+
+@dataclass(frozen=True)
+class Model:
+    fields: tuple[Made, ...]
+    metas: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def text(self) -> str:
+        lines: dict[str, list[str]] = {"indexes": [], "constraints": [], "unique_together": []}
+        for kind, names in self.metas:
+            lines[KIND_OF_META[kind]].append(_meta(kind, names))
+        meta = "".join(f"        {k} = [{', '.join(v)}]\n" for k, v in lines.items() if v)
+        return (
+            f"from datetime import date\n{CUSTOMER}class Order(models.Model):\n"
+            "    number = models.IntegerField(default=0)\n"
+            + "".join(field.line() for field in self.fields)
+            + (f"    class Meta:\n{meta}" if meta else "")
+        )
+
+
+KIND_OF_META = {
+    "index": "indexes",
+    "partial": "indexes",
+    "unique": "constraints",
+    "check": "constraints",
+    "together": "unique_together",
+}
+
+
+def _meta(kind: str, names: tuple[str, ...]) -> str:
+    fields = ", ".join(f'"{name}"' for name in names)
+    called = f"{kind}_{'_'.join(name[:2] for name in names)}"
+    return {
+        "index": f'models.Index(fields=[{fields}], name="{called}")',
+        "partial": f"models.Index(fields=[{fields}], condition=models.Q(number__gt=5), "
+        f'name="{called}")',
+        "unique": f'models.UniqueConstraint(fields=[{fields}], name="{called}")',
+        "check": f"models.CheckConstraint(condition=models.Q({names[0]}__isnull=True) "
+        f'| models.Q({names[0]}__gte=0), name="{called}")',
+        "together": f"({fields}, )",
+    }[kind]
+
+
+@st.composite
+def made(draw: Any, name: str, *, new: bool) -> Made:
+    """``new``: one that Django can add without a question."""
+    kind = draw(st.sampled_from(sorted(KINDS)))
+    some = st.booleans()
+    has_value = kind != "ForeignKey"
+    null = draw(some)
+    default = has_value and draw(some)
+    db_default = kind not in NO_CONSTANT and not default and draw(st.integers(0, 4)) == 0
+    if new and not (null or default or db_default):
+        null, default = (True, False) if not has_value else (False, True)
+    return Made(
+        name,
+        kind,
+        null=null,
+        default=default,
+        db_default=db_default,
+        db_index=kind not in ("JSONField", "ForeignKey") and draw(st.integers(0, 3)) == 0,
+        unique=kind not in NEVER_UNIQUE and draw(st.integers(0, 4)) == 0,
+    )
+
+
+@st.composite
+def metas(draw: Any, fields: tuple[Made, ...]) -> Any:
+    kind = draw(st.sampled_from(sorted(KIND_OF_META)))
+    may = [f.name for f in fields if f.kind != "JSONField"]
+    if kind == "check":
+        may = [f.name for f in fields if f.kind in NUMBERS]
+    if kind in ("unique", "together"):
+        may = [f.name for f in fields if f.kind not in NEVER_UNIQUE]
+    if not may:
+        return None
+    names = draw(st.lists(st.sampled_from(may), min_size=1, max_size=2, unique=True))
+    if kind == "together" and len(names) < 2:
+        names = [*names, "number"]
+    return kind, tuple(names[:1] if kind == "check" else names)
+
+
+@st.composite
+def models(draw: Any) -> Model:
+    count = draw(st.integers(1, 3))
+    fields = tuple(draw(made(name, new=False)) for name in NAMES[:count])
+    found = [draw(metas(fields)) for _ in range(draw(st.integers(0, 2)))]
+    return Model(fields, tuple(dict.fromkeys(meta for meta in found if meta)))
+
+
+@st.composite
+def edits(draw: Any) -> tuple[Model, Model, dict[str, str]]:
+    """Before, after, and what was renamed."""
+    before = after = draw(models())
+    renamed: dict[str, str] = {}
+    names = iter(NEW_NAMES)
+    for _ in range(draw(st.integers(1, 2))):
+        edit = draw(st.sampled_from([_add, _remove, _rename, _retype, _options, _add_meta]))
+        after = edit(draw, after, next(names), renamed)
+    return before, after, renamed
+
+
+def _add(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Model:
+    return replace(model, fields=(*model.fields, draw(made(name, new=True))))
+
+
+def _remove(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Model:
+    gone = draw(st.sampled_from(model.fields)).name
+    if gone in renamed.values() or len(model.fields) < 2:
+        return model
+    left = tuple(field for field in model.fields if field.name != gone)
+    return Model(left, tuple(meta for meta in model.metas if gone not in meta[1]))
+
+
+def _rename(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Model:
+    old = draw(st.sampled_from(model.fields)).name
+    if old in NEW_NAMES:
+        return model
+    renamed[old] = name
+    fields = tuple(replace(f, name=name) if f.name == old else f for f in model.fields)
+    named = tuple(
+        (kind, tuple(name if n == old else n for n in names)) for kind, names in model.metas
+    )
+    return Model(fields, named)
+
+
+def _changed(model: Model, field: Made, **changes: Any) -> Model:
+    fields = tuple(replace(f, **changes) if f is field else f for f in model.fields)
+    return replace(model, fields=fields)
+
+
+def _retype(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Model:
+    field = draw(st.sampled_from(model.fields))
+    family = next((kinds for kinds in FAMILIES if field.kind in kinds), [field.kind])
+    kind = draw(st.sampled_from(family))
+    if kind == field.kind == "CharField":
+        return _changed(model, field, length=draw(st.sampled_from([10, 40])))
+    no_default = {"default": False, "db_default": False} if kind in NO_CONSTANT else {}
+    return _changed(model, field, kind=kind, **no_default)
+
+
+def _options(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Model:
+    field = draw(st.sampled_from(model.fields))
+    may = ["null"]
+    may += ["default"] if field.kind != "ForeignKey" else []
+    may += ["db_default"] if field.kind not in NO_CONSTANT else []
+    may += ["db_index"] if field.kind not in ("JSONField", "ForeignKey") else []
+    may += ["unique"] if field.kind not in NEVER_UNIQUE else []
+    what = draw(st.sampled_from(may))
+    changes = {what: not getattr(field, what)}
+    if what == "null" and field.null and not field.db_default:
+        changes["default"] = field.kind != "ForeignKey"
+    return _changed(model, field, **changes)
+
+
+def _add_meta(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Model:
+    meta = draw(metas(model.fields))
+    if meta is None or meta in model.metas:
+        return model
+    return replace(model, metas=(*model.metas, meta))
+
+
+def as_row(before: Model, after: Model, renamed: dict[str, str]) -> Row:
+    """What becomes of NULLs where the new field forbids them: its default."""
+    olds = {renamed.get(f.name, f.name): f for f in before.fields}
+    fills: dict[str, Any] = {}
+    for field in after.fields:
+        old = olds.get(field.name)
+        if old and old.null and not field.null and (field.default or field.db_default):
+            fills[f"Order.{field.name}"] = FILLS.get(field.kind, [])
+    return Row(
+        "random",
+        before.text(),
+        after.text(),
+        renamed={f"Order.{old}": f"Order.{new}" for old, new in renamed.items()},
+        fills={name: value for name, value in fills.items() if value != []},
+        answers=("2",) * 4,
+    )
+
+
+FILLS = {
+    **dict.fromkeys([*NUMBERS, "DecimalField", "FloatField"], 3),
+    "CharField": "x",
+    "TextField": "x",
+    "BooleanField": True,
+}
+
+
+def carried_through(row: Row, story: Any, from_scratch: Any, back: bool) -> None:
+    note(f"--- before\n{row.before}\n--- after\n{row.after}\n--- {row.renamed}")
+    with story(row) as told:
+        if row.before == row.after:
+            return
+        told.install()
+        ran = told.develop()
+        if ran.code != 0:
+            assert "safemigrate.E" in ran.text or "Nothing was written" in ran.text, ran.text
+            assert "Traceback" not in ran.text, ran.text
+            assert not any(told.written().values()), told.written()
+            return
+    with story(row) as told:
+        wanted = from_scratch(row.models("after"))
+        if back:
+            told.back(wanted, new_code_writes=False)
+        else:
+            told.forward(wanted)
+
+
+bounded = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@settings(bounded, max_examples=12)
+@given(edit=edits())
+def test_a_random_edit_is_refused_or_carried_through(edit, story, from_scratch):
+    carried_through(as_row(*edit), story, from_scratch, back=False)
+
+
+@settings(bounded, max_examples=8)
+@given(edit=edits())
+def test_a_random_edit_can_be_taken_back_and_made_again(edit, story, from_scratch):
+    carried_through(as_row(*edit), story, from_scratch, back=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@settings(bounded, max_examples=80)
+@given(edit=edits(), back=st.booleans())
+def test_many_random_edits(edit, back, story, from_scratch):
+    carried_through(as_row(*edit), story, from_scratch, back=back)
