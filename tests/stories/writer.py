@@ -153,12 +153,13 @@ class Writer:
         given = {
             f.attname: value
             for f, value in self._sampled(model)
-            if not f.has_default() and not f.has_db_default() and not self._left_out(f)
+            if self._unique(f) or not self._may_be_left_out(f)
         }
         self.wrote(model._base_manager.create(**given))
 
-    def _left_out(self, f: Field[Any, Any]) -> bool:
-        return f.null and not f.unique and not self._limit(f, "never_null")
+    def _may_be_left_out(self, f: Field[Any, Any]) -> bool:
+        may_be_null = f.null and not self._limit(f, "never_null")
+        return may_be_null or f.has_default() or f.has_db_default()
 
     def get_or_create(self, model: type[Model]) -> None:
         sample = self.sample(model)
@@ -250,7 +251,9 @@ class Writer:
 
     def ask(self, model: type[Model]) -> None:
         """Queries that name each field; their answers must be the rows' own."""
-        rows = list(model._base_manager.select_related().order_by("pk"))
+        rows = list(model._base_manager.order_by("pk"))
+        # Joins rows away whose key is NULL and, as this release knows it, cannot be.
+        assert len(model._base_manager.select_related()) <= len(rows)
         with transaction.atomic():
             assert len(model._base_manager.select_for_update()) == len(rows)
         for f in model._meta.concrete_fields:
@@ -404,7 +407,7 @@ def _tables(model: type[Model]) -> list[type[Model]]:
 def _is_unique(f: Field[Any, Any]) -> bool:
     options = f.model._meta
     groups = [*options.unique_together, *(getattr(c, "fields", ()) for c in options.constraints)]
-    return f.unique or any(f.name in group for group in groups) or f.model._meta.pk is f
+    return f.unique or any(f.name in group for group in groups) or f in options.pk_fields
 
 
 def _follows(f: Field[Any, Any]) -> bool:
