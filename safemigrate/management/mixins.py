@@ -203,9 +203,9 @@ def _blocked(cut: Cut, asked: Phase | None) -> str:
         " ".join(lines) + " Everything else that is due was applied. "
         "Do not roll this release out yet. What is held back says what it waits for; when the "
         "release before is rolled out completely and older sessions have ended, run "
-        "migrate --phase contract, then migrate. If both are new in this release, that moment never "
-        "comes: deploy the first one alone, or delete the files of both and run makemigrations "
-        "once."
+        "migrate --phase contract, then migrate. If both are new in this release, that moment "
+        "never comes: deploy the first one alone, or delete the files of both and run "
+        "makemigrations once."
     )
 
 
