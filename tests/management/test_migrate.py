@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import psycopg
 import pytest
 
 from tests.conftest import address
-from tests.projects import Project, Ran
+from tests.projects import ROOT, Project, Ran
 
 START = """
 class Order(models.Model):
@@ -282,3 +283,35 @@ def test_permissions_and_content_types_come_with_a_phased_run(shop):
     shop.run("makemigrations")
     shop.deploy("r2", "--phase", "expand")
     assert shop.sql("SELECT count(*) FROM auth_permission WHERE codename LIKE '%%_tag'") == [(4,)]
+
+
+def test_a_package_in_site_packages_is_rewritten_when_its_upgrade_is_deployed(shop):
+    """Nobody can fix its files; check leaves them alone, and migrate does what they should."""
+    shop.environment["PYTHONPATH"] = os.pathsep.join(
+        [str(shop.folder), str(shop.folder / "site-packages"), str(ROOT)]
+    )
+    shop.add_app("site-packages/blog")
+    shop.apps[-1] = "blog"
+    shop.migration("0001_initial", INITIAL, app="site-packages/blog")
+    shop.deploy("r1")
+    shop.migration(
+        "0002_total",
+        """
+        class Migration(migrations.Migration):
+            dependencies = [("blog", "0001_initial")]
+            operations = [
+                migrations.AddField(
+                    "order", "total", models.IntegerField(default=0, db_index=True)
+                ),
+                migrations.RemoveField("order", "legacy"),
+            ]
+        """,
+        app="site-packages/blog",
+    )
+    assert "no issues" in shop.run("check").out
+    told = shop.deploy("r2").out
+    assert "blog.0002_total is an installed package's; rewritten to" in told
+    assert "blog.0002_total (contract)" in told.partition("Held back:")[2]
+    assert "Applying blog.0002_total (contract)... OK" in shop.deploy("r3").out
+    assert set(shop.columns("blog_order")) == {"id", "email", "total"}
+    assert shop.applied("blog") == ["0001_initial", "0002_total"]
