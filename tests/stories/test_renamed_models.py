@@ -103,21 +103,6 @@ def write(project, name: str, window: str) -> None:
     project.run("shell", "-c", code, RELEASE=project.release)
 
 
-def names(project) -> dict[str, list[str]]:
-    """Every name in the catalogue, those of unique constraints and sequences too."""
-    return {
-        "relations": project.sql(
-            "SELECT relname, relkind FROM pg_class "
-            "WHERE relnamespace = 'public'::regnamespace AND relname LIKE '%shop%' ORDER BY 1"
-        ),
-        "constraints": project.sql(
-            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated "
-            "FROM pg_constraint WHERE conrelid::regclass::text LIKE 'shop%' AND contype <> 'n' "
-            "ORDER BY 1, 2"
-        ),
-    }
-
-
 def test_a_renamed_model_is_written_by_both_releases(project, next_release, from_scratch):
     """Customer becomes Client; it has every kind of relation, also to itself and from a child."""
     before, after = (SHOP.format(name=name) for name in ("Customer", "Client"))
