@@ -208,6 +208,8 @@ class Order(models.Model):
     code = models.CharField(max_length=9)
     unindexed = models.IntegerField(db_index=True)
     required = models.IntegerField()
+    widened = models.IntegerField()
+    narrowed = models.BigIntegerField()
     optional = models.IntegerField(null=True)
     filled = models.IntegerField(null=True)
     unfilled = models.IntegerField(null=True)
@@ -250,6 +252,8 @@ class Order(models.Model):
     code = models.CharField(max_length=9, unique=True)
     unindexed = models.IntegerField()
     nullable = models.CharField(max_length=3, null=True)
+    widened = models.BigIntegerField()
+    narrowed = models.IntegerField()
     positive = models.PositiveIntegerField(null=True)
     constant = models.SmallIntegerField(default=1)
     token = models.UUIDField(default=uuid.uuid4)
@@ -313,6 +317,8 @@ CHANGES = {  # a row of the table -> what it does to the models above
     "`db_default` set": "preset",
     "`db_default` removed": "unset",
     "integer → positive": "checked",
+    "wider type": "widened",
+    "narrower type": "narrowed",
     "number → `ForeignKey`": "pointing",
     "`default`, `choices`": "chosen",
     "new `UniqueConstraint`": "new_once",
