@@ -15,6 +15,12 @@ from safemigrate.speak import text
 
 def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("app_label", nargs="*", help="Only these apps.")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "github", "gitlab", "sarif", "junit"),
+        default="text",
+        help="What is printed: for people, or for a CI system.",
+    )
     parser.add_argument("--all", action="store_true", help="Ignore the baseline.")
     add_database(parser)
 
@@ -25,6 +31,9 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     connection = connection_of(options) or judging_connection()
     whole = judgement(connection, apps=apps)
     found = whole.findings if options["all"] else not_exempt(whole.findings, _baseline())
+    if options["format"] != "text":
+        _report(command, options["format"], found)
+        return
     for judged in found:
         command.stdout.write(text(judged) + "\n\n")
     summary = _summary(found, len(whole.findings) - len(found))
@@ -34,6 +43,15 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     if any(judged.is_error for judged in found):
         raise CommandError(f"{summary}; {counts}.")
     command.stdout.write(f"{summary}; {counts}.")
+
+
+def _report(command: BaseCommand, name: str, found: list[Judged]) -> None:
+    """Nothing but the report goes to stdout, so that it may be sent to a file."""
+    from safemigrate.formats import FORMATS
+
+    command.stdout.write(FORMATS[name](found))
+    if any(judged.is_error for judged in found):
+        raise CommandError(_summary(found, 0))
 
 
 def _apps(labels: list[str]) -> set[str] | None:

@@ -1,0 +1,75 @@
+"""``safemigrate lint --format``: what each CI system reads."""
+
+from __future__ import annotations
+
+import io
+import json
+from xml.etree import ElementTree
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from safemigrate.testing import assert_migrations_are_safe
+
+INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
+
+
+def report(project, name: str) -> str:
+    project.migration("0002_index", INDEX + 'migrations.RunSQL("SELECT 1"),')
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="2 findings in 1 migration"):
+        call_command("safemigrate", "lint", "--format", name, stdout=out)
+    return out.getvalue()
+
+
+def test_json_has_the_rule_the_file_and_what_to_do(project):
+    error, warning = json.loads(report(project, "json"))["findings"]
+    assert (error["rule"], error["level"]) == ("E101", "error")
+    assert (warning["rule"], warning["level"]) == ("W403", "warning")
+    assert error["path"].endswith("migrations/0002_index.py")
+    assert "AddIndexConcurrently" in error["do"]
+
+
+def test_an_annotation_is_one_line_with_nothing_that_ends_it(project):
+    error, warning = report(project, "github").strip().splitlines()
+    assert error.startswith("::error file=")
+    assert "title=safemigrate.E101 plain-index::AddIndex builds i" in error
+    assert warning.startswith("::warning ")
+
+
+def test_gitlab_knows_a_finding_again(project):
+    first, second = json.loads(report(project, "gitlab")), json.loads(report(project, "gitlab"))
+    assert [one["fingerprint"] for one in first] == [one["fingerprint"] for one in second]
+    assert [one["severity"] for one in first] == ["major", "minor"]
+    assert first[0]["location"]["lines"] == {"begin": 1}
+
+
+def test_sarif_names_each_rule_once_and_points_at_it(project):
+    sarif = json.loads(report(project, "sarif"))
+    (run,) = sarif["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert sarif["version"] == "2.1.0"
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+
+def test_junit_fails_for_errors_alone(project):
+    suite = ElementTree.fromstring(report(project, "junit"))
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert len(suite.findall("testcase/failure")) == 1
+
+
+def test_a_project_without_findings_has_an_empty_report(project):
+    out = io.StringIO()
+    call_command("safemigrate", "lint", "--format", "json", stdout=out)
+    assert json.loads(out.getvalue())["findings"] == []
+
+
+def test_the_assertion_of_a_test_suite_fails_with_the_whole_finding(project):
+    """In a project's own tests, beside all others."""
+    assert_migrations_are_safe()
+    project.migration("0002_index", INDEX)
+    with pytest.raises(AssertionError, match="AddIndexConcurrently"):
+        assert_migrations_are_safe()
+    assert_migrations_are_safe(apps=["nothing"])
