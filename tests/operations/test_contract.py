@@ -253,6 +253,7 @@ def ends(shop: Shop):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # some samples send a hundred statements, and die at each
 @every_sample
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_statement_a_second_run_ends_in_the_same_place(pg, sample, after):
