@@ -139,9 +139,11 @@ def inline_column(editor: Any, model: type[Model], field: Any) -> str:
     if check := field.db_parameters(connection=editor.connection)["check"]:
         words += " " + editor.sql_check_constraint % {"check": check}
     if field.remote_field and field.db_constraint:
+        deleting = getattr(editor, "_create_on_delete_sql", None)  # from 6.1
         words += " " + editor.sql_create_inline_fk % {
             "to_table": editor.quote_name(field.remote_field.model._meta.db_table),
             "to_column": editor.quote_name(field.target_field.column),
+            "on_delete_db": deleting(model, field) if deleting else "",
         }
     return words % tuple(editor.quote_value(value) for value in params) if params else words
 
