@@ -42,7 +42,7 @@ class Pair:
     def function(self) -> str:
         """Beside its table, whatever schema comes first when somebody connects."""
         schema, dot, _ = self.table.rpartition('"."')
-        return schema + dot + self._name("sync")
+        return schema.removeprefix('"') + dot + self._name("sync")
 
     @property
     def on_insert(self) -> str:
