@@ -19,6 +19,7 @@ from safemigrate.operations import (
     MakeFieldIgnorable,
     MakeModelIgnorable,
     SetNotNull,
+    SwapShadowField,
 )
 from safemigrate.operations.assured import inner
 from safemigrate.operations.ordering import ORDER, AddOrderColumn
@@ -133,7 +134,7 @@ def _fills(operation: Operation, op: SetNotNull) -> bool:
         return False
     if isinstance(operation, ExpandField):
         return operation.database_default is not NOT_PROVIDED
-    if isinstance(operation, ExpandAlterField):
+    if isinstance(operation, ExpandAlterField | SwapShadowField):
         return not operation.field.null  # somebody said that there are no NULLs, or will be none
     return isinstance(operation, migrations.AddField) and operation.field.has_db_default()
 
