@@ -44,6 +44,7 @@ def comes_and_goes(what: str, with_it: str, without: str = NOTHING, **more) -> l
     ]
 
 
+POSTGRES = ("django.contrib.postgres",)  # Django 6.1 asks for it
 ONCE = 'name="once"'
 POSITIVE = 'CheckConstraint(condition=Q(total__gte=0), name="positive")'
 POSITIVE_VALUES = {"Order.total": "n"}
@@ -130,6 +131,7 @@ ROWS = [
             'models.Index(Lower("email"), name="lower")',
             'models.Index(fields=["-total"], include=["code"], condition=Q(total=1), name="part")',
         ),
+        apps=POSTGRES,
     ),
     Row(
         "an index changed under its name",
@@ -147,6 +149,7 @@ ROWS = [
         NOTHING,
         meta('constraints = [ExclusionConstraint(name="x", expressions=[(SPAN, "&&")])]'),
         refused="exclusion",
+        apps=POSTGRES,
     ),
     Row(
         "a renamed field that everything in Meta rests on",
