@@ -88,17 +88,11 @@ class Shop:
     def _open_again(self) -> Shop:
         """With what was sent the first time, in one journey: hundreds of tests begin so."""
         if not _OPENING:
-            said: list[str] = []
-
-            def note(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-                said.append(self.connection.ops.compose_sql(str(sql), params) if params else sql)
-                return execute(sql, params, many, context)
-
-            with self.connection.execute_wrapper(note):
+            with self.changes() as said:
                 Shop(self.connection, self.state).open(list(TABLES))
             state = self.after(*TABLES)
             state.apps  # noqa: B018  (rendered once for all)
-            _OPENING.append(("; ".join(map(str, said)), state))
+            _OPENING.append(("; ".join(said), state))
         else:
             with self.connection.cursor() as cursor:
                 cursor.execute(_OPENING[0][0])
@@ -252,6 +246,20 @@ class Shop:
         with self.connection.execute_wrapper(note):
             yield statements
 
+    @contextmanager
+    def changes(self) -> Iterator[list[str]]:
+        """What was sent that changes something, with its values: sent again, it does the same."""
+        statements: list[str] = []
+
+        def note(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+            whole = str(self.connection.ops.compose_sql(str(sql), params) if params else sql)
+            if not whole.lstrip().upper().startswith((*LOOKS, "LOCK TABLE")):
+                statements.append(whole)
+            return execute(sql, params, many, context)
+
+        with self.connection.execute_wrapper(note):
+            yield statements
+
 
 class Killed(BaseException):
     """The process is gone: nothing of ours runs after this."""
@@ -285,7 +293,7 @@ class Axe:
         raise Killed
 
 
-def killed_at(shop: Shop, operation: Operation, at: int, after: bool) -> bool:
+def killed_at(shop: Shop, operation: Operation, at: int, after: bool = False) -> bool:
     """Run ``operation`` with the axe at statement ``at``; False if it came to its end before."""
     before = shop.state
     axe = Axe(shop.connection, at, after)
