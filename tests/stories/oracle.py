@@ -87,7 +87,10 @@ class Oracle:
             for attname, cell in self.names[side][now].items():
                 if cell in back:
                     info = self._info(other, now, back[cell])
-                    never_null = not info["null"] and not self._fill(now, cell[1:])
+                    # The old release must not leave what ends the new one's NOT NULL; the new one
+                    # may write the NULLs that it has just allowed.
+                    wanted = side == "old" and not info["null"]
+                    never_null = wanted and not self._fill(now, cell[1:])
                     found[f"{label}.{attname}"] = {**info, "never_null": never_null}
         return found
 

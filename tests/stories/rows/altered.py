@@ -70,6 +70,7 @@ ROWS = [
         "NOT NULL to null",
         "n = models.IntegerField()",
         "n = models.IntegerField(null=True)",
+        back="is NULL in",
     ),
     change("a default changed", "n = models.IntegerField(default=1)", "n = models.IntegerField()"),
     change(
