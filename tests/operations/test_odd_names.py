@@ -8,6 +8,7 @@ import pytest
 from django.db import migrations
 
 from safemigrate import operations
+from safemigrate.facts.errors import WrongOperation
 from tests.operations.samples import SAMPLES
 from tests.operations.shop import TABLES, Shop
 
@@ -49,15 +50,46 @@ def shop(request, pg) -> Shop:
             # What is there under the same name must not be taken for ours.
             cursor.execute("CREATE TABLE public.shop_order (id int); ")
     pg.close()
+    # What gives a field another form or name would have to know its db_column.
+    sample = request.node.callspec.params.get("sample")
+    forms = sample and isinstance(sample.make(), FORMS)
+    columns = {} if forms else COLUMNS
+    # One of them is prepared with SQL of its own for the tags.
+    moved = {name: table for name, table in IN_A_SCHEMA.items() if name != "Tag" or not forms}
     tables = {
-        "another schema": odd(IN_A_SCHEMA, COLUMNS),
-        "quoted names": odd(QUOTED, COLUMNS),
+        "another schema": odd(moved, columns),
+        "quoted names": odd(QUOTED, columns),
         "another search_path": odd({}, {}),
     }
     return Shop(pg).open(tables=tables[request.param])
 
 
-every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
+MOVES = (
+    operations.ExpandRenameModel,
+    operations.ContractRenameModel,
+    operations.ExpandRenameTable,
+    operations.ContractRenameTable,
+    operations.ExpandRenameField,
+    operations.ContractRenameField,
+    operations.ExpandRenamePrimaryKey,
+    operations.ContractRenamePrimaryKey,
+)
+FORMS = (
+    operations.ExpandAlterField,
+    operations.AddShadowField,
+    operations.CopyShadowField,
+    operations.SwapShadowField,
+    operations.DropShadowField,
+    operations.AddRenamedField,
+    operations.CopyRenamedField,
+    operations.CompleteRenamedField,
+    operations.DropRenamedField,
+)
+
+# Moved tables with quotes in their names are refused, see below.
+every_sample = pytest.mark.parametrize(
+    "sample", [s for s in SAMPLES if not isinstance(s.make(), MOVES)], ids=str
+)
 
 
 @every_sample
@@ -88,3 +120,12 @@ def test_python_fills_a_column_whose_name_stands_in_quotes(shop):
     """Values that Python computed travel as arrays, with the types that the server names."""
     shop.apply(operations.BatchedBackfill("order", {"flag": always}))
     assert not shop.model("Order").objects.exclude(flag=True).exists()
+
+
+@pytest.mark.parametrize("shop", ["another schema"], indirect=True)
+def test_a_table_whose_name_stands_in_quotes_is_not_renamed(shop):
+    """A view beside it would need the schema taken out of the name; nothing was tried with it."""
+    schema = shop.schema()
+    with pytest.raises(WrongOperation, match="Keep the table: state its present name"):
+        shop.apply(operations.ExpandRenameTable("tag", "shop_label"))
+    assert shop.schema() == schema

@@ -18,7 +18,7 @@ from django.db.backends.utils import split_identifier
 from safemigrate.backends.moving import Move
 from safemigrate.backends.postgresql.locking import Locking
 from safemigrate.backends.statements import standard_names
-from safemigrate.facts.errors import UnsupportedDatabase
+from safemigrate.facts.errors import UnsupportedDatabase, WrongOperation
 from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
@@ -55,6 +55,24 @@ class Part:
     of_another: bool
 
 
+def _is_to_be_done(move: Move) -> bool:
+    """
+    Whether anything changes its name.
+
+    Raises: WrongOperation for names that Django takes as they stand, in quotes.
+    """
+    if not move.is_needed:
+        return False
+    for table in (move.old_table, move.new_table):
+        if '"' in table:
+            raise WrongOperation(
+                f"{table} cannot be renamed for both releases: its name is written in quotes, "
+                "perhaps with a schema.",
+                do="Keep the table: state its present name as db_table of the renamed model.",
+            )
+    return True
+
+
 class Views(Locking):
     """
     Locks: ACCESS EXCLUSIVE, had without queueing, for statements that touch the catalogue alone.
@@ -63,28 +81,28 @@ class Views(Locking):
     """
 
     def move_table(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
-        if not move.is_needed:
+        if not _is_to_be_done(move):
             return
         if editor.collect_sql or self._kind(move.old_table) in TABLES:
             self._locked(editor, [TableLock(move.old_table)], partial(self._move, editor, move))
         self._rename_parts(editor, move.aside, move)
 
     def move_back(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
-        if not move.is_needed:
+        if not _is_to_be_done(move):
             return
         if editor.collect_sql or self.has_table(move.aside):
             self._locked(editor, [TableLock(move.aside)], partial(self._move_back, editor, move))
         self._rename_parts(editor, move.old_table, move.back)
 
     def end_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
-        if not move.is_needed:
+        if not _is_to_be_done(move):
             return
         if editor.collect_sql or self._kind(move.old_table) == VIEW:
             locks = [TableLock(move.aside)] if move.keeps_table else []
             self._locked(editor, locks, partial(self._end, editor, move))
 
     def resume_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
-        if not move.is_needed:
+        if not _is_to_be_done(move):
             return
         if editor.collect_sql or self._kind(move.old_table) != VIEW:
             locks = [TableLock(move.old_table)] if move.keeps_table else []

@@ -34,7 +34,7 @@ from safemigrate.operations.renames import (
 @remedy(migrations.RenameModel)
 def rename_model(asked: Asked) -> Chain | None:
     operation: migrations.RenameModel = asked.operation
-    if not _has_table(asked):
+    if not _can_move(asked):
         return None
     chain = Chain(expand=[ExpandRenameModel(operation.old_name, operation.new_name)])
     if not asked.model.options.get("db_table") or _is_in_many_to_many(asked):
@@ -47,7 +47,7 @@ def rename_table(asked: Asked) -> Chain | None:
     operation: migrations.AlterModelTable = asked.operation
     old = asked.model.options.get("db_table")
     own = f"{asked.app_label}_{asked.model.name}".lower()
-    if not _has_table(asked) or _schema(old) != _schema(operation.table):
+    if not _can_move(asked, operation.table):
         return None
     if (old or own) == (operation.table or own):
         return None
@@ -67,9 +67,13 @@ def rename_field(asked: Asked) -> Chain | None:
     if field.many_to_many:
         if field.remote_field.through is not None or field.db_table:
             return None  # the state alone
+        if not _can_move(asked):
+            return None
         return Chain(expand=[ExpandRenameField(*names)], contract=[ContractRenameField(*names)])
     if column_name(field, operation.old_name) == column_name(field, operation.new_name):
         return None  # the state alone
+    if field.primary_key and not _can_move(asked):
+        return None
     if field.primary_key:
         return Chain(
             expand=[ExpandRenamePrimaryKey(*names)], contract=[ContractRenamePrimaryKey(*names)]
@@ -120,16 +124,17 @@ def can_have_two(asked: Asked, field: Any) -> bool:
     )
 
 
+def _can_move(asked: Asked, *tables: str | None) -> bool:
+    """Whether a view can take the old name's place: not beside a name with a schema in it."""
+    named = (asked.model.options.get("db_table"), *tables)
+    return _has_table(asked) and not any('"' in (table or "") for table in named)
+
+
 def _has_table(asked: Asked) -> bool:
     options = asked.model.options
     return bool(
         options.get("managed", True) and not options.get("proxy") and not options.get("swappable")
     )
-
-
-def _schema(table: str | None) -> str:
-    """The part of ``db_table`` that some projects smuggle in, in front of the table."""
-    return (table or "").rpartition('"."')[0]
 
 
 def _is_in_many_to_many(asked: Asked) -> bool:
