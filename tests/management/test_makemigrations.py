@@ -186,7 +186,7 @@ def test_every_refused_change_is_named_in_one_go(shop):
     change(
         shop,
         (LEGACY, "    legacy = models.IntegerField()\n"),
-        ("    name = models.CharField(max_length=20)", "    name = models.CharField(max_length=2)"),
+        ("    name = models.CharField(max_length=20)", "    name = models.DateField()"),
     )
     ran = shop.manage("makemigrations")
     refused(ran)
