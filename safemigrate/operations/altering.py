@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import migrations
 
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import ColumnOperation, SafeOperation
+from safemigrate.operations.base import ColumnOperation, SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -44,23 +44,11 @@ class ExpandAlterField(SafeOperation, migrations.AlterField):
             state.models[app_label, self.model_name_lower].get_field(self.name)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self._alter(app_label, schema_editor, from_state, to_state, for_both=True)
+    def forwards(self, way: Way) -> None:
+        self._alter(way.app_label, way.editor, way.before, way.after, for_both=True)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self._alter(app_label, schema_editor, from_state, to_state, for_both=False)
+    def backwards(self, way: Way) -> None:
+        self._alter(way.app_label, way.editor, way.before, way.after, for_both=False)
 
     def _alter(
         self,
@@ -113,12 +101,12 @@ class ContractFieldCheck(ColumnOperation):
     phase = Phase.CONTRACT
     needs_autocommit = True
 
-    def forwards(
+    def change(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.add_field_check(editor, model, field)
 
-    def backwards(
+    def change_back(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.drop_field_check(editor, model, field)

@@ -12,10 +12,9 @@ from safemigrate import backfill
 from safemigrate.backends.base import project_settings
 from safemigrate.facts.errors import WrongOperation
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
-    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
 
 
@@ -97,41 +96,29 @@ class BatchedBackfill(SafeOperation):
             )
         return task
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        task = self.work(app_label, to_state)
-        backend = self._backend(schema_editor, task.model)
+    def forwards(self, way: Way) -> None:
+        task = self.work(way.app_label, way.after)
+        backend = self._backend(way.editor, task.model)
         if backend is None:
             return
         if self.keep_filled:
             updates = self.keep_filled == "always"
-            backend.keep_filled(schema_editor, task.model, self.values or {}, updates=updates)
+            backend.keep_filled(way.editor, task.model, self.values or {}, updates=updates)
         backfill.run(
-            schema_editor.connection,
+            way.editor.connection,
             task,
-            key=self._key(app_label, task),
+            key=self._key(way.app_label, task),
             allow_atomic=not backend.commits_by_itself,
         )
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        task = self.work(app_label, to_state)
-        backend = self._backend(schema_editor, task.model)
+    def backwards(self, way: Way) -> None:
+        task = self.work(way.app_label, way.after)
+        backend = self._backend(way.editor, task.model)
         if backend is None:
             return
         if self.keep_filled:
-            backend.stop_filling(schema_editor, task.model, list(self.values or {}))
-        backfill.forget(schema_editor.connection, self._key(app_label, task))
+            backend.stop_filling(way.editor, task.model, list(self.values or {}))
+        backfill.forget(way.editor.connection, self._key(way.app_label, task))
 
     def _key(self, app_label: str, task: backfill.Backfill) -> str:
         return backfill.key_for(app_label, self.model_name_lower, backfill.fingerprint(task))
@@ -167,24 +154,12 @@ class StopFilling(SafeOperation):
         with self._found(app_label, self.model_name, self.name):
             state.models[app_label, self.model_name.lower()].get_field(self.name)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.stop_filling(schema_editor, model, [self.name])
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.stop_filling(way.editor, model, [self.name])
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self, way: Way) -> None:
         """The rows are filled and newer code writes the field itself."""
 
     def describe(self) -> str:

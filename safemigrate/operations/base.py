@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import FieldDoesNotExist
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
     from django.db.models import Field, Model
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of an operation, there or back: what Django hands to its database half."""
+
+    app_label: str
+    editor: BaseDatabaseSchemaEditor
+    before: ProjectState
+    after: ProjectState
 
 
 class SafeOperation(Operation):
@@ -46,6 +57,30 @@ class SafeOperation(Operation):
                 names = get_func_args(cls.__init__)[1:]  # without self
                 return [cls(**{name: getattr(self, name) for name in names})]
         return []
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self.forwards(Way(app_label, schema_editor, from_state, to_state))
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self.backwards(Way(app_label, schema_editor, from_state, to_state))
+
+    def forwards(self, way: Way) -> None:
+        raise NotImplementedError
+
+    def backwards(self, way: Way) -> None:
+        raise NotImplementedError
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
@@ -129,36 +164,24 @@ class ColumnOperation(SafeOperation, FieldOperation):
             if self.name != "_order" or not model.options.get("order_with_respect_to"):
                 model.get_field(self.name)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            self.forwards(backend, schema_editor, model, self._field(model, self.name))
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            self.change(backend, way.editor, model, self._field(model, self.name))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            self.backwards(backend, schema_editor, model, self._field(model, self.name))
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            self.change_back(backend, way.editor, model, self._field(model, self.name))
 
-    def forwards(
+    def change(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        """What ``database_forwards`` does, where the router lets it."""
+        """What it does to the column, where the router lets it."""
         raise NotImplementedError
 
-    def backwards(
+    def change_back(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
-        """What ``database_backwards`` does, where the router lets it."""
+        """The way back of ``change``."""
         raise NotImplementedError

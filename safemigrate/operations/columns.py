@@ -13,7 +13,7 @@ from safemigrate.backends.base import Shadow
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.renaming import Renaming
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 from safemigrate.operations.redefining import renamed
 from safemigrate.operations.shadows import copying, rendered
 
@@ -142,26 +142,14 @@ class AddRenamedField(_RenamedField):
             state.models[app_label, self.model_name_lower].get_field(self.old_name)
         _rename(state, app_label, self, self.old_name, self.new_name)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        if backend := self._ours(app_label, schema_editor, to_state):
-            backend.begin_rename(schema_editor, self._renaming(app_label, from_state, to_state))
+    def forwards(self, way: Way) -> None:
+        if backend := self._ours(way.app_label, way.editor, way.after):
+            backend.begin_rename(way.editor, self._renaming(way.app_label, way.before, way.after))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        if backend := self._ours(app_label, schema_editor, to_state):
-            renaming = self._renaming(app_label, to_state, from_state)
-            backend.end_rename(schema_editor, renaming.back)
+    def backwards(self, way: Way) -> None:
+        if backend := self._ours(way.app_label, way.editor, way.after):
+            renaming = self._renaming(way.app_label, way.after, way.before)
+            backend.end_rename(way.editor, renaming.back)
 
     def describe(self) -> str:
         return f"Add the column of {self.model_name}.{self.new_name}, which was {self.old_name}"
@@ -184,28 +172,18 @@ class CopyRenamedField(_RenamedField):
     phase = Phase.BACKFILL
     reduces_to_sql = False
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
         column = column_of(self._field(model, self.new_name))
-        before = self._before(app_label, to_state)
-        backend = self._ours(app_label, schema_editor, to_state)
-        old = column_of(self._field(self._model(app_label, before, self.model_name), self.old_name))
+        before = self._before(way.app_label, way.after)
+        backend = self._ours(way.app_label, way.editor, way.after)
+        old = column_of(
+            self._field(self._model(way.app_label, before, self.model_name), self.old_name)
+        )
         if backend and backend.has_column(model._meta.db_table, old):
-            self._copy(app_label, schema_editor, before, self.old_name, column)
+            self._copy(way.app_label, way.editor, before, self.old_name, column)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self, way: Way) -> None:
         """The copies go with their column."""
 
     def describe(self) -> str:
@@ -231,29 +209,17 @@ class CompleteRenamedField(_RenamedField):
 
     phase = Phase.BACKFILL
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        if backend := self._ours(app_label, schema_editor, to_state):
-            before = self._before(app_label, to_state)
-            backend.complete_rename(schema_editor, self._renaming(app_label, before, to_state))
+    def forwards(self, way: Way) -> None:
+        if backend := self._ours(way.app_label, way.editor, way.after):
+            before = self._before(way.app_label, way.after)
+            backend.complete_rename(way.editor, self._renaming(way.app_label, before, way.after))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        if backend := self._ours(app_label, schema_editor, to_state):
-            before = self._before(app_label, to_state)
-            new = self._renaming(app_label, before, to_state).new
+    def backwards(self, way: Way) -> None:
+        if backend := self._ours(way.app_label, way.editor, way.after):
+            before = self._before(way.app_label, way.after)
+            new = self._renaming(way.app_label, before, way.after).new
             if not new.null and backend.commits_by_itself:
-                backend.drop_not_null(schema_editor, new.model, new)
+                backend.drop_not_null(way.editor, new.model, new)
 
     def describe(self) -> str:
         return f"Build what belongs to {self.model_name}.{self.new_name} on its new column"
@@ -277,33 +243,23 @@ class DropRenamedField(_RenamedField):
     phase = Phase.CONTRACT
     category = OperationCategory.REMOVAL
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        if backend := self._ours(app_label, schema_editor, to_state):
-            before = self._before(app_label, to_state)
-            backend.end_rename(schema_editor, self._renaming(app_label, before, to_state))
+    def forwards(self, way: Way) -> None:
+        if backend := self._ours(way.app_label, way.editor, way.after):
+            before = self._before(way.app_label, way.after)
+            backend.end_rename(way.editor, self._renaming(way.app_label, before, way.after))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        backend = self._ours(app_label, schema_editor, to_state)
+    def backwards(self, way: Way) -> None:
+        backend = self._ours(way.app_label, way.editor, way.after)
         if backend is None or not backend.commits_by_itself:
             return  # where nobody else is waiting there was never a second column
-        renaming = self._renaming(app_label, self._before(app_label, to_state), to_state).back
-        backend.begin_rename(schema_editor, renaming)
-        if not schema_editor.collect_sql:
+        renaming = self._renaming(
+            way.app_label, self._before(way.app_label, way.after), way.after
+        ).back
+        backend.begin_rename(way.editor, renaming)
+        if not way.editor.collect_sql:
             column = column_of(renaming.new)
-            self._copy(app_label, schema_editor, to_state, self.new_name, column)
-        backend.complete_rename(schema_editor, renaming)
+            self._copy(way.app_label, way.editor, way.after, self.new_name, column)
+        backend.complete_rename(way.editor, renaming)
 
     def describe(self) -> str:
         return f"Drop the column of {self.model_name}.{self.old_name}, now {self.new_name}"

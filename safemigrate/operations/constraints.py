@@ -9,7 +9,7 @@ from django.db.models import CheckConstraint, UniqueConstraint
 
 from safemigrate.facts.errors import WrongOperation
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -39,27 +39,15 @@ class _AddConstraint(SafeOperation, migrations.AddConstraint):
                 model.get_field(name)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.add_constraint(schema_editor, model, self.constraint)
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.add_constraint(way.editor, model, self.constraint)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_constraint(schema_editor, model, self.constraint)
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_constraint(way.editor, model, self.constraint)
 
     def reduce(self, operation: Any, app_label: str) -> Any:
         same = (
@@ -154,27 +142,15 @@ class DropConstraint(SafeOperation, migrations.RemoveConstraint):
         self._option(app_label, state, self.model_name, "constraints", self.name)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_constraint(schema_editor, model, self._constraint(app_label, from_state))
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_constraint(way.editor, model, self._constraint(way.app_label, way.before))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.add_constraint(schema_editor, model, self._constraint(app_label, to_state))
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.add_constraint(way.editor, model, self._constraint(way.app_label, way.after))
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
@@ -215,26 +191,14 @@ class AlterUniqueTogetherConcurrently(SafeOperation, migrations.AlterUniqueToget
                     model.get_field(name)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.name)
-        if backend := self._backend(schema_editor, model):
-            old = self._model(app_label, from_state, self.name)._meta.unique_together
-            backend.alter_unique_together(schema_editor, model, old, model._meta.unique_together)
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.name)
+        if backend := self._backend(way.editor, model):
+            old = self._model(way.app_label, way.before, self.name)._meta.unique_together
+            backend.alter_unique_together(way.editor, model, old, model._meta.unique_together)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self.database_forwards(app_label, schema_editor, from_state, to_state)
+    def backwards(self, way: Way) -> None:
+        self.forwards(way)
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState

@@ -11,7 +11,7 @@ from safemigrate.backends.fields import through_of
 from safemigrate.facts.defaults import standing_default
 from safemigrate.facts.errors import PlanRefused
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 from safemigrate.operations.relations import add_foreign_keys
 
 if TYPE_CHECKING:
@@ -67,45 +67,33 @@ class ContractDrop(SafeOperation):
         else:
             state.remove_field(app_label, self.model_name_lower, self.name)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.model_name)
-        backend = self._backend(schema_editor, model)
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.model_name)
+        backend = self._backend(way.editor, model)
         if backend is None:
             return
         if self.name is None:
             for through in _own_tables(model):
-                backend.drop_table(schema_editor, through)
-            backend.drop_table(schema_editor, model)
+                backend.drop_table(way.editor, through)
+            backend.drop_table(way.editor, model)
             return
-        backend.drop_column(schema_editor, model, self._field(model, self.name))
+        backend.drop_column(way.editor, model, self._field(model, self.name))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        backend = self._backend(schema_editor, model)
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        backend = self._backend(way.editor, model)
         if backend is None:
             return
         if self.name is None:
             for table in (model, *_own_tables(model)):
-                backend.create_table(schema_editor, table)
+                backend.create_table(way.editor, table)
             return
         field = self._field(model, self.name)
         if through := through_of(field):
-            backend.create_table(schema_editor, through)
+            backend.create_table(way.editor, through)
         elif not field.many_to_many:
-            backend.add_column(schema_editor, model, field, standing_default(field))
-            backend.add_field_indexes(schema_editor, model, field)
+            backend.add_column(way.editor, model, field, standing_default(field))
+            backend.add_field_indexes(way.editor, model, field)
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
@@ -160,29 +148,17 @@ class MakeModelIgnorable(SafeOperation):
         with self._found(app_label, self.name):
             state.models[app_label, self.name.lower()]
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.name)
-        if backend := self._backend(schema_editor, model):
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.name)
+        if backend := self._backend(way.editor, model):
             for table in (*_own_tables(model), model):
-                backend.drop_foreign_keys(schema_editor, table)
+                backend.drop_foreign_keys(way.editor, table)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.name)
-        if backend := self._backend(schema_editor, model):
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.name)
+        if backend := self._backend(way.editor, model):
             for table in (model, *_own_tables(model)):
-                add_foreign_keys(backend, schema_editor, table)
+                add_foreign_keys(backend, way.editor, table)
 
     def describe(self) -> str:
         return f"Let new code ignore the table of {self.name}"

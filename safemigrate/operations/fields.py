@@ -10,7 +10,7 @@ from django.db.models.fields import NOT_PROVIDED
 from safemigrate.backends.fields import parent_of, through_of
 from safemigrate.facts.defaults import comes_with_check, standing_default
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import ColumnOperation, SafeOperation
+from safemigrate.operations.base import ColumnOperation, SafeOperation, Way
 from safemigrate.operations.relations import add_foreign_keys
 
 if TYPE_CHECKING:
@@ -65,30 +65,18 @@ class ExpandField(SafeOperation, migrations.AddField):
             state.models[app_label, self.model_name_lower]
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            before = self._model(app_label, from_state, self.model_name)
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            before = self._model(way.app_label, way.before, self.model_name)
             backend.add_column(
-                schema_editor, before, self._field(model, self.name), self.database_default
+                way.editor, before, self._field(model, self.name), self.database_default
             )
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_column(schema_editor, model, self._field(model, self.name))
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_column(way.editor, model, self._field(model, self.name))
 
     def describe(self) -> str:
         return f"Add column {self.name} to {self.model_name} for both releases"
@@ -118,12 +106,12 @@ class SetNotNull(ColumnOperation):
     phase = Phase.CONTRACT
     needs_autocommit = True
 
-    def forwards(
+    def change(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.set_not_null(editor, model, field)
 
-    def backwards(
+    def change_back(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.drop_not_null(editor, model, field)
@@ -157,12 +145,12 @@ class DropDatabaseDefault(ColumnOperation):
         name, args, kwargs = super().deconstruct()
         return name, list(args), {**kwargs, "database_default": self.database_default}
 
-    def forwards(
+    def change(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.drop_default(editor, model, field)
 
-    def backwards(
+    def change_back(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.set_default(editor, model, field, self.database_default)
@@ -190,7 +178,7 @@ class MakeFieldIgnorable(ColumnOperation):
     phase = Phase.EXPAND
     needs_autocommit = True
 
-    def forwards(
+    def change(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         if field.many_to_many:
@@ -205,7 +193,7 @@ class MakeFieldIgnorable(ColumnOperation):
         elif not field.null:
             backend.drop_not_null(editor, model, field)
 
-    def backwards(
+    def change_back(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         if field.many_to_many:

@@ -9,7 +9,7 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -42,25 +42,13 @@ class AddIndexConcurrently(SafeOperation, migrations.AddIndex):
                 model.get_field(name)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self._build(app_label, schema_editor, to_state)
+    def forwards(self, way: Way) -> None:
+        self._build(way.app_label, way.editor, way.after)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_index(schema_editor, model, self.index.name)
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_index(way.editor, model, self.index.name)
 
     def _build(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState
@@ -121,26 +109,14 @@ class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
         self._option(app_label, state, self.model_name, "indexes", self.name)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_index(schema_editor, model, self.name)
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_index(way.editor, model, self.name)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        index = self._option(app_label, to_state, self.model_name, "indexes", self.name)
-        AddIndexConcurrently(self.model_name, index)._build(app_label, schema_editor, to_state)
+    def backwards(self, way: Way) -> None:
+        index = self._option(way.app_label, way.after, self.model_name, "indexes", self.name)
+        AddIndexConcurrently(self.model_name, index)._build(way.app_label, way.editor, way.after)
 
     def describe(self) -> str:
         return f"Drop index {self.name} of {self.model_name}, concurrently"
@@ -183,27 +159,15 @@ class AddFieldIndexConcurrently(SafeOperation, FieldOperation):
                 app_label, self.model_name_lower, self.name, self.field, preserve_default=True
             )
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.add_field_indexes(schema_editor, model, self._field(model, self.name))
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.add_field_indexes(way.editor, model, self._field(model, self.name))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_field_indexes(schema_editor, model, self._field(model, self.name))
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_field_indexes(way.editor, model, self._field(model, self.name))
 
     def describe(self) -> str:
         return f"Build the indexes of {self.model_name}.{self.name}, concurrently"

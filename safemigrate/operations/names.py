@@ -11,7 +11,7 @@ from django.db.migrations.state import ProjectState
 
 from safemigrate.backends.fields import named
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -100,38 +100,18 @@ class _Rename(_Naming):
         self._remove(app_label, state, self.old_name)
         self._add(app_label, state, named(old, self.new_name))
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self._rename(app_label, schema_editor, from_state, to_state, self.old_name, self.new_name)
+    def forwards(self, way: Way) -> None:
+        self._rename(way, self.old_name, self.new_name)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self._rename(app_label, schema_editor, from_state, to_state, self.new_name, self.old_name)
+    def backwards(self, way: Way) -> None:
+        self._rename(way, self.new_name, self.old_name)
 
-    def _rename(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        before: ProjectState,
-        after: ProjectState,
-        old_name: str,
-        new_name: str,
-    ) -> None:
-        model = self._model(app_label, after, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            old = self._thing(app_label, before, old_name)
-            new = self._thing(app_label, after, new_name)
-            backend.rename(schema_editor, model, old, new)
+    def _rename(self, way: Way, old_name: str, new_name: str) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            old = self._thing(way.app_label, way.before, old_name)
+            new = self._thing(way.app_label, way.after, new_name)
+            backend.rename(way.editor, model, old, new)
 
     def reduce(self, operation: Any, app_label: str) -> Any:
         # The stock reduce of RenameIndex answers with a plain one, which has no phase.
@@ -222,27 +202,15 @@ class _Replace(_Naming):
         _, new = self._both(app_label, before)
         return self._instead(named(new, self.name), self.name, self.by)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.replace(schema_editor, model, *self._both(app_label, from_state))
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.replace(way.editor, model, *self._both(way.app_label, way.before))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.model_name)
-        if backend := self._backend(schema_editor, model):
-            backend.put_back(schema_editor, model, *self._both(app_label, to_state))
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.model_name)
+        if backend := self._backend(way.editor, model):
+            backend.put_back(way.editor, model, *self._both(way.app_label, way.after))
 
     def _both(self, app_label: str, state: ProjectState) -> tuple[Any, Any]:
         old = self._thing(app_label, state, self.name)

@@ -9,10 +9,9 @@ from django.db.migrations.operations.base import OperationCategory
 
 from safemigrate.facts.defaults import standing_default
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
-    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
 
 ORDER = "_order"
@@ -41,29 +40,17 @@ class AddOrderColumn(SafeOperation, migrations.AlterOrderWithRespectTo):
             state.models[app_label, self.name_lower].get_field(self.order_with_respect_to)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.name)
-        if backend := self._backend(schema_editor, model):
-            before = self._model(app_label, from_state, self.name)
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.name)
+        if backend := self._backend(way.editor, model):
+            before = self._model(way.app_label, way.before, self.name)
             field = self._field(model, ORDER)
-            backend.add_column(schema_editor, before, field, standing_default(field))
+            backend.add_column(way.editor, before, field, standing_default(field))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_column(schema_editor, model, self._field(model, ORDER))
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_column(way.editor, model, self._field(model, ORDER))
 
     def describe(self) -> str:
         return f"Add the order of {self.name} within {self.order_with_respect_to} for both releases"
@@ -99,28 +86,16 @@ class DropOrderColumn(SafeOperation, migrations.AlterOrderWithRespectTo):
                 raise LookupError(ORDER)
         super().state_forwards(app_label, state)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, from_state, self.name)
-        if backend := self._backend(schema_editor, model):
-            backend.drop_column(schema_editor, model, self._field(model, ORDER))
+    def forwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.before, self.name)
+        if backend := self._backend(way.editor, model):
+            backend.drop_column(way.editor, model, self._field(model, ORDER))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        model = self._model(app_label, to_state, self.name)
-        if backend := self._backend(schema_editor, model):
+    def backwards(self, way: Way) -> None:
+        model = self._model(way.app_label, way.after, self.name)
+        if backend := self._backend(way.editor, model):
             field = self._field(model, ORDER)
-            backend.add_column(schema_editor, model, field, standing_default(field))
+            backend.add_column(way.editor, model, field, standing_default(field))
 
     def describe(self) -> str:
         return f"Drop the order column of {self.name}, which no running code uses"

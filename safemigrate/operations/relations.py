@@ -34,12 +34,12 @@ class AddForeignKey(ColumnOperation):
     phase = Phase.EXPAND
     needs_autocommit = True
 
-    def forwards(
+    def change(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.add_foreign_key(editor, model, field)
 
-    def backwards(
+    def change_back(
         self, backend: Backend, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Any
     ) -> None:
         backend.drop_foreign_keys(editor, model, field)

@@ -11,7 +11,7 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from safemigrate.backends.fields import through_of
 from safemigrate.backends.moving import Move
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -44,27 +44,15 @@ class _Renaming(SafeOperation):
 class _Expanding(_Renaming):
     phase = Phase.EXPAND
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        for backend, move in self._moves(app_label, schema_editor, from_state, to_state):
-            backend.move_table(schema_editor, move)
+    def forwards(self, way: Way) -> None:
+        for backend, move in self._moves(way.app_label, way.editor, way.before, way.after):
+            backend.move_table(way.editor, move)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        moves = list(self._moves(app_label, schema_editor, to_state, from_state))
+    def backwards(self, way: Way) -> None:
+        moves = list(self._moves(way.app_label, way.editor, way.after, way.before))
         # Step by step as they came: a foreign key's name has the columns and the other table.
         for backend, move in reversed(moves):
-            backend.move_back(schema_editor, move)
+            backend.move_back(way.editor, move)
 
     def reduce(self, operation: Operation, app_label: str) -> Any:
         # The stock ones answer with an operation of Django's, or lose the names in between.
@@ -80,27 +68,15 @@ class _Contracting(_Renaming):
     def _before(self, app_label: str, state: ProjectState) -> ProjectState:
         raise NotImplementedError
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        before = self._before(app_label, to_state)
-        for backend, move in self._moves(app_label, schema_editor, before, to_state):
-            backend.end_move(schema_editor, move)
+    def forwards(self, way: Way) -> None:
+        before = self._before(way.app_label, way.after)
+        for backend, move in self._moves(way.app_label, way.editor, before, way.after):
+            backend.end_move(way.editor, move)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        before = self._before(app_label, to_state)
-        for backend, move in self._moves(app_label, schema_editor, before, to_state):
-            backend.resume_move(schema_editor, move)
+    def backwards(self, way: Way) -> None:
+        before = self._before(way.app_label, way.after)
+        for backend, move in self._moves(way.app_label, way.editor, before, way.after):
+            backend.resume_move(way.editor, move)
 
 
 def _rename_model(state: ProjectState, app_label: str, old: str, new: str) -> None:

@@ -16,7 +16,7 @@ from safemigrate.backends.base import Backend, Shadow, project_settings
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.names import own_name
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation
+from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.apps.registry import Apps
@@ -104,30 +104,20 @@ class AddShadowField(_ShadowOperation):
 
     phase = Phase.EXPAND
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        shadows = self._shadows(app_label, to_state, self._with_field(app_label, to_state))
-        backend, here = self._ours(schema_editor, shadows)
+    def forwards(self, way: Way) -> None:
+        shadows = self._shadows(
+            way.app_label, way.after, self._with_field(way.app_label, way.after)
+        )
+        backend, here = self._ours(way.editor, shadows)
         if backend:
-            backend.add_shadows(schema_editor, here)
+            backend.add_shadows(way.editor, here)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        changed = self._with_field(app_label, to_state)
-        shadows = self._shadows(app_label, changed, to_state, back=True)
-        backend, here = self._ours(schema_editor, shadows)
+    def backwards(self, way: Way) -> None:
+        changed = self._with_field(way.app_label, way.after)
+        shadows = self._shadows(way.app_label, changed, way.after, back=True)
+        backend, here = self._ours(way.editor, shadows)
         if backend:
-            backend.drop_asides(schema_editor, here)
+            backend.drop_asides(way.editor, here)
 
     def describe(self) -> str:
         return f"Add a column of its new type beside {self.model_name}.{self.name}"
@@ -152,25 +142,15 @@ class CopyShadowField(_ShadowOperation):
     phase = Phase.BACKFILL
     reduces_to_sql = False
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        shadows = self._shadows(app_label, to_state, self._with_field(app_label, to_state))
-        backend, here = self._ours(schema_editor, shadows)
+    def forwards(self, way: Way) -> None:
+        shadows = self._shadows(
+            way.app_label, way.after, self._with_field(way.app_label, way.after)
+        )
+        backend, here = self._ours(way.editor, shadows)
         if backend:
-            self._copy(app_label, schema_editor, backend, here)
+            self._copy(way.app_label, way.editor, backend, here)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self, way: Way) -> None:
         """The copies go with their column."""
 
     def describe(self) -> str:
@@ -223,33 +203,21 @@ class SwapShadowField(_ShadowOperation):
         super().state_forwards(app_label, state)
         state.alter_field(app_label, self.model_name_lower, self.name, self.field, True)
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        shadows = self._shadows(app_label, from_state, to_state)
-        backend, here = self._ours(schema_editor, shadows)
+    def forwards(self, way: Way) -> None:
+        shadows = self._shadows(way.app_label, way.before, way.after)
+        backend, here = self._ours(way.editor, shadows)
         if backend:
-            backend.swap_shadows(schema_editor, _told_apart(here, to_state))
+            backend.swap_shadows(way.editor, _told_apart(here, way.after))
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        shadows = self._shadows(app_label, from_state, to_state, back=True)
-        backend, here = self._ours(schema_editor, shadows)
+    def backwards(self, way: Way) -> None:
+        shadows = self._shadows(way.app_label, way.before, way.after, back=True)
+        backend, here = self._ours(way.editor, shadows)
         if backend is None:
             return
-        if not schema_editor.collect_sql:
+        if not way.editor.collect_sql:
             # Added again by the way back of DropShadowField it is empty.
-            self._copy(app_label, schema_editor, backend, here)
-        backend.swap_shadows(schema_editor, _told_apart(here, to_state))
+            self._copy(way.app_label, way.editor, backend, here)
+        backend.swap_shadows(way.editor, _told_apart(here, way.after))
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState
@@ -282,30 +250,20 @@ class DropShadowField(_ShadowOperation):
 
     phase = Phase.CONTRACT
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        shadows = self._shadows(app_label, self._with_field(app_label, to_state), to_state)
-        backend, here = self._ours(schema_editor, shadows)
+    def forwards(self, way: Way) -> None:
+        shadows = self._shadows(
+            way.app_label, self._with_field(way.app_label, way.after), way.after
+        )
+        backend, here = self._ours(way.editor, shadows)
         if backend:
-            backend.drop_asides(schema_editor, here)
+            backend.drop_asides(way.editor, here)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        before = self._with_field(app_label, to_state)
-        shadows = self._shadows(app_label, to_state, before, back=True)
-        backend, here = self._ours(schema_editor, shadows)
+    def backwards(self, way: Way) -> None:
+        before = self._with_field(way.app_label, way.after)
+        shadows = self._shadows(way.app_label, way.after, before, back=True)
+        backend, here = self._ours(way.editor, shadows)
         if backend:
-            backend.add_shadows(schema_editor, here)
+            backend.add_shadows(way.editor, here)
 
     def describe(self) -> str:
         return f"Drop the old column of {self.model_name}.{self.name}, kept for the way back"

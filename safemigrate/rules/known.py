@@ -34,7 +34,8 @@ def is_known(operation: Operation) -> bool:
     """
     Whether what it does to the database is written by somebody we know.
 
-    A subclass counts as known as long as it leaves ``database_forwards`` alone.
+    A subclass counts as known as long as it leaves alone what runs it forwards.
     """
-    writer = next(cls for cls in type(operation).__mro__ if "database_forwards" in vars(cls))
+    runs_it = ("database_forwards", "forwards", "change")
+    writer = next(cls for cls in type(operation).__mro__ if any(n in vars(cls) for n in runs_it))
     return writer is not Operation and (writer.__module__ + ".").startswith(_KNOWN_MODULES)
