@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from testproject import database
+from tests.databases import Databases
 from tests.projects import Project
 
 SERVER_OPTIONS = {"deadlock_timeout": "100ms", "max_connections": "60"}
@@ -46,14 +46,16 @@ def _pointed(server: database.Server) -> None:
     connections.settings["default"].update(server.settings())
 
 
+@pytest.fixture(scope="session")
+def databases(server: database.Server) -> Databases:
+    return Databases(address(server))
+
+
 @pytest.fixture
-def database_name(server: database.Server) -> Iterator[str]:
-    """A new empty database, gone afterwards."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(**address(server), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+def database_name(databases: Databases) -> Iterator[str]:
+    """An empty database of one's own."""
+    with databases.one() as name:
         yield name
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def address(server: database.Server, name: str = "postgres") -> dict[str, str]:

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.conftest import address
@@ -47,47 +46,42 @@ def _made_from_scratch() -> dict[tuple[Any, ...], Schema]:
 
 
 @pytest.fixture
-def from_scratch(server, tmp_path, nursery, _made_from_scratch) -> Callable[..., Schema]:
+def from_scratch(server, databases, tmp_path, nursery, _made_from_scratch) -> Callable[..., Schema]:
     """The schema that plain Django makes of these models on an empty database."""
 
     def made(models: str | dict[str, str], apps: tuple[str, ...] = ()) -> Schema:
         by_app = {"shop": models} if isinstance(models, str) else models
         key = (*sorted(by_app.items()), apps)
         if key not in _made_from_scratch:
-            name = f"s_{uuid.uuid4().hex[:12]}"
-            folder = tmp_path / name
-            plain = Project(folder, server.url(name), address(server, name), apps=[*by_app])
-            plain.setting('INSTALLED_APPS.remove("safemigrate")')
-            plain.setting(f"INSTALLED_APPS += {[*apps]!r}")
-            for app, text in by_app.items():
-                plain.models(text, app=app)
-            with psycopg.connect(**address(server), autocommit=True) as admin:
-                admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            folder = tmp_path / f"scratch-{uuid.uuid4().hex}"
+            with databases.one() as name:
+                plain = Project(folder, server.url(name), address(server, name), apps=[*by_app])
+                plain.setting('INSTALLED_APPS.remove("safemigrate")')
+                plain.setting(f"INSTALLED_APPS += {[*apps]!r}")
+                for app, text in by_app.items():
+                    plain.models(text, app=app)
                 for words in (["makemigrations", *by_app], ["migrate"]):
                     ran = nursery.manage(plain, *words)
                     assert ran.code == 0, ran.text
                 _made_from_scratch[key] = schema(plain)
-                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         return _made_from_scratch[key]
 
     return made
 
 
 @pytest.fixture
-def story(server, tmp_path, nursery) -> Callable[[Row], AbstractContextManager[Story]]:
+def story(server, databases, tmp_path, nursery) -> Callable[[Row], AbstractContextManager[Story]]:
     """Deploys one row on a new database; its processes end with it."""
 
     @contextmanager
     def told(row: Row) -> Iterator[Story]:
-        name = f"t_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(**address(server), autocommit=True) as admin:
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-            begun = Story(row, tmp_path / name, server.url(name), address(server, name), nursery)
+        folder = tmp_path / f"story-{uuid.uuid4().hex}"
+        with databases.one() as name:
+            begun = Story(row, folder, server.url(name), address(server, name), nursery)
             try:
                 yield begun
             finally:
                 for process in begun.alive.values():
                     process.end()
-                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     return told
