@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import EmptyResultSet
 from django.db import InterfaceError, OperationalError
 
+from safemigrate.backends import backend_for
 from safemigrate.backfill.store import STATE_TABLE
 from safemigrate.backfill.writing import Compiled, Writing, column_of
 
@@ -285,7 +286,7 @@ class PostgresServer(PlainServer):
 
     def worded(self, rows: QuerySet[Any]) -> str:
         sql, params = rows.query.get_compiler(using=self.connection.alias).as_sql()
-        return str(self.connection.ops.compose_sql(sql, params))  # type: ignore[attr-defined]
+        return backend_for(self.connection).composed(sql, params)
 
     def blockers(self, table: str) -> list[str]:
         quote = self.connection.ops.quote_name

@@ -65,7 +65,7 @@ class Filling(Locking):
         )
         function = self._beside(editor, table, trigger)
         # The body is a string constant of CREATE FUNCTION, quoted by the driver like any value.
-        source = editor.quote_value(self.connection.ops.compose_sql(body, params))  # type: ignore[attr-defined]
+        source = editor.quote_value(self.composed(body, params))
         create_function = (
             f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {source}"
         )

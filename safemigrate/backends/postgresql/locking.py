@@ -59,7 +59,8 @@ class Locking(Catalog):
     def composed(self, sql: str, params: Sequence[Any] | None) -> str:
         if params is None:
             return sql
-        return str(self.connection.ops.compose_sql(sql, params))  # type: ignore[attr-defined]
+        operations: Any = self.connection.ops
+        return str(operations.compose_sql(sql, params))
 
     def _send(self, words: str) -> None:
         with self.connection.cursor() as cursor:
