@@ -16,7 +16,7 @@ from safemigrate import operations
 from safemigrate.facts.errors import NeedsAutocommit, WrongOperation
 from safemigrate.planner.squash import PlainOptimizer, plain_operations
 from tests.operations.samples import SAMPLES, Sample
-from tests.operations.shop import TABLES, Shop, killed_at
+from tests.operations.shop import TABLES, Shop, killed_at, known_to
 
 PUBLIC = sorted(
     (
@@ -38,6 +38,7 @@ def shop(pg) -> Shop:
 
 
 def ready(shop: Shop, sample: Sample) -> Shop:
+    known_to(shop.connection, getattr(sample.make(), "constraint", None))
     shop.apply(*sample.prepare())
     return shop
 

@@ -11,6 +11,7 @@ from safemigrate import operations
 from safemigrate.facts.errors import WrongOperation
 from tests.operations.samples import SAMPLES
 from tests.operations.shop import TABLES, Shop
+from tests.operations.test_contract import ready
 
 LONG = "shop_orders of the Old Days, kept for the auditors of the year"
 assert len(LONG) == 62
@@ -95,7 +96,7 @@ every_sample = pytest.mark.parametrize(
 @every_sample
 def test_it_is_done_found_done_and_undone(shop, sample):
     """A legacy database keeps its tables in a schema of their own, under names with spaces."""
-    shop.apply(*sample.prepare())
+    ready(shop, sample)
     before, schema = shop.state, shop.schema()
     operation = sample.make()
     with shop.sent() as first:

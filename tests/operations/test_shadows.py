@@ -379,6 +379,8 @@ def test_what_hangs_on_the_column_and_is_in_no_model_is_named_before_anything_is
 ):
     """An analyst's view would go on showing the old column; an index would be lost."""
     tables.make(thing(models.IntegerField()))
+    if "PUBLICATION" in sql and tables.connection.pg_version < 150000:
+        pytest.skip("PostgreSQL 15 has column lists of publications first")
     with tables.connection.cursor() as cursor:
         cursor.execute(sql)
     step, *_ = tables.steps("thing", "size", models.BigIntegerField())
