@@ -72,16 +72,16 @@ LOOKS = ("SELECT", "SET LOCAL", "SAVEPOINT", "RELEASE SAVEPOINT", "BEGIN", "PRAG
 _OPENING: list[tuple[str, ProjectState]] = []
 
 
-@dataclass
 def known_to(connection: BaseDatabaseWrapper, constraint: Any) -> Any:
     """The constraint; the test is skipped where the server came before it."""
     known = connection.features.supports_nulls_distinct_unique_constraints
-    if connection.vendor == "postgresql" and not known:
-        if getattr(constraint, "nulls_distinct", None) is not None:
-            pytest.skip("PostgreSQL 15 has NULLS NOT DISTINCT first")
+    asked = getattr(constraint, "nulls_distinct", None) is not None
+    if asked and not known and connection.vendor == "postgresql":
+        pytest.skip("PostgreSQL 15 has NULLS NOT DISTINCT first")
     return constraint
 
 
+@dataclass
 class Shop:
     """The state of the migrations and the database that follows it, step by step."""
 
