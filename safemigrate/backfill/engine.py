@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import time
-from bisect import insort
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
@@ -15,15 +11,14 @@ from django.utils import timezone
 
 from safemigrate.backfill import failing, store
 from safemigrate.backfill.checking import check
-from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unfilled
-from safemigrate.backfill.filling import filler_for
+from safemigrate.backfill.evidence import REMAINING_CAP, remaining, unfilled
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
-from safemigrate.backfill.pace import Pace
-from safemigrate.backfill.ranges import Key, Keys, Span, narrowed
+from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.server import PlainServer, server_for
 from safemigrate.backfill.telling import Progress, final_line
-from safemigrate.backfill.trouble import STOPPED, Place, Trouble, WhereStays
+from safemigrate.backfill.trouble import STOPPED
+from safemigrate.backfill.walking import Counts, RunSeat, Walk
 from safemigrate.backfill.work import Backfill, Result
 from safemigrate.facts.errors import WrongOperation
 from safemigrate.facts.progress import say
@@ -32,7 +27,6 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 MAX_PASSES = 3
-MAX_LAPS = 20  # of one pass: each walks to the end that the table had when it began
 
 
 def run(
@@ -86,21 +80,12 @@ class _Engine:
         self.own = own
         self.table = backfill.table
         self.store = store.Store(connection)
-        self.keys = Keys(backfill.model, connection)
-        self.pace = Pace(backfill.batch_target, backfill.batch_rows)
         self.work = fingerprint(backfill)
-        self.place = Place()
-        self.trouble = Trouble(
-            self.keys, server, self.store, key, self.pace, self.place, retries=own
-        )
-        self.filler = self.trouble.patiently(lambda: filler_for(backfill, self.keys, server))
-        self.statement_limit = min(
-            max(backfill.batch_target * 50, timedelta(seconds=5)), timedelta(seconds=60)
-        )
+        self.walk = Walk(connection, server, backfill, key, own=own, tell=self._tell)
+        self.keys, self.trouble, self.counts = self.walk.keys, self.walk.trouble, self.walk.counts
         self.began = time.perf_counter()
-        self.resumed = self.probed = False
-        self.rows = self.passes = 0
-        self.durations_ms: list[float] = []  # sorted
+        self.resumed = False
+        self.passes = 0
         self.progress = Progress(self.table, None)
 
     def run(self) -> Result:
@@ -109,7 +94,7 @@ class _Engine:
             say(f"{self.table}: this backfill is already done")
             return self._result()
         for _ in range(MAX_PASSES):
-            self._pass(run_id)
+            self.walk.over_all(RunSeat(self.store, run_id, self.backfill))
             if self._is_over(run_id):
                 break
         result = self._result()
@@ -126,7 +111,7 @@ class _Engine:
             if not self.trouble.patiently(lambda: remaining(self.connection, self.backfill)):
                 return None
             run, _ = self.trouble.patiently(lambda: self._open(again=True))
-        self.place.rows_done = run.rows_done
+        self.walk.place.rows_done = self.counts.run_rows = run.rows_done
         if self.resumed:
             say(f"{self.table}: going on after {run.rows_done:,} rows")
         total = self.trouble.patiently(lambda: self.server.estimated_rows(self.table))
@@ -135,7 +120,7 @@ class _Engine:
 
     def _open(self, *, again: bool) -> tuple[Any, bool]:
         """Find or make the run; the second value says that the newest one is done."""
-        with self._transaction():
+        with self.walk.transaction():
             self.server.only_one_starts(self.key)
             run = self.store.latest(self.key)
             if run is None or run.fingerprint != self.work or (again and run.state == store.DONE):
@@ -170,12 +155,15 @@ class _Engine:
     def _turn(self, run_id: int, left: int) -> Any:
         """Write down what follows after a whole pass: done, failed, or the next one."""
         # Not as a batch: this commit is flushed, and all batches before it with it.
-        with self._transaction():
-            run = self._locked(run_id)
+        with self.walk.transaction():
+            run = self.store.lock(run_id)
+            if run is None:
+                kept = failing.stays(self.counts.run_rows, None, own=self.own)
+                raise failing.forgotten(self.table, kept)
             if run.state == store.DONE:
                 return run  # another process ended it
             run.cursor = ""
-            run.batch_ms_median = self._median()
+            run.batch_ms_median = self.counts.median_ms()
             fields = ["cursor", "batch_ms_median", "state", "pass_no", "pass_seen", "pass_rows"]
             if not left:
                 run.state, run.finished_at = store.DONE, timezone.now()
@@ -193,109 +181,19 @@ class _Engine:
             self.progress = Progress(self.table, self.progress.total, pass_no=run.pass_no)
             return run
 
-    # Batches -----------------------------------------------------------------------------------
-
-    def _pass(self, run_id: int) -> None:
-        """
-        Fill every range once.
-
-        A lap has a fixed end, so it ends however fast others append; the next lap takes what they
-        appended, and each is shorter than the one before.
-        """
-        for _ in range(MAX_LAPS):
-            last = self.trouble.patiently(self._last)
-            batches = 0
-            while last is not None and self.trouble.patiently(partial(self._batch, run_id, last)):
-                batches += 1
-            if not batches:
-                return
-
-    def _last(self) -> Key | None:
-        with looking(self.connection, self.server):
-            return self.keys.last()
-
-    def _batch(self, run_id: int, last: Key) -> bool:
-        """Fill the next range and move the cursor, in one transaction; False at the end."""
-        began = time.perf_counter()
-        with self._transaction(batch=True):
-            run = self._locked(run_id)
-            self.place.after = self.keys.load(run.cursor) if run.cursor else None
-            self.place.end = None
-            if run.state != store.RUNNING:
-                return False
-            self.place.end = self.keys.end_of_batch(self.place.after, last, self.pace.rows)
-            if self.place.end is None:
-                return False
-            span = self.keys.span(self.place.after, self.place.end)
-            # Only from here on is anybody kept waiting, so the aim is about this part alone.
-            holding = time.perf_counter()
-            filled = self.filler.fill(span)
-            if filled.changed and not self.probed:
-                self._refuse_a_where_that_stays(span, filled.matched)
-            run.cursor = self.keys.dump(self.place.end)
-            run.rows_done += filled.changed
-            run.pass_rows += filled.changed
-            run.pass_seen += self.pace.rows if self.backfill.where else filled.matched
-            run.batches += 1
-            run.batch_ms_median = self._median()
-            self.store.save(
-                run, "cursor", "rows_done", "pass_rows", "pass_seen", "batches", "batch_ms_median"
-            )
-        ended = time.perf_counter()
-        self.place.after = self.place.end = None
-        self.probed = self.probed or filled.changed > 0
-        self.rows += filled.changed
-        self.place.rows_done = run.rows_done
-        insort(self.durations_ms, (ended - began) * 1000)
-        self.pace.finished(timedelta(seconds=ended - holding))
-        self.progress.tell(run.pass_seen)
-        return True
-
-    def _refuse_a_where_that_stays(self, span: Span, matched: int) -> None:
-        """
-        Look, after the first rows were changed, whether that took them out of ``where``.
-
-        Else ``F("n") + 1`` would be added in each of three passes before anybody is told.
-        """
-        where = self.backfill.where
-        if where is not None and narrowed(span.rows, where).count() >= matched:
-            raise WhereStays(matched)
-
-    def _locked(self, run_id: int) -> Any:
-        run = self.store.lock(run_id)
-        if run is None:
-            raise failing.forgotten(
-                self.table, failing.stays(self.place.rows_done, None, own=self.own)
-            )
-        return run
-
-    @contextmanager
-    def _transaction(self, *, batch: bool = False) -> Iterator[None]:
-        if not self.own:
-            # SET LOCAL would last to the end of the caller's transaction.
-            yield
-            return
-        with transaction.atomic(using=self.connection.alias, durable=True):
-            if batch:
-                self.server.begin_batch(self.statement_limit)
-            else:
-                self.server.begin_looking(self.statement_limit)
-            yield
-
     # Numbers -----------------------------------------------------------------------------------
 
-    def _median(self) -> float:
-        times = self.durations_ms
-        return times[len(times) // 2] if times else 0.0
+    def _tell(self, counts: Counts) -> None:
+        self.progress.tell(counts.seen)
 
     def _result(self) -> Result:
         return Result(
-            rows=self.rows,
-            rows_total=self.place.rows_done,
-            batches=len(self.durations_ms),
+            rows=self.counts.rows,
+            rows_total=self.counts.run_rows,
+            batches=len(self.counts.durations_ms),
             passes=self.passes,
             took=timedelta(seconds=time.perf_counter() - self.began),
-            batch_ms_median=self._median(),
+            batch_ms_median=self.counts.median_ms(),
             resumed=self.resumed,
         )
 

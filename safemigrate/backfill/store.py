@@ -117,8 +117,15 @@ class Store:
         Whoever holds it does the next batch. A killed process may leave a server process that is
         still busy with its batch; its successor waits here until that is rolled back.
         """
-        quote = self.connection.ops.quote_name
         lock = "FOR UPDATE" if self.connection.features.has_select_for_update else ""
+        return self._read(run_id, lock)
+
+    def glance(self, run_id: int) -> Any | None:
+        """Return the run as it stands, without a lock: what a walk that waits looks at."""
+        return self._read(run_id, "")
+
+    def _read(self, run_id: int, lock: str) -> Any | None:
+        quote = self.connection.ops.quote_name
         columns = ", ".join(map(quote, KEPT))
         with self.connection.cursor() as cursor:
             cursor.execute(

@@ -25,7 +25,7 @@ class Backfill:
              one entry for each row, in order: field name -> new value; None leaves the row alone.
              where: the rows that still need it. Filling a row must make this false for it.
     Units:   batch_rows: rows of one batch, None adapts them to ``batch_target``, the time that
-             one batch's rows should stay locked.
+             one batch's rows should stay locked. rate: at most so many rows/s, None is no cap.
     """
 
     model: type[Model]
@@ -34,6 +34,8 @@ class Backfill:
     where: Q | None = None
     batch_rows: int | None = None
     batch_target: timedelta = BATCH_TARGET
+    rate: int | None = None
+    workers: int = 1
 
     @property
     def table(self) -> str:

@@ -86,9 +86,9 @@ def test_a_key_survives_being_written_down(filled_table, pg):
 
 def test_a_run_stopped_in_the_middle_goes_on_at_the_same_row(filled_table, pg, monkeypatch):
     """As after a kill, but between two batches."""
-    from safemigrate.backfill.engine import _Engine
+    from safemigrate.backfill.walking import Walk
 
-    batch, left = _Engine._batch, iter(range(3))
+    batch, left = Walk.batch, iter(range(3))
     backfill = Backfill(filled_table, values={"n": F("n") + 1}, batch_rows=3)
 
     def stops(self, *args):
@@ -96,7 +96,7 @@ def test_a_run_stopped_in_the_middle_goes_on_at_the_same_row(filled_table, pg, m
             raise KeyboardInterrupt
         return batch(self, *args)
 
-    monkeypatch.setattr(_Engine, "_batch", stops)
+    monkeypatch.setattr(Walk, "batch", stops)
     with pytest.raises(KeyboardInterrupt):
         run(pg, backfill, key="k")
     monkeypatch.undo()

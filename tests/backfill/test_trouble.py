@@ -197,15 +197,15 @@ def test_a_lost_connection_says_that_the_next_run_goes_on(orders, pg, other, mon
 
 def test_forgotten_while_it_runs_it_stops(orders, pg, monkeypatch):
     """Somebody unapplied the migration in another terminal."""
-    from safemigrate.backfill.engine import _Engine
+    from safemigrate.backfill.walking import Walk
 
-    batch, left = _Engine._batch, iter(range(2))
+    batch, left = Walk.batch, iter(range(2))
 
     def forgets(self, *args):
         if next(left, None) is None:
             self.store.forget("k")
         return batch(self, *args)
 
-    monkeypatch.setattr(_Engine, "_batch", forgets)
+    monkeypatch.setattr(Walk, "batch", forgets)
     with pytest.raises(BackfillFailed, match="was deleted while it ran"):
         run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=100), key="k")

@@ -1,0 +1,212 @@
+"""One connection's way over a table, or over one range of it: batch after batch."""
+
+from __future__ import annotations
+
+import time
+from bisect import insort
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django.db import transaction
+
+from safemigrate.backfill import failing, store
+from safemigrate.backfill.evidence import looking
+from safemigrate.backfill.filling import Filled, Filler, filler_for
+from safemigrate.backfill.orders import Orders, orders_of
+from safemigrate.backfill.pace import Pace
+from safemigrate.backfill.ranges import Key, Keys, Span, narrowed
+from safemigrate.backfill.trouble import Place, Trouble, WhereStays
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from safemigrate.backfill.server import PlainServer
+    from safemigrate.backfill.work import Backfill
+
+MAX_LAPS = 20  # of one pass: each walks to the end that the table had when it began
+
+
+class Seat(Protocol):
+    """
+    The row that keeps a walk's cursor: read anew under its lock by each batch.
+
+    Shape:   what ``lock`` returns has ``cursor``, the key that is done as text, empty at first.
+    """
+
+    def lock(self) -> Any | None:
+        """Return the row, locked until the transaction ends; None if it was forgotten."""
+        ...
+
+    def orders(self, row: Any) -> Orders: ...
+
+    def moved(self, row: Any, filled: Filled, seen: int, counts: Counts) -> None:
+        """Write down the row's new cursor and what the batch did."""
+        ...
+
+
+@dataclass
+class Counts:
+    """
+    What this process did.
+
+    Shape:   durations_ms: of each batch, sorted. run_rows: changed by the whole run, as far as
+             this process knows; seen: rows of the pass that were looked at.
+    """
+
+    rows: int = 0
+    run_rows: int = 0
+    seen: int = 0
+    durations_ms: list[float] = field(default_factory=list)
+
+    def median_ms(self) -> float:
+        times = self.durations_ms
+        return times[len(times) // 2] if times else 0.0
+
+
+class RunSeat:
+    """A run that one walk does alone keeps the cursor in its own row."""
+
+    def __init__(self, kept: store.Store, run_id: int, backfill: Backfill) -> None:
+        self.store, self.run_id, self.backfill = kept, run_id, backfill
+
+    def lock(self) -> Any | None:
+        return self.store.lock(self.run_id)
+
+    def orders(self, row: Any) -> Orders:
+        return orders_of(row, self.backfill)
+
+    def moved(self, row: Any, filled: Filled, seen: int, counts: Counts) -> None:
+        row.rows_done += filled.changed
+        row.pass_rows += filled.changed
+        row.pass_seen += seen
+        row.batches += 1
+        row.batch_ms_median = counts.median_ms()
+        self.store.save(
+            row, "cursor", "rows_done", "pass_rows", "pass_seen", "batches", "batch_ms_median"
+        )
+        counts.run_rows, counts.seen = row.rows_done, row.pass_seen
+
+
+class Walk:
+    """
+    The batches of one connection.
+
+    Shape:   own: each batch is a transaction of ours. tell: called after each batch.
+    """
+
+    def __init__(
+        self,
+        connection: BaseDatabaseWrapper,
+        server: PlainServer,
+        backfill: Backfill,
+        key: str,
+        *,
+        own: bool,
+        tell: Callable[[Counts], None],
+    ) -> None:
+        self.connection, self.server, self.backfill = connection, server, backfill
+        self.own, self.tell = own, tell
+        self.table = backfill.table
+        self.store = store.Store(connection)
+        self.keys = Keys(backfill.model, connection)
+        self.pace = Pace(backfill.batch_target, backfill.batch_rows)
+        self.place, self.counts = Place(), Counts()
+        self.trouble = Trouble(
+            self.keys, server, self.store, key, self.pace, self.place, retries=own
+        )
+        self.filler: Filler = self.trouble.patiently(
+            lambda: filler_for(backfill, self.keys, server)
+        )
+        self.statement_limit = min(
+            max(backfill.batch_target * 50, timedelta(seconds=5)), timedelta(seconds=60)
+        )
+        self.probed = False
+
+    def over_all(self, seat: Seat) -> None:
+        """
+        Fill every range of the table once.
+
+        A lap has a fixed end, so it ends however fast others append; the next lap takes what they
+        appended, and each is shorter than the one before.
+        """
+        for _ in range(MAX_LAPS):
+            last = self.trouble.patiently(self.last)
+            if last is None or not self.to(seat, last):
+                return
+
+    def last(self) -> Key | None:
+        with looking(self.connection, self.server):
+            return self.keys.last()
+
+    def to(self, seat: Seat, last: Key) -> int:
+        """Walk from the seat's cursor to ``last`` and return the number of batches."""
+        batches = 0
+        while self.trouble.patiently(partial(self.batch, seat, last)):
+            batches += 1
+        return batches
+
+    def batch(self, seat: Seat, last: Key) -> bool:
+        """Fill the next range and move the cursor, in one transaction; False at the end."""
+        began = time.perf_counter()
+        with self.transaction(batch=True):
+            row = self._locked(seat)
+            self.place.after = self.keys.load(row.cursor) if row.cursor else None
+            self.place.end = None
+            if not seat.orders(row).go_on:
+                return False
+            self.place.end = self.keys.end_of_batch(self.place.after, last, self.pace.rows)
+            if self.place.end is None:
+                return False
+            span = self.keys.span(self.place.after, self.place.end)
+            # Only from here on is anybody kept waiting, so the aim is about this part alone.
+            holding = time.perf_counter()
+            filled = self.filler.fill(span)
+            if filled.changed and not self.probed:
+                self._refuse_a_where_that_stays(span, filled.matched)
+            row.cursor = self.keys.dump(self.place.end)
+            seen = self.pace.rows if self.backfill.where else filled.matched
+            seat.moved(row, filled, seen, self.counts)
+        ended = time.perf_counter()
+        self.place.after = self.place.end = None
+        self.probed = self.probed or filled.changed > 0
+        self.counts.rows += filled.changed
+        self.place.rows_done = self.counts.run_rows
+        insort(self.counts.durations_ms, (ended - began) * 1000)
+        self.pace.finished(timedelta(seconds=ended - holding))
+        self.tell(self.counts)
+        return True
+
+    def _refuse_a_where_that_stays(self, span: Span, matched: int) -> None:
+        """
+        Look, after the first rows were changed, whether that took them out of ``where``.
+
+        Else ``F("n") + 1`` would be added in each of three passes before anybody is told.
+        """
+        where = self.backfill.where
+        if where is not None and narrowed(span.rows, where).count() >= matched:
+            raise WhereStays(matched)
+
+    def _locked(self, seat: Seat) -> Any:
+        row = seat.lock()
+        if row is None:
+            raise failing.forgotten(
+                self.table, failing.stays(self.place.rows_done, None, own=self.own)
+            )
+        return row
+
+    @contextmanager
+    def transaction(self, *, batch: bool = False) -> Iterator[None]:
+        if not self.own:
+            # SET LOCAL would last to the end of the caller's transaction.
+            yield
+            return
+        with transaction.atomic(using=self.connection.alias, durable=True):
+            if batch:
+                self.server.begin_batch(self.statement_limit)
+            else:
+                self.server.begin_looking(self.statement_limit)
+            yield
