@@ -148,6 +148,28 @@ class SafeOperation(Operation):
             ) from error
 
 
+class Postponable(SafeOperation):
+    """
+    An operation that can wait until no older code is alive; ``after_rollout`` says whether.
+
+    ``phase`` of the class is what it is unasked, ``before_rollout`` what it is when it need not
+    wait. The argument is written into a file where it says something else than the class.
+    """
+
+    before_rollout: ClassVar[Phase] = Phase.EXPAND
+    after_rollout: bool
+
+    def _wait(self, after_rollout: bool) -> None:
+        self.after_rollout = after_rollout
+        self.phase = Phase.CONTRACT if after_rollout else self.before_rollout
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        name, args, kwargs = super().deconstruct()
+        if self.phase is not type(self).phase:
+            kwargs = {**kwargs, "after_rollout": self.after_rollout}
+        return name, list(args), kwargs
+
+
 class ColumnOperation(SafeOperation, FieldOperation):
     """An operation on one column, whose field is in the state already, in its final form."""
 

@@ -9,7 +9,7 @@ from django.db.models import CheckConstraint, UniqueConstraint
 
 from safemigrate.facts.errors import WrongOperation
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation, Way
+from safemigrate.operations.base import Postponable, SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -112,7 +112,7 @@ class AddCheckConstraint(_AddConstraint):
         return f"Check {self.constraint.name} on every row of {self.model_name}"
 
 
-class DropConstraint(SafeOperation, migrations.RemoveConstraint):
+class DropConstraint(Postponable, migrations.RemoveConstraint):
     """
     Drop a CHECK or unique constraint, before newer code breaks it.
 
@@ -128,15 +128,8 @@ class DropConstraint(SafeOperation, migrations.RemoveConstraint):
     phase = Phase.EXPAND
 
     def __init__(self, model_name: str, name: str, after_rollout: bool = False) -> None:
-        self.after_rollout = after_rollout
-        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
+        self._wait(after_rollout)
         super().__init__(model_name, name)
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        name, args, kwargs = super().deconstruct()
-        if self.after_rollout:
-            kwargs["after_rollout"] = True
-        return name, list(args), kwargs
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         self._option(app_label, state, self.model_name, "constraints", self.name)

@@ -9,7 +9,7 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation, Way
+from safemigrate.operations.base import Postponable, SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -77,7 +77,7 @@ class AddIndexConcurrently(SafeOperation, migrations.AddIndex):
         return super(migrations.AddIndex, self).reduce(operation, app_label)
 
 
-class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
+class RemoveIndexConcurrently(Postponable, migrations.RemoveIndex):
     """
     Drop an index while reads and writes go on.
 
@@ -95,15 +95,8 @@ class RemoveIndexConcurrently(SafeOperation, migrations.RemoveIndex):
     phase = Phase.CONTRACT
 
     def __init__(self, model_name: str, name: str, after_rollout: bool = True) -> None:
-        self.after_rollout = after_rollout
-        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
+        self._wait(after_rollout)
         super().__init__(model_name, name)
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        name, args, kwargs = super().deconstruct()
-        if not self.after_rollout:
-            kwargs["after_rollout"] = False
-        return name, list(args), kwargs
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         self._option(app_label, state, self.model_name, "indexes", self.name)

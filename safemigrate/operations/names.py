@@ -11,7 +11,7 @@ from django.db.migrations.state import ProjectState
 
 from safemigrate.backends.fields import named
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation, Way
+from safemigrate.operations.base import Postponable, SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -95,6 +95,10 @@ class _Rename(_Naming):
     old_name: Any
     new_name: str
 
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        names = {"new_name": self.new_name, "old_name": self.old_name}
+        return type(self).__name__, [], {"model_name": self.model_name, **names}
+
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         old = self._thing(app_label, state, self.old_name)
         self._remove(app_label, state, self.old_name)
@@ -118,7 +122,7 @@ class _Rename(_Naming):
         return super(IndexOperation, self).reduce(operation, app_label)
 
 
-class RenameIndex(_Rename, migrations.RenameIndex):
+class RenameIndex(Postponable, _Rename, migrations.RenameIndex):
     """
     Give an index another name at a chosen moment.
 
@@ -136,18 +140,11 @@ class RenameIndex(_Rename, migrations.RenameIndex):
     def __init__(
         self, model_name: str, new_name: str, old_name: str, after_rollout: bool = False
     ) -> None:
-        self.after_rollout = after_rollout
-        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
+        self._wait(after_rollout)
         super().__init__(model_name, new_name, old_name)
 
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        name, args, kwargs = super().deconstruct()
-        if self.after_rollout:
-            kwargs["after_rollout"] = True
-        return name, list(args), kwargs
 
-
-class RenameConstraint(_Rename):
+class RenameConstraint(Postponable, _Rename):
     """
     Give a constraint another name.
 
@@ -166,15 +163,7 @@ class RenameConstraint(_Rename):
         self, model_name: str, new_name: str, old_name: str, after_rollout: bool = False
     ) -> None:
         self.model_name, self.new_name, self.old_name = model_name, new_name, old_name
-        self.after_rollout = after_rollout
-        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        names = {"new_name": self.new_name, "old_name": self.old_name}
-        kwargs: dict[str, Any] = {"model_name": self.model_name, **names}
-        if self.after_rollout:
-            kwargs["after_rollout"] = True
-        return type(self).__name__, [], kwargs
+        self._wait(after_rollout)
 
     def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
         old = self._thing(app_label, before, self.old_name)
@@ -189,9 +178,12 @@ class RenameConstraint(_Rename):
 
 
 class _Replace(_Naming):
-    name: str
-    by: str
-    after_rollout: bool
+    def __init__(self, model_name: str, name: str, by: str) -> None:
+        self.model_name, self.name, self.by = model_name, name, by
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        names = {"model_name": self.model_name, "name": self.name, "by": self.by}
+        return type(self).__name__, [], names
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         _, new = self._both(app_label, state)
@@ -221,7 +213,7 @@ class _Replace(_Naming):
         return f"replace_{self.model_name_lower}_{self.name.lower()}"[:60]
 
 
-class ReplaceIndex(_Replace):
+class ReplaceIndex(Postponable, _Replace):
     """
     Replace the index ``name`` by the one called ``by``, which takes its name.
 
@@ -237,20 +229,14 @@ class ReplaceIndex(_Replace):
     option_name = "indexes"
 
     def __init__(self, model_name: str, name: str, by: str, after_rollout: bool = True) -> None:
-        self.model_name, self.name, self.by = model_name, name, by
-        self.after_rollout = after_rollout
-        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        names: dict[str, Any] = {"model_name": self.model_name, "name": self.name, "by": self.by}
-        later = {} if self.after_rollout else {"after_rollout": False}
-        return type(self).__name__, [], names | later
+        super().__init__(model_name, name, by)
+        self._wait(after_rollout)
 
     def describe(self) -> str:
         return f"Replace index {self.name} of {self.model_name} by the new one"
 
 
-class ReplaceConstraint(_Replace):
+class ReplaceConstraint(Postponable, _Replace):
     """
     Replace the unique constraint ``name`` by the one called ``by``, which takes its name.
 
@@ -267,14 +253,8 @@ class ReplaceConstraint(_Replace):
     option_name = "constraints"
 
     def __init__(self, model_name: str, name: str, by: str, after_rollout: bool = False) -> None:
-        self.model_name, self.name, self.by = model_name, name, by
-        self.after_rollout = after_rollout
-        self.phase = Phase.CONTRACT if after_rollout else Phase.EXPAND
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        names: dict[str, Any] = {"model_name": self.model_name, "name": self.name, "by": self.by}
-        later = {"after_rollout": True} if self.after_rollout else {}
-        return type(self).__name__, [], names | later
+        super().__init__(model_name, name, by)
+        self._wait(after_rollout)
 
     def check_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, before: ProjectState

@@ -16,7 +16,7 @@ from safemigrate.backends.base import Backend, Shadow, project_settings
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.names import own_name
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.base import SafeOperation, Way
+from safemigrate.operations.base import Postponable, SafeOperation, Way
 
 if TYPE_CHECKING:
     from django.apps.registry import Apps
@@ -161,7 +161,7 @@ class CopyShadowField(_ShadowOperation):
         return f"{self.model_name_lower}_{self.name_lower}_copy"
 
 
-class SwapShadowField(_ShadowOperation):
+class SwapShadowField(Postponable, _ShadowOperation):
     """
     Give a field its new type: the column beside takes its name, indexes and constraints.
 
@@ -178,23 +178,13 @@ class SwapShadowField(_ShadowOperation):
     Source:  https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX
     """
 
-    phase = Phase.BACKFILL
+    phase = before_rollout = Phase.BACKFILL
 
     def __init__(
         self, model_name: str, name: str, field: Field[Any, Any], after_rollout: bool = False
     ) -> None:
-        self.after_rollout = after_rollout
-        if after_rollout:
-            self.phase = Phase.CONTRACT
+        self._wait(after_rollout)
         super().__init__(model_name, name, field)
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        name, args, kwargs = super().deconstruct()
-        return (
-            name,
-            list(args),
-            {**kwargs, **({"after_rollout": True} if self.after_rollout else {})},
-        )
 
     def plain(self, app_label: str, before: ProjectState) -> list[Operation]:
         return [migrations.AlterField(self.model_name, self.name, self.field)]
