@@ -26,8 +26,18 @@ Pair = tuple[type["Model"], type["Model"]]
 class _Renaming(SafeOperation):
     """What renames tables: the same ones in its expand and in its contract."""
 
-    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+    @property
+    def _names(self) -> tuple[str, str]:
+        """The name of the model before and after."""
         raise NotImplementedError
+
+    def _models(self, app_label: str, before: ProjectState, after: ProjectState) -> Pair:
+        old_name, new_name = self._names
+        return self._model(app_label, before, old_name), self._model(app_label, after, new_name)
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        """The models whose tables it renames: unless a subclass knows better, all of one model."""
+        yield from _tables_of(*self._models(app_label, before, after), after)
 
     def _moves(
         self,
@@ -118,7 +128,43 @@ def _throughs(old: Any, new: Any) -> Iterator[Pair]:
         yield before, after
 
 
-class ExpandRenameModel(_Expanding, migrations.RenameModel):
+class _OfModel(_Renaming):
+    old_name: str
+    new_name: str
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self.old_name, self.new_name
+
+
+class _OfTable(_Renaming):
+    name: str
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self.name, self.name
+
+
+class _OfField(_Renaming):
+    model_name: str
+    old_name: str
+    new_name: str
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self.model_name, self.model_name
+
+    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
+        """The table of a many-to-many field, or for a column that of the model."""
+        old, new = self._models(app_label, before, after)
+        field = self._field(new, self.new_name)
+        if field.many_to_many:
+            yield from _throughs(self._field(old, self.old_name), field)
+        else:
+            yield old, new
+
+
+class ExpandRenameModel(_OfModel, _Expanding, migrations.RenameModel):
     """
     Rename a model and its table, with the many-to-many tables and columns named after it.
 
@@ -139,10 +185,6 @@ class ExpandRenameModel(_Expanding, migrations.RenameModel):
             state.models[app_label, self.old_name_lower]
         _rename_model(state, app_label, self.old_name, self.new_name)
 
-    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
-        old = self._model(app_label, before, self.old_name)
-        yield from _tables_of(old, self._model(app_label, after, self.new_name), after)
-
     def references_model(self, name: str, app_label: str) -> bool:
         # Any model may refer to it; a squash that moved it across such a one would leave the
         # reference under the old name.
@@ -152,7 +194,7 @@ class ExpandRenameModel(_Expanding, migrations.RenameModel):
         return f"Rename model {self.old_name} to {self.new_name} for both releases"
 
 
-class ContractRenameModel(_Contracting):
+class ContractRenameModel(_OfModel, _Contracting):
     """
     Drop the views that ExpandRenameModel left under the old names.
 
@@ -174,10 +216,6 @@ class ContractRenameModel(_Contracting):
         _rename_model(before, app_label, self.new_name, self.old_name)
         return before
 
-    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
-        old = self._model(app_label, before, self.old_name)
-        yield from _tables_of(old, self._model(app_label, after, self.new_name), after)
-
     def describe(self) -> str:
         return f"Drop the views that have the names of {self.old_name}, now {self.new_name}"
 
@@ -186,7 +224,7 @@ class ContractRenameModel(_Contracting):
         return f"renamed_{self.old_name.lower()}_{self.new_name.lower()}"
 
 
-class ExpandRenameTable(_Expanding, migrations.AlterModelTable):
+class ExpandRenameTable(_OfTable, _Expanding, migrations.AlterModelTable):
     """
     Rename a model's table, with the many-to-many tables named after it, for both releases.
 
@@ -203,10 +241,6 @@ class ExpandRenameTable(_Expanding, migrations.AlterModelTable):
             state.models[app_label, self.name_lower]
         super().state_forwards(app_label, state)
 
-    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
-        old = self._model(app_label, before, self.name)
-        yield from _tables_of(old, self._model(app_label, after, self.name), after)
-
     def describe(self) -> str:
         return f"Rename the table of {self.name} for both releases"
 
@@ -215,7 +249,7 @@ class ExpandRenameTable(_Expanding, migrations.AlterModelTable):
         return f"rename_table_{self.name_lower}"
 
 
-class ContractRenameTable(_Contracting):
+class ContractRenameTable(_OfTable, _Contracting):
     """
     Drop the views that ExpandRenameTable left; ``old_table``: the ``db_table`` before it.
 
@@ -237,10 +271,6 @@ class ContractRenameTable(_Contracting):
         before.alter_model_options(app_label, self.name.lower(), {"db_table": self.old_table})
         return before
 
-    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
-        old = self._model(app_label, before, self.name)
-        yield from _tables_of(old, self._model(app_label, after, self.name), after)
-
     def describe(self) -> str:
         return f"Drop the view under the old table name of {self.name}"
 
@@ -249,7 +279,7 @@ class ContractRenameTable(_Contracting):
         return f"renamed_table_{self.name.lower()}"
 
 
-class ExpandRenameField(_Expanding, migrations.RenameField):
+class ExpandRenameField(_OfField, _Expanding, migrations.RenameField):
     """
     Rename a many-to-many field with the table that Django made for it, for both releases.
 
@@ -264,14 +294,11 @@ class ExpandRenameField(_Expanding, migrations.RenameField):
             state.models[app_label, self.model_name_lower].get_field(self.old_name)
         super().state_forwards(app_label, state)
 
-    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
-        yield from _renamed(self, app_label, before, after)
-
     def describe(self) -> str:
         return f"Rename {self.model_name}.{self.old_name} to {self.new_name} for both releases"
 
 
-class ContractRenameField(_Contracting):
+class ContractRenameField(_OfField, _Contracting):
     """
     Drop the view that ExpandRenameField left for the old name.
 
@@ -293,9 +320,6 @@ class ContractRenameField(_Contracting):
         before = state.clone()
         before.rename_field(app_label, self.model_name.lower(), self.new_name, self.old_name)
         return before
-
-    def _pairs(self, app_label: str, before: ProjectState, after: ProjectState) -> Iterator[Pair]:
-        yield from _renamed(self, app_label, before, after)
 
     def describe(self) -> str:
         return f"Drop the view for the old name of {self.model_name}.{self.new_name}"
@@ -328,18 +352,3 @@ class ContractRenamePrimaryKey(ContractRenameField):
     Re-run:  does nothing if the view is gone.
     Back:    sets the table aside again.
     """
-
-
-def _renamed(
-    operation: ExpandRenameField | ContractRenameField,
-    app_label: str,
-    before: ProjectState,
-    after: ProjectState,
-) -> Iterator[Pair]:
-    old = operation._model(app_label, before, operation.model_name)
-    new = operation._model(app_label, after, operation.model_name)
-    field = operation._field(new, operation.new_name)
-    if field.many_to_many:
-        yield from _throughs(operation._field(old, operation.old_name), field)
-    else:
-        yield old, new
