@@ -15,12 +15,14 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 
+from safemigrate.facts.assurance import day
 from safemigrate.facts.ownership import is_first_party_app, migrations_folder
 from safemigrate.version import VERSION
 
@@ -47,10 +49,15 @@ class MigrationFile:
 
 @dataclass(frozen=True)
 class Entry:
-    """``seen``: the fingerprint of file and rules when they were judged."""
+    """
+    ``seen``: the fingerprint of file and rules when they were judged; empty: judge it each time.
+
+    ``until``: the last day of a word in the file that excuses something.
+    """
 
     rules: tuple[str, ...]
     seen: str
+    until: date | None = None
 
 
 @dataclass(frozen=True)
@@ -64,17 +71,41 @@ class Baseline:
         """Whether one of these migrations (itself, or those it replaces) is exempt from a rule."""
         return any(name in self.entries and rule in self.entries[name].rules for name in names)
 
-    def covers(self, files: Sequence[MigrationFile], vendor: str) -> bool:
+    def covers(self, files: Sequence[MigrationFile], vendor: str, today: date) -> bool:
         """Whether these files, and no others, are known with unchanged content."""
         return (
             self.judged_by == judged_by(vendor)
             and len(files) == len(self.entries)
-            and all(self._knows(file) for file in files)
+            and all(self._knows(file, today) for file in files)
         )
 
-    def _knows(self, file: MigrationFile) -> bool:
+    def _knows(self, file: MigrationFile, today: date) -> bool:
         entry = self.entries.get(file.key)
-        return entry is not None and entry.seen == _seen(content_of(file.path), entry.rules)
+        return (
+            entry is not None
+            and (entry.until is None or today <= entry.until)
+            and entry.seen == _seen(content_of(file.path), entry.rules)
+        )
+
+    def shrunk(self, made: Baseline) -> tuple[Baseline, dict[str, tuple[str, ...]]]:
+        """
+        ``made`` without what this one does not exempt.
+
+        Shape: also {migration: rules that are not taken up}; such a migration is judged each time.
+        """
+        entries: dict[str, Entry] = {}
+        refused: dict[str, tuple[str, ...]] = {}
+        for name, entry in made.entries.items():
+            old = self.entries.get(name)
+            known = set(old.rules) if old else set()
+            if new := tuple(rule for rule in entry.rules if rule not in known):
+                refused[name] = new
+                kept = tuple(rule for rule in entry.rules if rule in known)
+                if kept:
+                    entries[name] = Entry(kept, "", entry.until)
+            else:
+                entries[name] = entry
+        return Baseline(entries, made.judged_by), refused
 
     def gone(self, files: Iterable[MigrationFile]) -> tuple[str, ...]:
         """What it names and nobody finds."""
@@ -126,31 +157,38 @@ def read(where: Path) -> Baseline:
 def _entry(name: str, value: Any) -> Entry:
     rules = value.get("rules") if isinstance(value, dict) else None
     seen = value.get("seen") if isinstance(value, dict) else None
+    try:
+        until = day(value.get("until")) if isinstance(value, dict) else None
+    except ValueError:
+        rules = None
     if (
         not isinstance(rules, list)
         or not all(isinstance(r, str) for r in rules)
         or not isinstance(seen, str)
     ):
         raise BaselineUnreadable(f"its entry {name!r} is {json.dumps(value)[:80]}.")
-    return Entry(tuple(rules), seen)
+    return Entry(tuple(rules), seen, until)
 
 
 def made_of(
-    files: Sequence[MigrationFile], found: Mapping[str, Iterable[str]], vendor: str
+    files: Sequence[MigrationFile],
+    found: Mapping[str, Iterable[str]],
+    vendor: str,
+    lasts: Mapping[str, date] | None = None,
 ) -> Baseline:
-    """A baseline of all ``files``; ``found``: migration -> rules."""
+    """A baseline of all ``files``; ``found``: migration -> rules; ``lasts``: -> a last day."""
     entries = {}
     for file in sorted(files, key=lambda file: file.key):
         rules = tuple(sorted(set(found.get(file.key, ()))))
-        entries[file.key] = Entry(rules, _seen(content_of(file.path), rules))
+        until = (lasts or {}).get(file.key)
+        entries[file.key] = Entry(rules, _seen(content_of(file.path), rules), until)
     return Baseline(entries, judged_by(vendor))
 
 
 def text_of(baseline: Baseline) -> str:
     """The file: one line for each migration, sorted, so that a diff is what was changed."""
     lines = [
-        f"    {json.dumps(name)}: "
-        f'{{"rules": {json.dumps(list(entry.rules))}, "seen": {json.dumps(entry.seen)}}}'
+        f"    {json.dumps(name)}: {_written(entry)}"
         for name, entry in sorted(baseline.entries.items())
     ]
     body = ",\n".join(lines)
@@ -162,6 +200,13 @@ def text_of(baseline: Baseline) -> str:
         f'  "migrations": {{\n{body}\n  }}\n'
         "}\n"
     )
+
+
+def _written(entry: Entry) -> str:
+    fields: dict[str, Any] = {"rules": list(entry.rules), "seen": entry.seen}
+    if entry.until is not None:
+        fields["until"] = str(entry.until)
+    return json.dumps(fields)
 
 
 def write(where: Path, baseline: Baseline) -> None:

@@ -21,6 +21,7 @@ import django
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.timezone import localdate
 
 from safemigrate import baseline
 from safemigrate.version import VERSION
@@ -61,7 +62,7 @@ def _messages(subject: Subject, label: str = "") -> list[CheckMessage]:
 
 
 def check_settings(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
-    """E302."""
+    """E302, W407."""
     from safemigrate.facts import settings as ours
     from safemigrate.facts.errors import WrongSettings
 
@@ -71,7 +72,13 @@ def check_settings(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckM
         from safemigrate.rules import SettingsRead
 
         return _messages(SettingsRead(error))
-    return []
+    if not ours.current().assured:
+        return []
+    from safemigrate.assured import over_in_settings
+    from safemigrate.judge import Judged
+    from safemigrate.speak import as_check
+
+    return [as_check(Judged(finding)) for finding in over_in_settings(localdate())]
 
 
 def check_commands(app_configs: AppConfigs = None, **kwargs: Any) -> list[CheckMessage]:
@@ -120,7 +127,7 @@ def check_migrations(app_configs: AppConfigs = None, **kwargs: Any) -> list[Chec
     except baseline.BaselineUnreadable as error:
         problems += _baseline_messages(str(where), error=str(error))
     if files is not None:
-        if known.covers(files, "postgresql") or not (files or known.entries):
+        if known.covers(files, "postgresql", localdate()) or not (files or known.entries):
             return problems
         if gone := known.gone(files):
             problems += _baseline_messages(str(where), gone=gone)
@@ -199,6 +206,8 @@ def _key(files: list[baseline.MigrationFile], known: baseline.Baseline) -> str:
         repr(settings.AUTH_USER_MODEL),
         repr(settings.DEFAULT_AUTO_FIELD),
         repr({alias: db.get("ENGINE") for alias, db in settings.DATABASES.items()}),
+        repr(getattr(settings, "SAFEMIGRATE", None)),
+        str(localdate()),  # a word in the code may be good until today
         baseline.text_of(known),
         *(f"{file.path} {baseline.content_of(file.path)}" for file in files),
     ]

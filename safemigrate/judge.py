@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,13 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+from django.utils.timezone import localdate
 
+from safemigrate.assured import of_settings, words_of
 from safemigrate.facts.ownership import is_first_party, is_first_party_app
 from safemigrate.operations import Assured
 from safemigrate.planner.walk import note_new
-from safemigrate.rules import Finding, Placed, Step, Unreadable, judge
+from safemigrate.rules import Finding, Placed, Step, Unreadable, Vouched, judge
 from safemigrate.rules.known import is_known
 
 if TYPE_CHECKING:
@@ -51,11 +55,16 @@ class Judged:
 
 @dataclass
 class Judgement:
-    """``migrations``: how many were judged; ``third_party``: how many are somebody else's."""
+    """
+    ``migrations``: how many were judged; ``third_party``: how many are somebody else's.
+
+    ``lasts``: migration -> the last day of a word that excuses something in it.
+    """
 
     findings: list[Judged] = field(default_factory=list)
     migrations: int = 0
     third_party: int = 0
+    lasts: dict[str, date] = field(default_factory=dict)
 
 
 def judge_project(
@@ -77,17 +86,35 @@ def judgement(
     *,
     apps: Collection[str] | None = None,
     only: Collection[str] | None = None,
+    fresh: Collection[str] = (),
+    loading: Callable[[], MigrationLoader] = lambda: MigrationLoader(None),
 ) -> Judgement:
-    """As ``judge_project``, with the counts."""
+    """
+    As ``judge_project``, with the counts.
+
+    ``fresh``: migrations that run nowhere yet; a table that one of them makes is new to all of
+    them. ``loading``: how to read the files, if not as they are.
+    """
     chosen = connection or judging_connection()
     unreadable = _Unreadables()
     try:
-        loader = MigrationLoader(None)
+        loader = loading()
     except Exception as error:  # noqa: BLE001  a migration may raise anything when imported
         return Judgement(list(unreadable.of_files()) or [unreadable.of_graph(error)])
-    whole = _Judging(loader, chosen).run(apps, only)
+    whole = _Judging(loader, chosen, fresh).run(apps, only)
     whole.findings = [*unreadable.of_conflicts(loader), *whole.findings]
+    if apps is None and only is None:
+        whole.findings += [Judged(finding) for finding in _of_settings(loader)]
     return whole
+
+
+def _of_settings(loader: MigrationLoader) -> Iterator[Finding]:
+    foreign = [
+        ".".join(key)
+        for key, migration in loader.graph.nodes.items()
+        if not is_ours(migration, path_of(migration))
+    ]
+    return of_settings(localdate(), foreign)
 
 
 def judging_connection() -> BaseDatabaseWrapper:
@@ -147,11 +174,16 @@ def _is_absent(error: Exception, module: str) -> bool:
 class _Judging:
     """One pass over the whole plan, with one state that is changed operation by operation."""
 
-    def __init__(self, loader: MigrationLoader, connection: BaseDatabaseWrapper) -> None:
+    def __init__(
+        self, loader: MigrationLoader, connection: BaseDatabaseWrapper, fresh: Collection[str] = ()
+    ) -> None:
         self.loader = loader
         self.vendor = connection.vendor
         self.connection = _mute(connection)
         self.result = Judgement()
+        self.today = localdate()
+        self.fresh = fresh
+        self.fresh_models: set[Key] = set()
 
     def run(self, apps: Collection[str] | None, only: Collection[str] | None) -> Judgement:
         state = ProjectState(real_apps=self.loader.unmigrated_apps)
@@ -187,20 +219,26 @@ class _Judging:
         self, migration: Migration, state: ProjectState, wanted: bool
     ) -> Iterator[Finding]:
         key = (migration.app_label, migration.name)
-        new_models: set[Key] = set()
+        new_models = self.fresh_models if ".".join(key) in self.fresh else set()
+        found: list[Finding] = []
         for operation in migration.operations:
             if wanted:
-                yield from self._of_operation(operation, migration, state, new_models)
+                found += self._of_operation(operation, migration, state, new_models)
             note_new(operation, migration.app_label, new_models)
             operation.state_forwards(migration.app_label, state)
         if wanted:
             after = lambda: self._migrations(self.loader.graph.backwards_plan(key))  # noqa: E731
-            yield from judge(Placed(migration, after, self.vendor))
+            found += judge(Placed(migration, after, self.vendor))
+            yield from self._excused(migration, found)
 
     def _of_operation(
         self, operation: Operation, migration: Migration, state: ProjectState, new_models: set[Key]
     ) -> Iterator[Finding]:
         if isinstance(operation, Assured):
+            found = tuple(self._of_operation(operation.operation, migration, state, new_models))
+            name = f"Assured({type(operation.operation).__name__})"
+            word = Vouched(name, operation.assurance, self.today, found)
+            yield from self._vouched(word, migration)
             return
         if isinstance(operation, migrations.SeparateDatabaseAndState) and is_known(operation):
             if operation.database_operations:
@@ -222,6 +260,27 @@ class _Judging:
                 ancestors=lambda: self._migrations(self.loader.graph.forwards_plan(key)),
             )
         )
+
+    def _vouched(self, word: Vouched, migration: Migration) -> Iterator[Finding]:
+        """What is said about the word itself, and what it does not silence (any more)."""
+        if word.assurance is not None and word.assurance.until is not None:
+            name = f"{migration.app_label}.{migration.name}"
+            first = self.result.lasts.get(name, word.assurance.until)
+            self.result.lasts[name] = min(first, word.assurance.until)
+        yield from judge(dataclasses.replace(word, vendor=self.vendor))
+        if word.assurance is None or word.assurance.is_over(self.today):
+            yield from word.silenced
+
+    def _excused(self, migration: Migration, found: list[Finding]) -> Iterator[Finding]:
+        """Without what the migration's own ``assured`` excuses, by rule."""
+        words, wrong = words_of(migration)
+        for by, why in wrong:
+            yield from self._vouched(Vouched(by, None, self.today, wrong=why), migration)
+        yield from (finding for finding in found if finding.rule not in words)
+        for rule, said in words.items():
+            silenced = tuple(finding for finding in found if finding.rule == rule)
+            word = Vouched(f"assured[{rule!r}]", said, self.today, silenced)
+            yield from self._vouched(word, migration)
 
     def _migrations(self, keys: Sequence[Key]) -> list[Migration]:
         return [self.loader.graph.nodes[key] for key in keys]

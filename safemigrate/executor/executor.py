@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
-from django.utils.timezone import now
+from django.utils.timezone import localdate, now
 
 from safemigrate import backfill
 from safemigrate.backends import backend_for
@@ -69,7 +69,7 @@ class SafeExecutor(MigrationExecutor):
         )
         self._first_install = not self.loader.applied_migrations
         self.foreign = ForeignMigrations(
-            self.loader, connection, self.ledger, assured=project.assured
+            self.loader, connection, self.ledger, assured=project.assured_on(localdate())
         )
         if self.backend.commits_by_itself and not self._first_install:
             self.foreign.arrange(new=not django_settings.DEBUG)

@@ -9,7 +9,7 @@ was done, and which contract is owed, is in the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import SimpleNamespace
@@ -63,7 +63,7 @@ class ForeignMigrations:
     loader: SafeLoader
     connection: BaseDatabaseWrapper
     ledger: Ledger
-    assured: Sequence[str] = ()
+    assured: Container[str] = ()
     lines: dict[Key, Line] = field(default_factory=dict)
     refused: dict[Key, list[Refusal]] = field(default_factory=dict)
     done: dict[Key, Any] = field(default_factory=dict)
@@ -197,11 +197,11 @@ class ForeignMigrations:
         if not found:
             return
         reasons = " ".join(f"{_name(key)}: {_why(self.refused[key])}" for key in found)
-        names = ", ".join(f'"{_name(key)}"' for key in found)
+        names = ", ".join(f'"{_name(key)}": "<why>"' for key in found)
         raise PlanRefused(
             f"Installed packages bring migrations that nothing makes safe. {reasons}",
             do="Keep the package's version of before, or run them as they are in a quiet hour: "
-            f'SAFEMIGRATE["ASSURED"] = [{names}].',
+            f'SAFEMIGRATE["ASSURED"] = {{{names}}}.',
         )
 
     def told(self, keys: Iterable[Key]) -> Iterator[str]:

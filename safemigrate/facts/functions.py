@@ -53,7 +53,7 @@ def kind_of(name: str) -> Kind:
 
 @cache
 def _own() -> dict[str, frozenset[str]]:
-    """Read from the catalogs of PostgreSQL 15 and 18; a test compares them with the server."""
+    """Read from the catalogs of PostgreSQL 14, 15 and 18; a test compares them with the server."""
     text = Path(__file__).with_name("functions.txt").read_text(encoding="utf-8")
     steady, _, volatile = text.removeprefix("steady").partition("\nvolatile\n")
     return {"steady": frozenset(steady.split()), "volatile": frozenset(volatile.split())}

@@ -8,10 +8,11 @@ import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from safemigrate.facts.assurance import Assurance, assurance
 from safemigrate.facts.errors import WrongSettings
 from safemigrate.facts.release import release_from
 
@@ -45,8 +46,8 @@ class Settings:
 
     third_party: tuple[str, ...] = ()
     """Labels of apps whose migrations are not this project's to change, though their code is."""
-    assured: tuple[str, ...] = ()
-    """Migrations of installed packages, ``app.name``, that run as they are."""
+    assured: Mapping[str, Assurance] = field(default_factory=dict)
+    """Migrations of installed packages, ``app.name``, that run as they are; with the reason."""
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -65,6 +66,10 @@ class Settings:
                 f'SAFEMIGRATE["HELD_TOO_LONG"] is {self.held_too_long!r}.',
                 do="Give a duration of zero or more.",
             )
+
+    def assured_on(self, today: date) -> frozenset[str]:
+        """The migrations that somebody vouches for, but for those whose day is over."""
+        return frozenset(name for name, why in self.assured.items() if not why.is_over(today))
 
 
 _POSITIVE = ("lock_deadline", "build_deadline", "runner_wait", "batch_duration")
@@ -110,6 +115,8 @@ def _known(key: object) -> str:
 
 def _typed(key: str, value: Any) -> Any:
     wanted = _TYPES[key.lower()]
+    if key == "ASSURED":
+        return _assured(key, value)
     if wanted is timedelta:
         fits, means = isinstance(value, timedelta), "a datetime.timedelta"
     elif wanted is bool:
@@ -128,6 +135,26 @@ def _typed(key: str, value: Any) -> Any:
             do=f"Give {means}.",
         )
     return value
+
+
+def _assured(key: str, value: Any) -> dict[str, Assurance]:
+    fits = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+    if not fits:
+        raise WrongSettings(
+            f'SAFEMIGRATE["{key}"] is {value!r}, of type {type(value).__name__}.',
+            do='Give a dict of migrations and reasons: {"blog.0007_total": "runs at night"}.',
+        )
+    found = {}
+    for name, raw in value.items():
+        try:
+            found[name] = assurance(raw)
+        except ValueError as error:
+            raise WrongSettings(
+                f'SAFEMIGRATE["{key}"]["{name}"] is {raw!r}, of type {type(raw).__name__}: '
+                f"{error}.",
+                do='Give a reason, or {"because": "runs at night", "until": "2027-01-31"}.',
+            ) from error
+    return found
 
 
 def current() -> Settings:

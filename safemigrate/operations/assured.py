@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from django.db.migrations.operations.base import Operation
+
+from safemigrate.facts.assurance import made
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -13,14 +16,17 @@ if TYPE_CHECKING:
 
 class Assured(Operation):
     """
-    Run ``operation`` as it is; no rule judges it. ``because`` says why it is safe here.
+    Run ``operation`` as it is, whatever the rules say. ``because`` says why it is safe here.
 
+    ``until``: the last day on which that holds for the rules; it runs on any day.
     Locks, re-run and way back are those of the operation.
     """
 
-    def __init__(self, operation: Operation, because: str) -> None:
-        if not because.strip():
-            raise ValueError("Assured needs a reason: because='...'.")
+    def __init__(self, operation: Operation, because: str, until: date | str | None = None) -> None:
+        try:
+            self.assurance = made(because, until)
+        except ValueError as error:
+            raise ValueError(f"Assured: {error}.") from error
         self.operation = operation
         self.because = because
         # Read by Django from the operation it runs; the class cannot know them.

@@ -8,7 +8,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +17,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
+from safemigrate.facts.assurance import Assurance
 from safemigrate.operations import SafeOperation
 from safemigrate.operations.reading import has_table
 from safemigrate.operations.remedies import Chain
@@ -145,7 +146,27 @@ class HeldContract:
     vendor: ClassVar[None] = None
 
 
-Subject = Step | Placed | Commands | SettingsRead | Unreadable | BaselineRead | HeldContract
+@dataclass(frozen=True)
+class Vouched:
+    """
+    Somebody's word that findings do not matter here.
+
+    ``by``: where it stands. ``silenced``: what would be said without it. ``missing``: what it is
+    about and cannot be found. ``wrong``: why it cannot be read; then it has no ``assurance``.
+    """
+
+    by: str
+    assurance: Assurance | None
+    today: date
+    silenced: tuple[Finding, ...] = ()
+    missing: str = ""
+    wrong: str = ""
+    vendor: str | None = "postgresql"
+
+
+Subject = (
+    Step | Placed | Commands | SettingsRead | Unreadable | BaselineRead | HeldContract | Vouched
+)
 Judge = Callable[[Any], Iterable[Finding]]
 
 

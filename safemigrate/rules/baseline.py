@@ -18,6 +18,6 @@ def baseline(read: BaselineRead) -> Iterator[Finding]:
             why=f"{read.path}: {read.error} Every migration is judged as if it were new.",
             steps=(
                 "Restore it from version control.",
-                "Or write it anew with `manage.py safemigrate baseline`, and review the change.",
+                "Or write it anew: `manage.py safemigrate baseline --renew`; review the change.",
             ),
         )

@@ -30,12 +30,21 @@ def needs_autocommit(operation: Operation) -> bool:
     return is_concurrent(operation)
 
 
+def is_foreign_mark(operation: Operation) -> bool:
+    """Whether it does nothing and says something to django-migration-linter."""
+    known = type(operation)
+    package = known.__module__.split(".")[0]
+    return known.__name__ == "IgnoreMigration" and package == "django_migration_linter"
+
+
 def is_known(operation: Operation) -> bool:
     """
     Whether what it does to the database is written by somebody we know.
 
     A subclass counts as known as long as it leaves alone what runs it forwards.
     """
+    if is_foreign_mark(operation):
+        return True
     runs_it = ("database_forwards", "forwards", "change")
     writer = next(cls for cls in type(operation).__mro__ if any(n in vars(cls) for n in runs_it))
     return writer is not Operation and (writer.__module__ + ".").startswith(_KNOWN_MODULES)

@@ -116,9 +116,9 @@ class TestNeedsAutocommit:
     )
     def test_inside_a_transaction_it_is_refused(self, project, operations):
         project.migration("0002_inside", operations)
-        assert project.found() == [("0002_inside", "E203")]
+        assert "E203" in project.rules_of("0002_inside")
         project.migration("0002_inside", operations, atomic=False)
-        assert project.found() == []
+        assert [rule for _, rule in project.found() if rule != "W406"] == []
 
     def test_an_instant_operation_may_stay_inside(self, project):
         project.migration("0002_stop", 'StopFilling("order", "total"),')

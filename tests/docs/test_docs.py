@@ -157,6 +157,8 @@ def _type_and_default(field) -> list[str]:
         return ["timedelta", _spoken(default)]
     if isinstance(default, tuple):
         return ["list of strings", ", ".join(f"`{value}`" for value in default) or "`[]`"]
+    if field.name == "assured":
+        return ["dict", "`{}`"]
     if field.name == "baseline":
         return ["string or path", f"`{default}`"]
     return ["string", f"`{default}`" if default else '`""`']

@@ -209,7 +209,7 @@ def test_an_empty_table_is_nobody_s_trouble(unsafe):
 
 
 def test_somebody_may_vouch_for_it(upgraded):
-    upgraded.settings["SAFEMIGRATE"]["ASSURED"] = ["shop.0002_totals"]
+    upgraded.settings["SAFEMIGRATE"]["ASSURED"] = {"shop.0002_totals": "at night"}
     assert applying(upgraded.deploy("r2")) == ["Applying shop.0002_totals... OK"]
     assert "flag" not in upgraded.columns()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,7 +67,11 @@ WRONG = {
     "IGNORE_SESSIONS": ["psql", [1], None],
     "BASELINE": [None, 3],
     "THIRD_PARTY": ["blog", [1], None],
-    "ASSURED": ["blog.0001", {"blog": "0001"}],
+    "ASSURED": [
+        *("blog.0001", ["blog.0001"], {1: "x"}, {"blog.0001": ""}, {"blog.0001": {}}),
+        {"blog.0001": {"because": "x", "until": "soon"}},
+        {"blog.0001": {"becaus": "x"}},
+    ],
 }
 
 
@@ -83,7 +87,8 @@ def test_a_wrong_type_is_refused_with_the_right_one(key, value):
     """Seconds where a timedelta is wanted would be read as something else by somebody."""
     text = refusal({key: value})
     assert f'SAFEMIGRATE["{key}"]' in text
-    assert f"of type {type(value).__name__}" in text
+    inside = value["blog.0001"] if isinstance(value, dict) and "blog.0001" in value else value
+    assert f"of type {type(inside).__name__}" in text
     assert "Give " in text
 
 
@@ -131,6 +136,14 @@ def test_what_is_right_is_taken_as_it_is():
     assert settings.baseline == str(Path("x") / "y.json")
     assert settings.ignore_sessions == ("psql",)
     assert settings.lock_deadline == timedelta(seconds=3)
+
+
+def test_a_word_for_an_installed_package_is_good_until_its_day():
+    """A reason that was true for one night must not hold for ever."""
+    until = {"because": "runs at night", "until": "2027-01-31"}
+    settings = parse({"ASSURED": {"blog.0001": "few rows", "blog.0002": until}}, {})
+    assert settings.assured_on(date(2027, 1, 31)) == {"blog.0001", "blog.0002"}
+    assert settings.assured_on(date(2027, 2, 1)) == {"blog.0001"}
 
 
 def test_an_empty_dict_is_all_defaults():

