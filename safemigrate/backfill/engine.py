@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
 from django.utils import timezone
 
+from safemigrate.backends.base import project_settings
 from safemigrate.backfill import failing, store
 from safemigrate.backfill.checking import check
 from safemigrate.backfill.evidence import REMAINING_CAP, remaining, unfilled
@@ -47,6 +49,8 @@ def run(
         raise WrongOperation(
             f"A backfill's key has {len(key)} characters.", do=f"Use 1 to {KEY_CHARACTERS}."
         )
+    if backfill.rate is None:
+        backfill = replace(backfill, rate=project_settings().backfill_rate or None)
     connection = connections[connection.alias]  # not the proxy, which is slow to ask per row
     server = server_for(connection)
     own = not connection.in_atomic_block and connection.get_autocommit()
@@ -81,7 +85,9 @@ class _Engine:
         self.table = backfill.table
         self.store = store.Store(connection)
         self.work = fingerprint(backfill)
-        self.walk = Walk(connection, server, backfill, key, own=own, tell=self._tell)
+        self.walk = Walk(
+            connection, server, backfill, key, own=own, tell=self._tell, waiting=self._waiting
+        )
         self.keys, self.trouble, self.counts = self.walk.keys, self.walk.trouble, self.walk.counts
         self.began = time.perf_counter()
         self.resumed = False
@@ -185,6 +191,10 @@ class _Engine:
 
     def _tell(self, counts: Counts) -> None:
         self.progress.tell(counts.seen)
+
+    def _waiting(self, why: str | None) -> None:
+        if why:
+            say(f"{self.table}: waiting: {why}", passing=True)
 
     def _result(self) -> Result:
         return Result(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from safemigrate.facts.errors import (
     NOTHING_CHANGED,
@@ -74,6 +75,14 @@ def blocked(
         f"({seconds:.0f} s): {why}. {who}",
         changed=changed,
         do=f"End what blocks it or wait for it, then run migrate again: {RESUMES}.",
+    )
+
+
+def held_back(table: str, deadline: timedelta, why: str, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"The backfill of {table} was held back for {deadline}: {why}.",
+        changed=changed,
+        do=f"See to that, or to the limits in SAFEMIGRATE, then run migrate again: {RESUMES}.",
     )
 
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 
 from safemigrate.backends import backend_for
+from safemigrate.backends.postgresql.load import look
 from safemigrate.backfill.store import STATE_TABLE
 from safemigrate.backfill.writing import Compiled, Writing, column_of
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
 
     from safemigrate.backfill.ranges import Key, Keys
+    from safemigrate.facts.load import Load
 
 # A batch holds the rows it has already changed while it waits for the next one, so whoever wants
 # those waits as long as we do.
 LOCK_WAIT = timedelta(milliseconds=200)
+LOOK_LIMIT = timedelta(seconds=5)  # for a look at the load, which reads counters alone
 IDLE_LIMIT = timedelta(seconds=60)  # a batch whose process hangs lets its rows go
 
 WORTH_RETRYING = {
@@ -55,6 +58,10 @@ class PlainServer:
 
     def estimated_rows(self, table: str) -> int | None:
         """Return about how many rows the table has, None if the server does not know."""
+        return None
+
+    def load(self, table: str) -> Load | None:
+        """Return how busy the server is, None if it has nothing to tell."""
         return None
 
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
@@ -172,6 +179,11 @@ class PostgresServer(PlainServer):
             found = cursor.fetchone()
         # -1: never analyzed; 0: analyzed while empty.
         return int(found[0]) if found and found[0] > 0 else None
+
+    def load(self, table: str) -> Load | None:
+        with transaction.atomic(using=self.connection.alias):
+            self.begin_looking(LOOK_LIMIT)
+            return look(self.connection, table)
 
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
         # NO KEY: inserting a row that refers to one of these does not wait for the batch.

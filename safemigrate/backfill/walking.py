@@ -13,19 +13,30 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import transaction
 
+from safemigrate.backends.base import project_settings
 from safemigrate.backfill import failing, store
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import Filled, Filler, filler_for
 from safemigrate.backfill.orders import Orders, orders_of
 from safemigrate.backfill.pace import Pace
 from safemigrate.backfill.ranges import Key, Keys, Span, narrowed
+from safemigrate.backfill.restraint import (
+    HELD_SECONDS,
+    Allowance,
+    ProbeFailed,
+    Restraint,
+    limits_of,
+    probe_of,
+)
 from safemigrate.backfill.trouble import Place, Trouble, WhereStays
+from safemigrate.facts.progress import say
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from safemigrate.backfill.server import PlainServer
     from safemigrate.backfill.work import Backfill
+    from safemigrate.facts.settings import Settings
 
 MAX_LAPS = 20  # of one pass: each walks to the end that the table had when it began
 
@@ -42,6 +53,10 @@ class Seat(Protocol):
         ...
 
     def orders(self, row: Any) -> Orders: ...
+
+    def glance(self) -> Orders | None:
+        """Return the orders as they stand, without a lock; None if the row was forgotten."""
+        ...
 
     def moved(self, row: Any, filled: Filled, seen: int, counts: Counts) -> None:
         """Write down the row's new cursor and what the batch did."""
@@ -79,6 +94,10 @@ class RunSeat:
     def orders(self, row: Any) -> Orders:
         return orders_of(row, self.backfill)
 
+    def glance(self) -> Orders | None:
+        run = self.store.glance(self.run_id)
+        return run and orders_of(run, self.backfill)
+
     def moved(self, row: Any, filled: Filled, seen: int, counts: Counts) -> None:
         row.rows_done += filled.changed
         row.pass_rows += filled.changed
@@ -95,7 +114,8 @@ class Walk:
     """
     The batches of one connection.
 
-    Shape:   own: each batch is a transaction of ours. tell: called after each batch.
+    Shape:   own: each batch is a transaction of ours. tell: called after each batch. waiting:
+             called with the reason while the next batch is held back, with None at the end of it.
     """
 
     def __init__(
@@ -107,9 +127,10 @@ class Walk:
         *,
         own: bool,
         tell: Callable[[Counts], None],
+        waiting: Callable[[str | None], None],
     ) -> None:
         self.connection, self.server, self.backfill = connection, server, backfill
-        self.own, self.tell = own, tell
+        self.own, self.tell, self.waiting = own, tell, waiting
         self.table = backfill.table
         self.store = store.Store(connection)
         self.keys = Keys(backfill.model, connection)
@@ -125,6 +146,10 @@ class Walk:
             max(backfill.batch_target * 50, timedelta(seconds=5)), timedelta(seconds=60)
         )
         self.probed = False
+        self.allowance, self.orders = Allowance(), Orders(store.RUNNING, backfill.rate)
+        settings = project_settings()
+        self.deadline = settings.held_back_deadline
+        self.restraint = self._restrained(settings)
 
     def over_all(self, seat: Seat) -> None:
         """
@@ -145,7 +170,7 @@ class Walk:
     def to(self, seat: Seat, last: Key) -> int:
         """Walk from the seat's cursor to ``last`` and return the number of batches."""
         batches = 0
-        while self.trouble.patiently(partial(self.batch, seat, last)):
+        while self._may_go_on(seat) and self.trouble.patiently(partial(self.batch, seat, last)):
             batches += 1
         return batches
 
@@ -156,9 +181,13 @@ class Walk:
             row = self._locked(seat)
             self.place.after = self.keys.load(row.cursor) if row.cursor else None
             self.place.end = None
-            if not seat.orders(row).go_on:
+            self.orders = seat.orders(row)
+            if not self.orders.go_on:
                 return False
-            self.place.end = self.keys.end_of_batch(self.place.after, last, self.pace.rows)
+            rows = self.pace.rows
+            if self.orders.rate:
+                rows = min(rows, Allowance.most_rows(self.orders.rate))
+            self.place.end = self.keys.end_of_batch(self.place.after, last, rows)
             if self.place.end is None:
                 return False
             span = self.keys.span(self.place.after, self.place.end)
@@ -168,7 +197,7 @@ class Walk:
             if filled.changed and not self.probed:
                 self._refuse_a_where_that_stays(span, filled.matched)
             row.cursor = self.keys.dump(self.place.end)
-            seen = self.pace.rows if self.backfill.where else filled.matched
+            seen = rows if self.backfill.where else filled.matched
             seat.moved(row, filled, seen, self.counts)
         ended = time.perf_counter()
         self.place.after = self.place.end = None
@@ -176,9 +205,75 @@ class Walk:
         self.counts.rows += filled.changed
         self.place.rows_done = self.counts.run_rows
         insort(self.counts.durations_ms, (ended - began) * 1000)
-        self.pace.finished(timedelta(seconds=ended - holding))
+        if rows == self.pace.rows:  # one that a cap made small says little about the next
+            self.pace.finished(timedelta(seconds=ended - holding))
+        if self.orders.rate:
+            self.allowance.used(filled.matched, self.orders.rate, began)
         self.tell(self.counts)
         return True
+
+    # Held back ---------------------------------------------------------------------------------
+
+    def _may_go_on(self, seat: Seat) -> bool:
+        """
+        Wait between two batches as long as there is a reason; False if the run was stopped.
+
+        Raises:  BackfillFailed: the reason lasted too long.
+        """
+        if not self.own:
+            return True
+        began, told = time.perf_counter(), False
+        try:
+            while why := self._why_wait():
+                told = True
+                self.waiting(why)
+                if time.perf_counter() - began > self.deadline.total_seconds():
+                    kept = failing.stays(self.place.rows_done, None)
+                    raise failing.held_back(self.table, self.deadline, why, kept)
+                time.sleep(HELD_SECONDS)
+                if not self._still_ordered(seat):
+                    return False
+        finally:
+            if told:
+                self.waiting(None)
+        return self._saved_up(seat)
+
+    def _saved_up(self, seat: Seat) -> bool:
+        """Pause for the cap in rows per second."""
+        while self.orders.rate and (pause := self.allowance.pause(time.perf_counter())):
+            time.sleep(min(pause, HELD_SECONDS))
+            if pause > HELD_SECONDS and not self._still_ordered(seat):
+                return False
+        return True
+
+    def _still_ordered(self, seat: Seat) -> bool:
+        orders = self.trouble.patiently(lambda: self._orders_now(seat))
+        if orders is not None and orders.rate != self.orders.rate:
+            self.allowance = Allowance()  # what the old cap made us owe is forgiven
+        self.orders = orders or self.orders
+        return orders is None or orders.go_on  # a run that is gone is the next batch's to tell
+
+    def _orders_now(self, seat: Seat) -> Orders | None:
+        with looking(self.connection, self.server):
+            return seat.glance()
+
+    def _why_wait(self) -> str | None:
+        try:
+            return self.restraint.why()
+        except ProbeFailed as error:
+            kept = failing.stays(self.place.rows_done, None)
+            raise failing.refused(self.table, f"its probe {error}.", kept) from error
+
+    def _restrained(self, settings: Settings) -> Restraint:
+        probe = probe_of(settings)
+        return Restraint(
+            lambda: self.server.load(self.table),
+            limits_of(settings),
+            probe=probe and partial(probe, self.connection.alias),
+            warn=lambda line: say(f"{self.table}: {line}"),
+        )
+
+    # A batch's transaction -----------------------------------------------------------------------
 
     def _refuse_a_where_that_stays(self, span: Span, matched: int) -> None:
         """

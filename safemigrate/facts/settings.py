@@ -37,6 +37,22 @@ class Settings:
     """How long a second ``migrate`` waits for the first."""
     batch_duration: timedelta = timedelta(milliseconds=20)
     """What each batch of a backfill aims at; a row is locked no longer than that."""
+    backfill_rate: int = 0
+    """At most so many rows a second in one backfill; 0 is no cap."""
+    backfill_probe: str = ""
+    """Dotted path of a function that says why backfills should wait, or None."""
+    replica_lag_mb: int = 16
+    """A backfill waits while a replica is further behind; 0 looks at none."""
+    ignore_replicas: tuple[str, ...] = ()
+    """Replicas that may be behind: their ``application_name``."""
+    wal_behind_mb: int = 1024
+    """A backfill waits while a slot or the archive holds back so much more WAL than before."""
+    waiting_sessions: int = 4
+    """A backfill waits while so many sessions wait for locks; 0 never."""
+    dead_rows_percent: int = 150
+    """A backfill waits while its table has more dead rows than that, of the live ones; 0 never."""
+    held_back_deadline: timedelta = timedelta(hours=2)
+    """How long a backfill waits for others before it gives up."""
     ignore_sessions: tuple[str, ...] = field(
         default=("psql", "pg_dump", "pg_restore", "pgAdmin", "DBeaver", "pgbouncer"),
     )
@@ -56,11 +72,12 @@ class Settings:
                     f'SAFEMIGRATE["{name.upper()}"] is {getattr(self, name)!r}.',
                     do="Give a duration longer than zero.",
                 )
-        if self.build_workers < 0:
-            raise WrongSettings(
-                f'SAFEMIGRATE["BUILD_WORKERS"] is {self.build_workers}.',
-                do="Give a number of zero or more.",
-            )
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise WrongSettings(
+                    f'SAFEMIGRATE["{name.upper()}"] is {getattr(self, name)}.',
+                    do="Give a number of zero or more.",
+                )
         if self.held_too_long < timedelta(0):
             raise WrongSettings(
                 f'SAFEMIGRATE["HELD_TOO_LONG"] is {self.held_too_long!r}.',
@@ -72,7 +89,21 @@ class Settings:
         return frozenset(name for name, why in self.assured.items() if not why.is_over(today))
 
 
-_POSITIVE = ("lock_deadline", "build_deadline", "runner_wait", "batch_duration")
+_POSITIVE = (
+    "lock_deadline",
+    "build_deadline",
+    "runner_wait",
+    "batch_duration",
+    "held_back_deadline",
+)
+_NOT_NEGATIVE = (
+    "build_workers",
+    "backfill_rate",
+    "replica_lag_mb",
+    "wal_behind_mb",
+    "waiting_sessions",
+    "dead_rows_percent",
+)
 _TYPES = typing.get_type_hints(Settings)
 _NAMES = tuple(f.name.upper() for f in dataclasses.fields(Settings))
 

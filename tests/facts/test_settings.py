@@ -64,6 +64,14 @@ WRONG = {
     "BUILD_WORKERS": [True, "2", 1.5, None],
     "RUNNER_WAIT": [60],
     "BATCH_DURATION": [100, "100ms"],
+    "BACKFILL_RATE": [True, "2", 1.5, None],
+    "BACKFILL_PROBE": [7, None, ["shop.busy"]],
+    "REPLICA_LAG_MB": ["16MB", 1.5, True],
+    "IGNORE_REPLICAS": ["db2", [1]],
+    "WAL_BEHIND_MB": ["1GB", None],
+    "WAITING_SESSIONS": [False, "4"],
+    "DEAD_ROWS_PERCENT": [1.5, "150 %"],
+    "HELD_BACK_DEADLINE": [3600, "2h"],
     "IGNORE_SESSIONS": ["psql", [1], None],
     "BASELINE": [None, 3],
     "THIRD_PARTY": ["blog", [1], None],
@@ -104,8 +112,19 @@ def test_a_duration_may_not_be_zero(key):
     assert "longer than zero" in refusal({key: timedelta(0)})
 
 
-def test_fewer_than_no_build_workers_are_refused():
-    assert "zero or more" in refusal({"BUILD_WORKERS": -1})
+@pytest.mark.parametrize(
+    "key",
+    [
+        "BUILD_WORKERS",
+        "BACKFILL_RATE",
+        "REPLICA_LAG_MB",
+        "WAL_BEHIND_MB",
+        "WAITING_SESSIONS",
+        "DEAD_ROWS_PERCENT",
+    ],
+)
+def test_a_number_below_zero_is_refused(key):
+    assert "zero or more" in refusal({key: -1})
 
 
 def test_the_string_of_the_other_package_is_named():

@@ -1,0 +1,73 @@
+"""One look at how busy a PostgreSQL server is, in one statement that waits for nobody."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from safemigrate.facts.load import Load, segments_behind
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Positions in the log, not replay_lag: that is the delay of what was last confirmed, and says a
+# few milliseconds of a standby that stands still. A state that is NULL is hidden from this role.
+# Locks by pg_locks, which every role may read; advisory locks are queues of the application's own
+# and virtualxid is an index build that waits as it should.
+LOOK = """
+SELECT
+  (SELECT json_agg(json_build_array(
+      coalesce(nullif(application_name, ''), client_addr::text, 'without a name'), state,
+      pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint))
+   FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'),
+  (SELECT json_object_agg(slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint)
+   FROM pg_replication_slots WHERE restart_lsn IS NOT NULL),
+  (SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted
+   AND locktype IN ('relation', 'extend', 'page', 'tuple', 'transactionid')
+   AND waitstart < clock_timestamp() - interval '100 ms'),
+  (SELECT json_build_array(sum(pg_stat_get_dead_tuples(oid)), sum(pg_stat_get_live_tuples(oid)))
+   FROM (SELECT to_regclass(%s)::oid AS oid
+         UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) AS parts),
+  CASE WHEN current_setting('archive_mode') <> 'off' THEN
+    (SELECT json_build_array(last_archived_wal, pg_walfile_name(pg_current_wal_lsn()),
+                             (SELECT setting::bigint FROM pg_settings
+                              WHERE name = 'wal_segment_size'))
+     FROM pg_stat_archiver) END
+"""
+
+
+def look(connection: BaseDatabaseWrapper, table: str) -> Load:
+    """
+    Read the load of the server and of one table.
+
+    Raises:  DatabaseError: a service that hides its log, as some clouds do.
+    Source:  https://www.postgresql.org/docs/current/monitoring-stats.html
+    """
+    quoted = connection.ops.quote_name(table)
+    with connection.cursor() as cursor:
+        cursor.execute(LOOK, [quoted, quoted])
+        replicas, slots, waiters, rows, archive = map(_read, cursor.fetchone())
+    dead, live = rows or (0, 0)
+    return Load(
+        replicas=_furthest(replicas or []),
+        slots=slots or {},
+        archive=segments_behind(*archive) if archive and archive[0] else 0,
+        lock_waiters=waiters,
+        dead_rows=int(dead or 0),
+        live_rows=int(live or 0),
+        hidden=any(state is None for _, state, _ in replicas or []),
+    )
+
+
+def _furthest(replicas: list[tuple[str, str | None, int | None]]) -> dict[str, int]:
+    """Return name -> bytes; several replicas that share a name are as far as the last of them."""
+    found: dict[str, int] = {}
+    for name, _, behind in replicas:
+        if behind is not None:
+            found[name] = max(behind, found.get(name, 0))
+    return found
+
+
+def _read(value: Any) -> Any:
+    # Django asks psycopg for JSON as text.
+    return json.loads(value) if isinstance(value, str) else value
