@@ -112,7 +112,8 @@ def _bare(expression: Any) -> Any:
 
 
 def condition_of(editor: Any, model: type[Model], unique: UniqueConstraint) -> str:
-    return str(unique._get_condition_sql(model, editor) or "")  # type: ignore[attr-defined]
+    condition: Any = unique._get_condition_sql(model, editor)  # type: ignore[attr-defined]  # private
+    return str(condition or "")
 
 
 def foreign_key_of(editor: Any, model: type[Model], field: Field[Any, Any]) -> Statement:

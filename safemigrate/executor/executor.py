@@ -241,9 +241,10 @@ class SafeExecutor(MigrationExecutor):
             # Django works on the state in place, so a further attempt needs a fresh one; it is
             # made here, where nothing is locked while models are rendered.
             ready = ready or self._fresh_state(migration)
+            editor: Any  # Django's with our mixin in front
             with self.connection.schema_editor(atomic=True) as editor:
                 if together and not self._first_install:
-                    editor.before_first = take.words  # type: ignore[attr-defined]
+                    editor.before_first = take.words
                 elif not self._first_install:
                     take()
                 together = False
@@ -251,7 +252,7 @@ class SafeExecutor(MigrationExecutor):
                     self.backend.bound_transaction(ROW_WAIT)
                 before, ready = ready, None
                 after = work(before, editor)
-                editor.run_deferred_sql()  # type: ignore[attr-defined]
+                editor.run_deferred_sql()
                 record()
             return after
 
@@ -281,7 +282,7 @@ class SafeExecutor(MigrationExecutor):
         """
         applied = self.loader.parts_applied.union(self.recorder.applied_migrations())
         backwards = (migration.app_label, migration.name) in applied
-        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]
+        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]  # not in the stubs
         everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
         for other, _ in everything:
             if other == migration and backwards:

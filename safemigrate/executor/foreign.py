@@ -237,10 +237,9 @@ def _names(name: str, parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _as_migration(key: Key, part: Part) -> Migration:
-    made: Any = type("Migration", (Migration,), {})(key[1], key[0])
-    made.operations = part.operations
-    made.atomic = part.atomic is not False
-    return made  # type: ignore[no-any-return]
+    body = {"operations": part.operations, "atomic": part.atomic is not False}
+    made: Migration = type("Migration", (Migration,), body)(key[1], key[0])
+    return made
 
 
 def _join(graph: Any, original: Migration, line: dict[Key, Migration]) -> None:

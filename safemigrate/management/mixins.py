@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import django
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands import makemigrations as django_makemigrations
 from django.core.management.commands import migrate as django_migrate
 from django.db import DatabaseError, NotSupportedError, connections
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from django.db.migrations.migration import Migration
 
     from safemigrate.planner.walk import Refusal
+
+    _Command = BaseCommand
+    _Migrate = django_migrate.Command
+    _MakeMigrations = django_makemigrations.Command
+else:
+    _Command = _Migrate = _MakeMigrations = object
 
 
 def _composed_below(command: Any) -> type[MigrationAutodetector]:
@@ -75,11 +81,11 @@ def _instead_of(module: Any, name: str, replacement: Any) -> Iterator[None]:
         setattr(module, name, original)
 
 
-class MigrateMixin(_Composing):
+class MigrateMixin(_Composing, _Migrate):
     """``migrate``, the one command of a deploy: applies what is due, says what waits and why."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)  # type: ignore[misc]
+        super().add_arguments(parser)
         parser.add_argument(
             "--phase",
             choices=[phase.value for phase in Phase],
@@ -97,10 +103,10 @@ class MigrateMixin(_Composing):
         with _errors_as_command_errors():
             settings.current()
             _reach(options.get("database") or "default")
-            return super().execute(*args, **options)  # type: ignore[misc]
+            return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self._voice = Voice(self.stdout)  # type: ignore[attr-defined]
+        self._voice = Voice(self.stdout)
         looking = options["plan"] or options["check_unapplied"]
         run = RunOptions(
             phase=_phase(options.get("phase")),
@@ -123,7 +129,7 @@ class MigrateMixin(_Composing):
                 stack.enter_context(backend_for(connection).one_runner(wait))
             stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
             try:
-                super().handle(*args, **options)  # type: ignore[misc]
+                super().handle(*args, **options)
             finally:
                 self._tell_what_waits(executors, options)
             if options["plan"] and executors:
@@ -136,7 +142,7 @@ class MigrateMixin(_Composing):
         if action in ("apply_success", "unapply_success"):
             verb = "Applying" if action == "apply_success" else "Unapplying"
             self._voice.ending_line(f"{verb} {migration}")
-        super().migration_progress_callback(action, migration, fake)  # type: ignore[misc]
+        super().migration_progress_callback(action, migration, fake)
         if action in ("apply_start", "unapply_start"):
             self._voice.started_line()
 
@@ -144,8 +150,8 @@ class MigrateMixin(_Composing):
         cut = executors[-1].cut if executors else None
         if cut is None or not cut.held or options["verbosity"] < 1:
             return
-        style = self.style  # type: ignore[attr-defined]
-        write = self.stdout.write  # type: ignore[attr-defined]
+        style = self.style
+        write = self.stdout.write
         self._voice.end_line()
         write(style.MIGRATE_HEADING("Held back:"))
         for key, reason in cut.held.items():
@@ -154,7 +160,7 @@ class MigrateMixin(_Composing):
 
     def _tell_what_is_rewritten(self, executor: SafeExecutor) -> None:
         for sentence in executor.foreign.told(executor.planned):
-            self.stdout.write(sentence)  # type: ignore[attr-defined]
+            self.stdout.write(sentence)
         executor.foreign.refuse(executor.planned)
 
     def _refuse_what_was_asked(
@@ -253,14 +259,14 @@ def _sentence(error: Exception) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-class MakeMigrationsMixin(_Composing):
+class MakeMigrationsMixin(_Composing, _MakeMigrations):
     """``makemigrations`` that writes the safe chain, or refuses with what to do instead."""
 
     def execute(self, *args: Any, **options: Any) -> Any:
         if options.get("merge"):
             # The checks cannot read a graph with two ends; this is the command that joins them.
             options["skip_checks"] = True
-        return super().execute(*args, **options)  # type: ignore[misc]
+        return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         with (
@@ -270,7 +276,7 @@ class MakeMigrationsMixin(_Composing):
             _instead_of(django_makemigrations, "MigrationLoader", SafeLoader),
         ):
             settings.current()
-            super().handle(*args, **options)  # type: ignore[misc]
+            super().handle(*args, **options)
 
     def write_to_last_migration_files(self, changes: dict[str, list[Migration]]) -> None:
         """``--update`` would merge what was split; refused unless all is of one kind."""
@@ -286,7 +292,7 @@ class MakeMigrationsMixin(_Composing):
                     f"{app_label} into one migration. Nothing was written. "
                     "Run makemigrations without --update."
                 )
-        super().write_to_last_migration_files(changes)  # type: ignore[misc]
+        super().write_to_last_migration_files(changes)
 
 
 def _refuse(refusals: Sequence[Refusal]) -> None:
@@ -296,12 +302,12 @@ def _refuse(refusals: Sequence[Refusal]) -> None:
     raise CommandError(refusal_text(refusals))
 
 
-class WriterMixin:
+class WriterMixin(_Command):
     """For every other command that writes migration files."""
 
     def handle(self, *args: Any, **options: Any) -> Any:
         with writing_atomic():
-            return super().handle(*args, **options)  # type: ignore[misc]
+            return super().handle(*args, **options)
 
 
 class SquashMixin(WriterMixin):

@@ -120,7 +120,7 @@ class SafeOperation(Operation):
 
     def _field(self, model: type[Model], name: str) -> Field[Any, Any]:
         with self._found(model._meta.app_label, model.__name__, name):
-            return model._meta.get_field(name)  # type: ignore[return-value]
+            return model._meta.get_field(name)  # type: ignore[return-value]  # no operation names a relation
 
     def _option(
         self, app_label: str, state: ProjectState, model_name: str, option: str, name: str

@@ -50,9 +50,9 @@ def has_table(model: ModelState) -> bool:
 
 def bound(field: Field[Any, Any], name: str) -> Any:
     """A copy of an unbound ``field`` that knows its name and column."""
-    twin = copy.copy(field)
+    twin: Any = copy.copy(field)
     # The autodetector has named a field that may have been renamed, and the first name stays.
-    twin.name = None  # type: ignore[assignment]
+    twin.name = None
     twin.set_attributes_from_name(name)
     return twin
 

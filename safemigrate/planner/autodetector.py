@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from safemigrate.planner.rewrite import Changes
     from safemigrate.planner.walk import Refusal
+
+    _Detector = MigrationAutodetector
+else:
+    _Detector = object
 
 OnRefusal = Callable[[Sequence["Refusal"]], None]
 
@@ -41,7 +45,7 @@ def refusing_with(listener: OnRefusal) -> Iterator[None]:
         _on_refusal.reset(token)
 
 
-class SafeAutodetectorMixin:
+class SafeAutodetectorMixin(_Detector):
     """
     Rewrites and splits what the autodetector below it in the MRO has found.
 
@@ -50,18 +54,21 @@ class SafeAutodetectorMixin:
     """
 
     def _detect_changes(self, convert_apps: Any = None, graph: Any = None) -> Changes:
+        below: Any = super()  # the stubs leave out what is private
+        changes: Changes
         connection = protected_connection()
-        if connection is not None:
-            # Django warns that one call of the default would serve all rows, and offers to stop.
-            # Here every row gets a call of its own.
-            self.questioner.ask_unique_callable_default_addition = _nothing_to_ask  # type: ignore[attr-defined]
         if connection is None:
-            return super()._detect_changes(convert_apps, graph)  # type: ignore[misc,no-any-return]
-        before: ProjectState = self.from_state  # type: ignore[has-type]
-        stays = kept(before, self.to_state)  # type: ignore[attr-defined]
+            changes = below._detect_changes(convert_apps, graph)
+            return changes
+        # Django warns that one call of the default would serve all rows, and offers to stop.
+        # Here every row gets a call of its own.
+        questioner: Any = self.questioner
+        questioner.ask_unique_callable_default_addition = _nothing_to_ask
+        before: ProjectState = self.from_state
+        stays = kept(before, self.to_state)
         if stays:
             self.from_state = told(before, stays)
-        changes: Changes = super()._detect_changes(convert_apps, graph)  # type: ignore[misc]
+        changes = below._detect_changes(convert_apps, graph)
         put_first(changes, stays)
         if not changes:
             return changes
@@ -71,10 +78,7 @@ class SafeAutodetectorMixin:
         context = Context(
             before=before,
             connection=connection,
-            may_ask=not isinstance(
-                self.questioner,  # type: ignore[attr-defined]
-                NonInteractiveMigrationQuestioner,
-            ),
+            may_ask=not isinstance(questioner, NonInteractiveMigrationQuestioner),
         )
         outcome = rewrite(changes, context)
         if outcome.refusals:
@@ -87,12 +91,13 @@ class SafeAutodetectorMixin:
         """``--name`` is the story of them all; each file says its phase behind it."""
         split = [m for new in changes.values() for m in new if getattr(m, "of_phase", None)]
         if migration_name and split:
+            migration: Any  # each is given a name of its own in place of Django's method
             for migration in (m for new in changes.values() for m in new):
                 phase = getattr(migration, "of_phase", None)
                 name = f"{migration_name}_{phase}" if phase else migration_name
-                migration.suggest_name = lambda name=name: name  # type: ignore[method-assign,misc]
+                migration.suggest_name = partial(str, name)
             migration_name = None
-        arranged: Changes = super().arrange_for_graph(changes, graph, migration_name)  # type: ignore[misc]
+        arranged: Changes = super().arrange_for_graph(changes, graph, migration_name)
         return arranged
 
 

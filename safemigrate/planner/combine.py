@@ -154,15 +154,15 @@ def _replaced(run: _Run, old: _Removed, new: _Added) -> list[Operation] | None:
     """One name, two definitions: the new one is built beside the old one, and takes its name."""
     name, model_name = new.thing.name, new.model_name
     temporary = own_name("new", f"{run.app_label}_{old.model}", name)
-    beside = named(new.thing, temporary)
+    beside: Any = named(new.thing, temporary)
     if not _is_constraint(new.thing):
         return [
-            AddIndexConcurrently(model_name, beside),  # type: ignore[arg-type]
+            AddIndexConcurrently(model_name, beside),
             ReplaceIndex(model_name, name, by=temporary),
         ]
     if isinstance(new.thing, UniqueConstraint):
         return [
-            AddUniqueConstraintConcurrently(model_name, beside),  # type: ignore[arg-type]
+            AddUniqueConstraintConcurrently(model_name, beside),
             ReplaceConstraint(model_name, name, by=temporary),
         ]
     # A CHECK is dropped before newer code breaks it, and added when no older code can.

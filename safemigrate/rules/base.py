@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from django.db import migrations
 from django.db.migrations.migration import Migration
@@ -25,6 +25,7 @@ from safemigrate.operations.remedies import Chain
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+Kind = TypeVar("Kind", bound=Operation)
 Ancestors = Callable[[], Sequence[Migration]]
 
 
@@ -64,6 +65,10 @@ class Step:
     new_models: frozenset[tuple[str, str]] = frozenset()
     connection: BaseDatabaseWrapper | None = None
     ancestors: Ancestors | None = None
+
+    def of(self, kind: type[Kind]) -> Kind:
+        """The operation as one of the ``kind`` that the rule is registered for."""
+        return cast("Kind", self.operation)
 
     @property
     def model_key(self) -> tuple[str, str]:

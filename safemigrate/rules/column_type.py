@@ -22,7 +22,7 @@ from safemigrate.rules.base import Finding, Step, rule
 @rule("E110", "column-type", operation=migrations.AlterField)
 def column_type(step: Step) -> Iterator[Finding]:
     """A change of type that is not free rewrites the table and its indexes."""
-    op: migrations.AlterField = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.AlterField)
     if not step.existed_before or not (change := _change(step)):
         return
     chain = chain_for(step)
@@ -59,7 +59,7 @@ def _change(step: Step) -> str:
         return ""  # the business of E106, E112 and E115
     if hasattr(old, "field_names") or hasattr(new, "field_names"):
         return ""  # a composite key has no column; the business of E117
-    name = step.operation.name  # type: ignore[attr-defined]
+    name = step.of(migrations.AlterField).name
     was, becomes = db_type(step, old, name), db_type(step, new, name)
     if was is None or becomes is None:
         return "" if same_column(old, new) else "to one that cannot be told without the database"

@@ -69,9 +69,9 @@ def _all(operations: Sequence[Operation]) -> Iterator[Operation]:
 def _of_drop(step: Step, op: ContractDrop, before: list[Operation]) -> Finding | None:
     if op.name is None:
         return _of_table(step, op, before)
-    field = step.model.get_field(op.name)
+    field: Any = step.model.get_field(op.name)
     required = not (field.null or field.generated or field.has_db_default())
-    through = field.many_to_many and field.remote_field.through is not None  # type: ignore[union-attr]
+    through = field.many_to_many and field.remote_field.through is not None
     if not (required or has_foreign_key(field)) or through:
         return None
     if any(isinstance(o, MakeFieldIgnorable) and _is_about(o, op) for o in before):

@@ -14,7 +14,7 @@ from safemigrate.rules.base import Finding, Step, rule
 @rule("E121", "drop-default", operation=migrations.AlterField)
 def drop_default(step: Step) -> Iterator[Finding]:
     """A database default dropped at once breaks inserts of the release still running."""
-    op: migrations.AlterField = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.AlterField)
     if not step.existed_before:
         return
     old, new = altered(step)

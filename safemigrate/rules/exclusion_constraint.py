@@ -14,7 +14,7 @@ from safemigrate.rules.known import is_exclusion
 @rule("E105", "exclusion-constraint", operation=migrations.AddConstraint)
 def exclusion_constraint(step: Step) -> Iterator[Finding]:
     """An exclusion constraint on a filled table stops it while its index is built."""
-    op: migrations.AddConstraint = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.AddConstraint)
     if not step.existed_before or not is_exclusion(op.constraint):
         return
     yield Finding(

@@ -15,7 +15,7 @@ from safemigrate.rules.base import Finding, Step, rule
 @rule("E108", "frozen-default", operation=migrations.AddField)
 def frozen_default(step: Step) -> Iterator[Finding]:
     """A callable default is called once for all old rows; a volatile one rewrites the table."""
-    op: migrations.AddField = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.AddField)
     if not step.existed_before or op.field.many_to_many or op.field.generated:
         return
     kind = default_of(op.field).kind

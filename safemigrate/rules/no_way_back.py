@@ -19,7 +19,8 @@ def no_way_back(step: Step) -> Iterator[Finding]:
         missing = op.reverse_sql is None and any(sent(op.sql))
     else:
         way = "reverse_code"
-        missing = op.reverse_code is None and op.code is not migrations.RunPython.noop  # type: ignore[attr-defined]
+        run = step.of(migrations.RunPython)
+        missing = run.reverse_code is None and run.code is not migrations.RunPython.noop
     if missing:
         yield Finding(
             what=f"{name} says no way back.",

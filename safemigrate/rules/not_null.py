@@ -14,7 +14,7 @@ from safemigrate.rules.base import Finding, Step, rule
 @rule("E109", "not-null", operation=migrations.AlterField)
 def not_null(step: Step) -> Iterator[Finding]:
     """NOT NULL set the ordinary way stops the table while every row is looked at."""
-    op: migrations.AlterField = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.AlterField)
     if not step.existed_before:
         return
     old, new = altered(step)

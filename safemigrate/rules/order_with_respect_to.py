@@ -14,7 +14,7 @@ from safemigrate.rules.base import Finding, Step, rule
 @rule("E118", "order-with-respect-to", operation=migrations.AlterOrderWithRespectTo)
 def order_with_respect_to(step: Step) -> Iterator[Finding]:
     """order_with_respect_to adds or drops a NOT NULL column behind your back."""
-    op: migrations.AlterOrderWithRespectTo = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.AlterOrderWithRespectTo)
     had = bool(step.existed_before and step.model.options.get("order_with_respect_to"))
     has = bool(op.order_with_respect_to)
     if not step.existed_before or had == has:

@@ -15,7 +15,7 @@ from safemigrate.rules.known import is_concurrent
 @rule("E102", "plain-index-removal", operation=migrations.RemoveIndex)
 def plain_index_removal(step: Step) -> Iterator[Finding]:
     """An index dropped the ordinary way stops reads and writes until its lock is had."""
-    op: migrations.RemoveIndex = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.RemoveIndex)
     if not step.existed_before or is_concurrent(op):
         return
     yield Finding(

@@ -23,7 +23,7 @@ _MAY = (
 def raw_sql(step: Step) -> Iterator[Finding]:
     """SQL that nobody can read may lock or break anything."""
     if step.vendor != "postgresql":
-        op: migrations.RunSQL = step.operation  # type: ignore[assignment]
+        op = step.of(migrations.RunSQL)
         if any(sent(op.sql)):
             yield Finding(
                 what=f"RunSQL for {step.vendor} cannot be judged yet.",

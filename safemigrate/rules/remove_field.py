@@ -15,7 +15,7 @@ from safemigrate.rules.base import Finding, Step, rule
 @rule("E113", "remove-field", operation=migrations.RemoveField)
 def remove_field(step: Step) -> Iterator[Finding]:
     """A column dropped in the deploy that stops using it breaks the release still running."""
-    op: migrations.RemoveField = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.RemoveField)
     if not step.existed_before:
         return
     field = step.model.get_field(op.name)

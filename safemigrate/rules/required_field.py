@@ -14,7 +14,7 @@ from safemigrate.rules.base import Finding, Step, rule
 @rule("E107", "required-field", operation=migrations.AddField)
 def required_field(step: Step) -> Iterator[Finding]:
     """A new NOT NULL column without a database default breaks inserts of the running release."""
-    op: migrations.AddField = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.AddField)
     new = op.field
     if not step.existed_before or new.null or new.many_to_many or new.primary_key:
         return

@@ -256,7 +256,7 @@ class Deployment:
     def _one_update(self, seed: str) -> float:
         """Return the rows per second of one UPDATE of all rows, under r1's traffic."""
         self._fresh(seed)
-        table, column, kind = self.change.copied  # type: ignore[misc]
+        table, column, kind = self.change.copied
         traffic = self._traffic(0)
         try:
             traffic.prepare()

@@ -90,7 +90,7 @@ class Project:
     def found(self, **options: object) -> list[tuple[str, str]]:
         """Shape: [(migration, rule)]."""
         self.forget()
-        found = judge_project(**options)  # type: ignore[arg-type]
+        found = judge_project(**options)
         return [(judged.migration, judged.finding.rule) for judged in found]
 
     def rules_of(self, name: str) -> list[str]:

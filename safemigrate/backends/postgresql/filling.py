@@ -87,9 +87,9 @@ class Filling(Locking):
     def _expression_sql(
         self, model: type[Model], name: str, value: Any
     ) -> tuple[str, Sequence[Any]]:
-        field = model._meta.get_field(name)
+        field: Any = model._meta.get_field(name)
         if isinstance(value, Q):
-            value = ExpressionWrapper(value, output_field=field)  # type: ignore[arg-type]
+            value = ExpressionWrapper(value, output_field=field)
         elif not isinstance(value, Combinable) and not hasattr(value, "resolve_expression"):
             if callable(value):
                 raise WrongOperation(
@@ -97,7 +97,7 @@ class Filling(Locking):
                     f"function {getattr(value, '__name__', value)!r}, which a trigger cannot call.",
                     do="Give the value as a database expression, or leave out keep_filled=True.",
                 )
-            value = Value(value, output_field=field)  # type: ignore[arg-type]
+            value = Value(value, output_field=field)
         query = Query(model)
         try:
             expression = value.resolve_expression(query, allow_joins=False)

@@ -10,6 +10,7 @@ import abc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
@@ -200,7 +201,7 @@ class Partitions(Locking):
             drop = f"ALTER TABLE {self._quote(part.table)} DROP CONSTRAINT {self._quote(own)}"
             self.patiently(
                 [TableLock(part.table)],
-                lambda drop=drop: editor.execute(drop, params=None),  # type: ignore[misc]
+                partial(editor.execute, drop, params=None),
             )
 
     @contextmanager

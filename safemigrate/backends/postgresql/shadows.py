@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
@@ -46,7 +47,9 @@ class Converted(Func):
         self.was, self.becomes = was, becomes
         super().__init__(value, **extra)
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+    def as_sql(  # type: ignore[override]  # the stub of 6.1 wants a tuple, Django 5.2 gives lists
+        self, compiler: Any, connection: Any, **extra: Any
+    ) -> tuple[str, list[Any]]:
         # A column has no parameters, so it may be said more than once.
         sql, _ = compiler.compile(self.get_source_expressions()[0])
         return cast(sql, self.was, self.becomes), []
@@ -97,7 +100,7 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
             self._locked(
                 editor,
                 [TableLock(shadow.table)],
-                lambda shadow=shadow: self._add_shadow(editor, shadow),  # type: ignore[misc]
+                partial(self._add_shadow, editor, shadow),
             )
 
     def _add_shadow(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
@@ -150,8 +153,7 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
         model, table = group[0].new.model, group[0].table
         for thing in things:
             if thing.is_index:
-                build = thing.build
-                self.create_index(editor, model, thing.temporary, lambda build=build: build)  # type: ignore[misc]
+                self.create_index(editor, model, thing.temporary, partial(str, thing.build))
             elif thing.kind == CHECK:
                 self._add_and_validate(editor, table, thing, [])
         for shadow in group:
@@ -392,7 +394,7 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
                     self._locked(
                         editor,
                         [TableLock(shadow.table)],
-                        lambda shadow=shadow: self._drop_aside(editor, shadow),  # type: ignore[misc]
+                        partial(self._drop_aside, editor, shadow),
                     )
 
     def _drop_aside(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:

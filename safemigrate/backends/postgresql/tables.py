@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
@@ -98,7 +99,7 @@ class Tables(Partitions):
             drop = f"ALTER TABLE {self._quote(child)} DROP CONSTRAINT {self._quote(constraint)}"
             self.patiently(
                 [TableLock(child), TableLock(parent)],
-                lambda drop=drop: editor.execute(drop, params=None),  # type: ignore[misc]
+                partial(editor.execute, drop, params=None),
             )
 
     def add_foreign_key(

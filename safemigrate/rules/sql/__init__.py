@@ -46,7 +46,7 @@ def read(step: Step) -> tuple[Item, ...]:
     if _last and _last[0][0] is step:  # ten rules ask about one step, one after the other
         return _last[0][1]
     ctx = _context(step)
-    op: migrations.RunSQL = step.operation  # type: ignore[assignment]
+    op = step.of(migrations.RunSQL)
     for sql in sent(op.sql):
         ctx.unit(sql)
     # On the way back nothing is new: what was made on the way there has been in use since.

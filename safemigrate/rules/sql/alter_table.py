@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from safemigrate.facts.functions import Kind, kind_of
 from safemigrate.facts.grammar import Node, parts, words
@@ -157,7 +158,7 @@ def _code_sets(ctx: Context, table: str, column: str) -> bool:
     return field is not None and (field[1].null or not field[1].has_db_default())
 
 
-def _field(ctx: Context, table: str, column: str):  # type: ignore[no-untyped-def]
+def _field(ctx: Context, table: str, column: str) -> tuple[str, Any] | None:
     model = ctx.model(table)
     for name, found in model.fields.items() if model else ():
         if str(column_name(found, name)).lower() == column.lower():
