@@ -58,13 +58,15 @@ class Judgement:
     """
     ``migrations``: how many were judged; ``third_party``: how many are somebody else's.
 
-    ``lasts``: migration -> the last day of a word that excuses something in it.
+    ``lasts``: migration -> the last day of a word that excuses something in it. ``stopped``:
+    whether some were not judged, because what comes before them cannot be read.
     """
 
     findings: list[Judged] = field(default_factory=list)
     migrations: int = 0
     third_party: int = 0
     lasts: dict[str, date] = field(default_factory=dict)
+    stopped: bool = False
 
 
 def judge_project(
@@ -100,7 +102,8 @@ def judgement(
     try:
         loader = loading()
     except Exception as error:  # noqa: BLE001  a migration may raise anything when imported
-        return Judgement(list(unreadable.of_files()) or [unreadable.of_graph(error)])
+        broken = list(unreadable.of_files()) or [unreadable.of_graph(error)]
+        return Judgement(broken, stopped=True)
     whole = _Judging(loader, chosen, fresh).run(apps, only)
     whole.findings = [*unreadable.of_conflicts(loader), *whole.findings]
     if apps is None and only is None:
@@ -203,6 +206,7 @@ class _Judging:
             except Exception as error:  # noqa: BLE001  an operation may raise anything
                 said = judge(Unreadable(".".join(key), error))
                 self.result.findings += [Judged(f, *key, path) for f in said]
+                self.result.stopped = True
                 return self.result  # the states after this one are unknown
             replaces = tuple(".".join(replaced) for replaced in migration.replaces)
             self.result.findings += [Judged(f, *key, path, replaces) for f in findings]

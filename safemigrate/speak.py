@@ -16,7 +16,7 @@ from django.db.migrations.writer import OperationWriter
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.phases import flat
 from safemigrate.operations.remedies import Chain
-from safemigrate.rules import Finding, Placed, Step, registry
+from safemigrate.rules import Finding, Placed, Rule, Step, registry
 from safemigrate.rules.known import needs_autocommit
 
 if TYPE_CHECKING:
@@ -66,6 +66,11 @@ def as_check(judged: Judged) -> checks.CheckMessage:
         obj=judged.name or None,
         id=rule.check_id,
     )
+
+
+def page_of(rule: Rule) -> str:
+    """The page of a rule, as the documentation has it."""
+    return (Path(__file__).parent / "pages" / f"{rule.slug}.md").read_text(encoding="utf-8")
 
 
 def way_past(finding: Finding) -> str:

@@ -55,3 +55,7 @@ class DataInTheWay(SafeMigrateError):
 
 class PlanRefused(SafeMigrateError):
     """``migrate`` or ``makemigrations`` will not go on with what it was given."""
+
+
+class NoSuchPast(SafeMigrateError):
+    """git does not know what was before, or is not there."""

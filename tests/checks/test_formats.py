@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -20,6 +22,43 @@ def report(project, name: str) -> str:
     with pytest.raises(CommandError, match="2 findings in 1 migration"):
         call_command("safemigrate", "lint", "--format", name, stdout=out)
     return out.getvalue()
+
+
+HERE = Path(__file__).resolve().parent
+
+
+def valid(text: str, schema: Path) -> dict:
+    """The document, which must be as the schema says."""
+    document = json.loads(text)
+    rules = json.loads(schema.read_text())
+    jsonschema.Draft202012Validator.check_schema(rules)
+    jsonschema.Draft202012Validator(
+        rules, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    ).validate(document)
+    return document
+
+
+def everything(project) -> None:
+    """Findings of each kind: with code, with steps, of a file, of no file, with odd signs."""
+    odd = "SELEC <&> 50% é :: \n"
+    project.migration("0002_index", f"{INDEX} migrations.RunSQL({odd!r}),")
+    project.migration("0002_other", 'migrations.RemoveField("order", "flag"),')
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("sarif", HERE / "sarif.schema.json"),
+        ("json", HERE.parent.parent / "docs/findings.schema.json"),
+    ],
+)
+def test_the_report_is_as_its_schema_says(project, name, schema):
+    everything(project)
+    for options in ((), ("contenttypes",)):
+        out = io.StringIO()
+        with pytest.raises(CommandError):  # two last migrations are in every choice
+            call_command("safemigrate", "lint", *options, "--all", "--format", name, stdout=out)
+        assert valid(out.getvalue(), schema)
 
 
 def test_json_has_the_rule_the_file_and_what_to_do(project):

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from safemigrate import baseline
 from safemigrate.checks import not_exempt
-from safemigrate.judge import Judged, judgement, judging_connection
+from safemigrate.facts.errors import NoSuchPast
+from safemigrate.judge import Judged, Judgement, judgement, judging_connection
 from safemigrate.management.subcommands.base import add_database, connection_of
+from safemigrate.since import changed_since, judgement_since, named, unapplied
 from safemigrate.speak import text
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+NOT_JUDGED = 2
+"""The exit code if nothing was judged; 1 is that of errors."""
+_UNREADABLE = "E303"  # what could not be judged is in every choice
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument("app_label", nargs="*", help="Only these apps.")
+    parser.add_argument(
+        "names", nargs="*", metavar="APP[.MIGRATION]", help="Only these apps and migrations."
+    )
+    parser.add_argument(
+        "--app",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="Only this app; may be given twice.",
+    )
+    parser.add_argument(
+        "--since",
+        metavar="REF",
+        help="Only what differs from where this branch left REF: changed migrations, and findings "
+        "elsewhere that come with them.",
+    )
+    parser.add_argument(
+        "--unapplied", action="store_true", help="Only what the database has not seen; asks it."
+    )
     parser.add_argument(
         "--format",
         choices=("text", "json", "github", "gitlab", "sarif", "junit"),
@@ -22,27 +52,90 @@ def add_arguments(parser: CommandParser) -> None:
         help="What is printed: for people, or for a CI system.",
     )
     parser.add_argument("--all", action="store_true", help="Ignore the baseline.")
+    parser.add_argument(
+        "--explain", metavar="ID", help="Print the page of a rule, and nothing else."
+    )
     add_database(parser)
 
 
+@dataclass(frozen=True)
+class _Scope:
+    """``apps`` and ``only`` are joined by or; None for both: everything."""
+
+    apps: Collection[str]
+    only: Collection[str]
+
+    def holds(self, one: Judged) -> bool:
+        if one.finding.rule == _UNREADABLE or not (self.apps or self.only):
+            return True
+        return one.app_label in self.apps or one.name in self.only
+
+
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Exits 1 if there are errors, warnings aside."""
-    apps = _apps(options["app_label"])
+    """Exits 0 without errors, warnings aside; 1 with some; 2 if nothing was judged."""
+    if options["explain"]:
+        _explain(command, options["explain"])
+        return
+    scope = _scope([*options["names"], *options["app"]])
     connection = connection_of(options) or judging_connection()
-    whole = judgement(connection, apps=apps)
-    found = whole.findings if options["all"] else not_exempt(whole.findings, _baseline())
+    known = baseline.Baseline() if options["all"] else _baseline()
+    whole, note = _judged(options, connection)
+    inside = [one for one in whole.findings if scope.holds(one)]
+    found = not_exempt(inside, known)
+    if note:
+        command.stderr.write(f"{note}; so the whole project is judged.")
     if options["format"] != "text":
         _report(command, options["format"], found)
         return
     for judged in found:
         command.stdout.write(text(judged) + "\n\n")
-    summary = _summary(found, len(whole.findings) - len(found))
+    summary = _summary(found, len(inside) - len(found))
     counts = f"{_count(whole.migrations, 'migration')} judged for {connection.vendor}"
     if whole.third_party:
         counts += f", {whole.third_party} of other packages left alone"
     if any(judged.is_error for judged in found):
         raise CommandError(f"{summary}; {counts}.")
     command.stdout.write(f"{summary}; {counts}.")
+
+
+def _judged(options: dict[str, Any], connection: BaseDatabaseWrapper) -> tuple[Judgement, str]:
+    waiting = _unapplied(connection) if options["unapplied"] else None
+    if not options["since"]:
+        return judgement(connection, only=waiting, fresh=waiting or ()), ""
+    try:
+        changed = changed_since(options["since"])
+    except NoSuchPast as error:
+        raise CommandError(str(error), returncode=NOT_JUDGED) from error
+    whole, note = judgement_since(changed, connection)
+    if waiting is not None:
+        inside = _Scope((), waiting or {""})
+        whole.findings = [one for one in whole.findings if inside.holds(one)]
+    return whole, note
+
+
+def _unapplied(connection: BaseDatabaseWrapper) -> set[str]:
+    try:
+        return unapplied(connection)
+    except DatabaseError as error:
+        raise CommandError(
+            f"The database {connection.alias!r} cannot be asked what is applied: {error} Nothing "
+            "was judged. Leave out --unapplied, or name one with --database.",
+            returncode=NOT_JUDGED,
+        ) from error
+
+
+def _explain(command: BaseCommand, id: str) -> None:
+    from safemigrate.rules import registry
+    from safemigrate.speak import page_of
+
+    wanted = id.removeprefix("safemigrate.")
+    for rule in registry().values():
+        if wanted.upper() == rule.id or wanted.lower() == rule.slug:
+            command.stdout.write(page_of(rule))
+            return
+    raise CommandError(
+        f"There is no rule {id!r}; there are {', '.join(registry())}.", returncode=NOT_JUDGED
+    )
 
 
 def _report(command: BaseCommand, name: str, found: list[Judged]) -> None:
@@ -54,15 +147,14 @@ def _report(command: BaseCommand, name: str, found: list[Judged]) -> None:
         raise CommandError(_summary(found, 0))
 
 
-def _apps(labels: list[str]) -> set[str] | None:
+def _scope(words: list[str]) -> _Scope:
     from django.apps import apps
 
-    for label in labels:
-        try:
-            apps.get_app_config(label)
-        except LookupError as error:
-            raise CommandError(str(error)) from error
-    return set(labels) or None
+    try:
+        labels = {apps.get_app_config(word).label for word in words if "." not in word}
+        return _Scope(labels, named([word for word in words if "." in word]))
+    except LookupError as error:
+        raise CommandError(str(error.args[0]), returncode=NOT_JUDGED) from error
 
 
 def _baseline() -> baseline.Baseline:
@@ -72,7 +164,8 @@ def _baseline() -> baseline.Baseline:
     except baseline.BaselineUnreadable as error:
         raise CommandError(
             f"The baseline {where} cannot be read: {error} Nothing was judged. Restore it from "
-            "version control, or write it anew with `manage.py safemigrate baseline`."
+            "version control, or write it anew with `manage.py safemigrate baseline --renew`.",
+            returncode=NOT_JUDGED,
         ) from error
 
 

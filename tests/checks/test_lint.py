@@ -1,0 +1,215 @@
+"""``safemigrate lint``: what is chosen, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from safemigrate.management.subcommands import lint
+from safemigrate.rules import registry
+
+INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
+NEW = 'migrations.CreateModel("New", [("id", models.BigAutoField(primary_key=True))]),'
+UNIQUE = 'migrations.AddField("new", "n", models.IntegerField(null=True, unique=True)),'
+FILL = (
+    'BatchedBackfill("order", values={"total": 0}, where=Q(total__isnull=True), keep_filled=True),'
+)
+END = 'StopFilling("order", "total"),'
+
+
+@pytest.fixture
+def say(project):
+    """Shape: (what it printed, its exit code)."""
+
+    def run(*args: str) -> tuple[str, int]:
+        out = StringIO()
+        project.forget()
+        try:
+            call_command("safemigrate", "lint", *args, stdout=out, stderr=out)
+        except CommandError as error:
+            return f"{out.getvalue()}{error}", error.returncode
+        return out.getvalue(), 0
+
+    return run
+
+
+@pytest.fixture
+def found(say):
+    def run(*args: str) -> list[tuple[str, str]]:
+        text, code = say("--format", "json", *args)
+        whole, _ = json.JSONDecoder().raw_decode(text)
+        findings = [(f["migration"].partition(".")[2], f["rule"]) for f in whole["findings"]]
+        assert code == int(any(rule[0] == "E" for _, rule in findings))
+        return findings
+
+    return run
+
+
+@pytest.fixture
+def git(project, monkeypatch):
+    """The project is a repository; its first migration is on main, and a branch goes on."""
+    monkeypatch.chdir(project.folder)
+
+    def run(*args: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *args], cwd=project.folder, check=True, capture_output=True)
+
+    run("init", "-q", "-b", "main")
+
+    def commit() -> None:
+        run("add", "-A")
+        run("commit", "-q", "-m", "x")
+
+    commit()
+    run.commit = commit  # type: ignore[attr-defined]
+    return run
+
+
+class TestChoosing:
+    def test_apps_and_migrations_by_name_or_by_how_it_begins(self, project, found):
+        project.migration("0002_bad", INDEX)
+        project.migration("0003_worse", INDEX.replace('"i"', '"j"'), after="0002_bad")
+        second, third = ("0002_bad", "E101"), ("0003_worse", "E101")
+        assert found() == found(project.label) == found("--app", project.label) == [second, third]
+        assert found("contenttypes") == []
+        assert found(f"{project.label}.0003_worse") == found(f"{project.label}.0003") == [third]
+        assert found("contenttypes", f"{project.label}.0002") == [second]
+
+    @pytest.mark.parametrize("name", ["0009", "000", ""])
+    def test_a_migration_that_is_not_there_or_not_the_only_one(self, project, say, name):
+        project.migration("0002_bad", INDEX)
+        text, code = say(f"{project.label}.{name}")
+        assert "is no migration of this project" in text
+        assert code == lint.NOT_JUDGED
+
+    def test_what_cannot_be_read_is_in_every_choice(self, project, found):
+        project.write("0002_broken", "x = 1")
+        assert found("contenttypes") == [("0002_broken", "E303")]
+
+    @pytest.mark.usefixtures("pg")
+    def test_only_what_the_database_has_not_seen(self, project, found):
+        """A table that comes with the same run is new to all of it."""
+        project.migration("0002_bad", INDEX)
+        call_command("migrate", project.label, "0002", verbosity=0, skip_checks=True)
+        project.migration("0003_new", NEW, after="0002_bad")
+        project.migration("0004_unique", UNIQUE, after="0003_new")
+        project.migration("0005_bad", INDEX.replace('"i"', '"j"'), after="0004_unique")
+        assert found("--unapplied") == [("0005_bad", "E101")]
+        assert ("0004_unique", "E103") in found()
+        connection.close()
+
+    def test_a_database_that_is_not_there_is_told(self, say, monkeypatch):
+        from django.db import OperationalError
+
+        def down(connection):
+            raise OperationalError("connection refused")
+
+        monkeypatch.setattr(lint, "unapplied", down)
+        text, code = say("--unapplied")
+        assert "cannot be asked what is applied: connection refused" in text
+        assert code == lint.NOT_JUDGED
+
+
+class TestSince:
+    def test_only_what_the_branch_brings_committed_or_not(self, project, git, found):
+        project.migration("0002_old", INDEX)
+        git.commit()
+        git("checkout", "-q", "-b", "feature")
+        project.migration("0003_mine", INDEX.replace('"i"', '"j"'), after="0002_old")
+        git.commit()
+        project.migration("0004_mine", INDEX.replace('"i"', '"k"'), after="0003_mine")
+        assert found("--since", "main") == [("0003_mine", "E101"), ("0004_mine", "E101")]
+        assert len(found()) == 3
+
+    def test_what_main_did_meanwhile_is_not_this_branch_s(self, project, git, found):
+        git("checkout", "-q", "-b", "feature")
+        project.migration("0002_mine", INDEX)
+        git.commit()
+        git("checkout", "-q", "main")
+        project.migration("0002_theirs", NEW)
+        git.commit()
+        git("checkout", "-q", "feature")
+        project.forget()
+        assert found("--since", "main") == [("0002_mine", "E101")]
+
+    def test_a_changed_migration_is_judged_whole(self, project, git, found):
+        project.migration("0002_old", INDEX)
+        git.commit()
+        project.migration("0002_old", INDEX + END)
+        assert ("0002_old", "E101") in found("--since", "main")
+
+    def test_a_verdict_that_turns_because_another_file_went_is_told(self, project, git, found):
+        """The fill is as it was; what ended it is gone."""
+        project.migration("0002_fill", FILL, atomic=False)
+        end = project.migration("0003_end", END, after="0002_fill")
+        project.migration("0003_bad", INDEX, after="0002_fill")
+        git.commit()
+        assert found("--since", "main") == []
+        end.unlink()
+        assert found("--since", "main") == [("0002_fill", "E204")]
+
+    def test_a_table_that_the_branch_makes_is_new_to_all_of_it(self, project, git, found):
+        project.migration("0002_new", NEW)
+        project.migration("0003_unique", UNIQUE, after="0002_new")
+        assert found("--since", "HEAD") == []
+        git.commit()
+        project.migration("0004_unique", UNIQUE.replace('"n"', '"m"'), after="0003_unique")
+        assert found("--since", "HEAD") == [("0004_unique", "E103")]
+
+    def test_a_past_that_was_broken_hides_nothing(self, project, git, say):
+        project.migration("0002_old", INDEX)
+        broken = project.write("0003_broken", "x = 1")
+        git.commit()
+        broken.unlink()
+        project.forget()
+        text, code = say("--since", "main")
+        assert "cannot be judged" in text
+        assert "E101 plain-index" in text
+        assert code == 1
+
+    @pytest.mark.parametrize("ref", ["nowhere", "--output=x", ""])
+    def test_a_ref_that_is_not_there_is_told(self, git, say, ref):
+        text, code = say(f"--since={ref or 'no such'}")
+        assert "git does not know" in text
+        assert "fetch-depth: 0" in text
+        assert code == lint.NOT_JUDGED
+
+    def test_outside_of_a_repository_it_is_told(self, project, say, monkeypatch):
+        monkeypatch.chdir(project.folder)
+        monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.folder.parent))
+        assert say("--since", "main")[1] == lint.NOT_JUDGED
+
+    def test_without_git_it_is_told(self, git, say, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        text, code = say("--since", "main")
+        assert "git cannot be asked" in text
+        assert code == lint.NOT_JUDGED
+
+
+class TestExplain:
+    @pytest.mark.parametrize("name", ["E101", "e101", "safemigrate.E101", "plain-index"])
+    def test_a_rule_prints_its_page(self, say, name):
+        text, code = say("--explain", name)
+        assert text.startswith("# E101 plain-index")
+        assert code == 0
+
+    def test_every_rule_has_one(self, say):
+        for id in registry():
+            assert f"# {id} " in say("--explain", id)[0]
+
+    def test_a_rule_that_is_not_there_is_told(self, say):
+        text, code = say("--explain", "E999")
+        assert "E101" in text
+        assert code == lint.NOT_JUDGED
+
+
+def test_a_warning_alone_does_not_fail(project, say):
+    project.migration("0002_x", 'migrations.RunSQL("SELECT 1"),')
+    text, code = say()
+    assert "W403" in text
+    assert code == 0
