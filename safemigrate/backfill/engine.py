@@ -5,30 +5,33 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
 from django.utils import timezone
 
 from safemigrate.backends.base import project_settings
-from safemigrate.backfill import failing, store
+from safemigrate.backfill import failing, states, store
 from safemigrate.backfill.checking import check
-from safemigrate.backfill.evidence import REMAINING_CAP, remaining, unfilled
+from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unfilled
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.server import PlainServer, server_for
+from safemigrate.backfill.states import Event, State
 from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED
 from safemigrate.backfill.walking import Counts, RunSeat, Walk
 from safemigrate.backfill.work import Backfill, Result
-from safemigrate.facts.errors import WrongOperation
+from safemigrate.facts.errors import BackfillFailed, WrongOperation
 from safemigrate.facts.progress import say
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 MAX_PASSES = 3
+ASK_EVERY = timedelta(seconds=0.5)  # whether a pause is over
 
 
 def run(
@@ -91,6 +94,7 @@ class _Engine:
         self.keys, self.trouble, self.counts = self.walk.keys, self.walk.trouble, self.walk.counts
         self.began = time.perf_counter()
         self.resumed = False
+        self.run_id: int | None = None
         self.passes = 0
         self.progress = Progress(self.table, None)
 
@@ -99,13 +103,46 @@ class _Engine:
         if run_id is None:
             say(f"{self.table}: this backfill is already done")
             return self._result()
-        for _ in range(MAX_PASSES):
+        while True:  # _turn ends it after MAX_PASSES
             self.walk.over_all(RunSeat(self.store, run_id, self.backfill))
+            if self._was_held(run_id):
+                continue  # the pass goes on at its cursor
             if self._is_over(run_id):
                 break
         result = self._result()
         say(final_line(self.table, result))
         return result
+
+    def _was_held(self, run_id: int) -> bool:
+        """
+        Whether the pass was left for a pause, which is over now.
+
+        Raises:  BackfillFailed: somebody canceled the run, or another process failed at it.
+        """
+        held = False
+        while True:
+            run = self.trouble.patiently(partial(self._glance, run_id))
+            if run is None:
+                raise self._forgotten()
+            kept = failing.stays(run.rows_done, None, own=self.own)
+            if run.state == State.CANCELED:
+                raise failing.canceled(self.table, run_id, run.note, kept)
+            if run.state == State.FAILED:
+                raise failing.elsewhere(self.table, run.error, kept)
+            if run.state != State.PAUSED:
+                return held
+            if not held:
+                self.progress.pause(run_id, run.note)
+            held = True
+            time.sleep(ASK_EVERY / timedelta(seconds=1))
+
+    def _glance(self, run_id: int) -> Any:
+        with looking(self.connection, self.server):
+            return self.store.glance(run_id)
+
+    def _forgotten(self) -> BackfillFailed:
+        kept = failing.stays(self.counts.run_rows, None, own=self.own)
+        return failing.forgotten(self.table, kept)
 
     # Begin and end -----------------------------------------------------------------------------
 
@@ -121,8 +158,12 @@ class _Engine:
         if self.resumed:
             say(f"{self.table}: going on after {run.rows_done:,} rows")
         total = self.trouble.patiently(lambda: self.server.estimated_rows(self.table))
+        if total != run.total:
+            run.total = total
+            self.trouble.patiently(partial(self.store.save, run, "total"))
         self.progress = Progress(self.table, total, seen=run.pass_seen, pass_no=run.pass_no)
-        return int(run.pk)
+        self.run_id = int(run.pk)
+        return self.run_id
 
     def _open(self, *, again: bool) -> tuple[Any, bool]:
         """Find or make the run; the second value says that the newest one is done."""
@@ -133,8 +174,10 @@ class _Engine:
                 return self.store.start(self.key, self.table, self.work), False
             if run.state == store.DONE:
                 return run, True
-            self.resumed = True
-            run.state, run.error = store.RUNNING, ""
+            self.resumed = run.state != State.QUEUED
+            if run.state in (State.PAUSED, State.CANCELED):
+                return run, False  # somebody's order outlasts the process that obeyed it
+            run.state, run.error = states.after(run.state, Event.START), ""
             self.store.save(run, "state", "error")
             return run, False
 
@@ -150,7 +193,7 @@ class _Engine:
         )
         run = self.trouble.patiently(lambda: self._turn(run_id, left or 0))
         self.passes += 1
-        if run.state != store.FAILED:
+        if not isinstance(run, _Ended):
             return bool(run.state == store.DONE)
         count = f"{left:,}" if left and left < REMAINING_CAP else f"{REMAINING_CAP - 1:,} or more"
         query = self.server.worded(unfilled(self.keys, self.backfill, 10))
@@ -164,21 +207,20 @@ class _Engine:
         with self.walk.transaction():
             run = self.store.lock(run_id)
             if run is None:
-                kept = failing.stays(self.counts.run_rows, None, own=self.own)
-                raise failing.forgotten(self.table, kept)
-            if run.state == store.DONE:
-                return run  # another process ended it
+                raise self._forgotten()
+            if run.state != store.RUNNING:
+                return run  # another process ended it, or somebody has just held it
             run.cursor = ""
             run.batch_ms_median = self.counts.median_ms()
             fields = ["cursor", "batch_ms_median", "state", "pass_no", "pass_seen", "pass_rows"]
             if not left:
-                run.state, run.finished_at = store.DONE, timezone.now()
+                run.state, run.finished_at = states.after(run.state, Event.FINISH), timezone.now()
                 self.store.save(run, *fields, "finished_at")
                 return run
             if run.pass_no >= MAX_PASSES or not run.pass_rows:
                 # The next run has all its passes again.
                 report = _Ended(store.FAILED, run.pass_no, run.pass_rows, run.rows_done)
-                run.state, run.error = store.FAILED, "rows still match"
+                run.state, run.error = states.after(run.state, Event.FAIL), "rows still match"
                 run.pass_no, run.pass_seen, run.pass_rows = 1, 0, 0
                 self.store.save(run, *fields, "error")
                 return report
@@ -195,6 +237,13 @@ class _Engine:
     def _waiting(self, why: str | None) -> None:
         if why:
             say(f"{self.table}: waiting: {why}", passing=True)
+        if self.own and self.run_id is not None:
+            # Others read it in the list, and that there is somebody who waits.
+            self.trouble.patiently(partial(self._write_waiting, why))
+
+    def _write_waiting(self, why: str | None) -> None:
+        with self.walk.transaction():
+            self.store.note_waiting(self.run_id, why)
 
     def _result(self) -> Result:
         return Result(

@@ -86,6 +86,22 @@ def held_back(table: str, deadline: timedelta, why: str, changed: str) -> Backfi
     )
 
 
+def canceled(table: str, run_id: int, note: str | None, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"The backfill of {table} was {note or 'canceled'}.",
+        changed=changed,
+        do=f"To let it go on: manage.py safemigrate backfills resume {run_id}, then migrate.",
+    )
+
+
+def elsewhere(table: str, error: str, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"Another process worked on the same backfill of {table} and failed ({error}).",
+        changed=changed,
+        do=f"See what that process printed, then run migrate again: {RESUMES}.",
+    )
+
+
 def forgotten(table: str, changed: str) -> BackfillFailed:
     return BackfillFailed(
         f"The state of the backfill of {table} was deleted while it ran.",

@@ -30,5 +30,11 @@ class Orders:
 
 
 def orders_of(run: Any, backfill: Backfill) -> Orders:
-    """Read the orders; ``run`` is its row as a batch, or a look between two, has read it."""
-    return Orders(run.state, backfill.rate, backfill.workers)
+    """
+    Read the orders; ``run`` is its row as a batch, or a look between two, has read it.
+
+    What was told from another terminal goes before what the migration says; a rate of 0 takes
+    its cap away.
+    """
+    rate = backfill.rate if run.rate is None else run.rate or None
+    return Orders(run.state, rate, run.workers or backfill.workers)

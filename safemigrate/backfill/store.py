@@ -1,7 +1,9 @@
-"""The durable memory of runs: one row each, in a table of our own."""
+"""The durable memory of runs, and of the rows that they could not fill, in tables of our own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
@@ -9,27 +11,31 @@ from django.db import DatabaseError, models, transaction
 from django.utils import timezone
 
 from safemigrate.backfill.keys import KEY_CHARACTERS
+from safemigrate.backfill.states import State
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 STATE_TABLE = "safemigrate_backfill"
 
-RUNNING, DONE, FAILED = "running", "done", "failed"
+FAILURE_TABLE = "safemigrate_backfill_failure"
 
-_model: type[models.Model] | None = None
+RUNNING, DONE, FAILED = State.RUNNING.value, State.DONE.value, State.FAILED.value
+
+_models: tuple[Any, Any] | None = None
 
 
-def _run_model() -> Any:
+def _both() -> tuple[Any, Any]:
     """
-    Return the model of the table, in an app registry of its own.
+    Return the models of our two tables, in an app registry of their own.
 
-    No migration makes this table: it must be there before the first one, on each database.
+    No migration makes these tables: they must be there before the first one, on each database.
     Built when first asked for, so that this module imports before the apps are ready.
     Source:  django/db/migrations/recorder.py:24 (5.2)
     """
-    global _model
-    if _model is None:
+    global _models
+    if _models is None:
+        registry = Apps()
 
         class Run(models.Model):
             id = models.BigAutoField(primary_key=True)
@@ -48,9 +54,17 @@ def _run_model() -> Any:
             updated_at = models.DateTimeField(default=timezone.now)
             finished_at = models.DateTimeField(null=True)
             error = models.TextField(default="")  # class and SQLSTATE, never a value
+            total = models.BigIntegerField(
+                null=True
+            )  # rows of the table, as estimated at the start
+            rate = models.IntegerField(null=True)  # rows/s, told from another terminal
+            workers = models.IntegerField(null=True)  # the same
+            # An older version's table gets these columns without a rewrite: NULL, not "".
+            waiting = models.TextField(null=True)  # noqa: DJ001  (see above)  why no batch is in work
+            note = models.TextField(null=True)  # noqa: DJ001  (see above)  who ordered what, and when
 
             class Meta:
-                apps = Apps()
+                apps = registry
                 app_label = "safemigrate"
                 db_table = STATE_TABLE
                 constraints = [
@@ -62,11 +76,44 @@ def _run_model() -> Any:
             def __str__(self) -> str:
                 return f"{self.key} {self.state}"
 
-        _model = Run
-    return _model
+        class Failure(models.Model):
+            id = models.BigAutoField(primary_key=True)
+            run_id = models.BigIntegerField()
+            row_key = models.TextField()  # JSON, as the cursor
+            batch = models.TextField()  # first..last key of the batch that it failed in
+            error = models.TextField()  # class, SQLSTATE and the server's first line
+            tries = models.IntegerField(default=1)
+            failed_at = models.DateTimeField(default=timezone.now)
+
+            class Meta:
+                apps = registry
+                app_label = "safemigrate"
+                db_table = FAILURE_TABLE
+                constraints = [
+                    models.UniqueConstraint(
+                        fields=["run_id", "row_key"], name="safemigrate_backfill_failure_row"
+                    )
+                ]
+
+            def __str__(self) -> str:
+                return f"{self.row_key} {self.error}"
+
+        _models = Run, Failure
+    return _models
 
 
-KEPT = ("state", "cursor", "pass_no", "pass_rows", "pass_seen", "rows_done", "batches")
+def _run_model() -> Any:
+    return _both()[0]
+
+
+def _failure_model() -> Any:
+    return _both()[1]
+
+
+KEPT = (
+    *("state", "cursor", "pass_no", "pass_rows", "pass_seen", "rows_done", "batches"),
+    *("rate", "workers"),
+)
 """What a batch reads of its run. By hand, like the UPDATE: the ORM would build both anew for
 each batch, and a batch is a few milliseconds."""
 
@@ -78,21 +125,41 @@ class Store:
         self.connection = connection
 
     def has_table(self) -> bool:
-        with self.connection.cursor() as cursor:
-            return STATE_TABLE in self.connection.introspection.table_names(cursor)
+        return STATE_TABLE in self._tables()
 
     def ensure_schema(self) -> None:
         """
-        Make the table if it is not there.
+        Make the tables if they are not there, and the columns that an older version had not.
 
         Re-run:  two processes may do it at once: PostgreSQL lets one of them fail on the catalog.
         """
-        if self.has_table():
-            return
-        # The editor only words the statement. Entered, it would refuse inside a transaction on
-        # SQLite, and run what is deferred in it; this table has nothing deferred.
-        editor = self.connection.SchemaEditorClass(self.connection, atomic=False)
-        sql, params = editor.table_sql(_run_model())
+        there = self._tables()
+        for model in _both():
+            table = model._meta.db_table
+            if table not in there:
+                self._unless_done(self._creating(model), partial(self._is_there, table, None))
+                continue
+            have = self._columns(table)
+            for field in model._meta.concrete_fields:
+                if field.column not in have:
+                    self._unless_done(
+                        self._adding(model, field), partial(self._is_there, table, field.column)
+                    )
+
+    def _is_there(self, table: str, column: str | None) -> bool:
+        return table in self._tables() and (column is None or column in self._columns(table))
+
+    def _tables(self) -> set[str]:
+        with self.connection.cursor() as cursor:
+            return set(self.connection.introspection.table_names(cursor))
+
+    def _columns(self, table: str) -> set[str]:
+        with self.connection.cursor() as cursor:
+            found = self.connection.introspection.get_table_description(cursor, table)
+        return {column.name for column in found}
+
+    def _unless_done(self, statement: tuple[str, Any], is_done: Callable[[], bool]) -> None:
+        sql, params = statement
         try:
             with (
                 transaction.atomic(using=self.connection.alias),
@@ -100,15 +167,31 @@ class Store:
             ):
                 cursor.execute(sql, params or None)
         except DatabaseError:
-            if not self.has_table():
+            if not is_done():
                 raise
+
+    # The editor only words the statements. Entered, it would refuse inside a transaction on
+    # SQLite, and run what is deferred in it; these tables have nothing deferred.
+
+    def _creating(self, model: Any) -> tuple[str, Any]:
+        editor = self.connection.SchemaEditorClass(self.connection, atomic=False)
+        sql, params = editor.table_sql(model)
+        return sql, params
+
+    def _adding(self, model: Any, field: Any) -> tuple[str, Any]:
+        """Return the statement for a column that rows of an older version lack; it may be NULL."""
+        editor = self.connection.SchemaEditorClass(self.connection, atomic=False)
+        quote = self.connection.ops.quote_name
+        words, params = editor.column_sql(model, field)
+        table = quote(model._meta.db_table)
+        return f"ALTER TABLE {table} ADD COLUMN {quote(field.column)} {words}", params
 
     def latest(self, key: str) -> Any | None:
         """Return the newest run of ``key``, locked, or None."""
         return self._rows().select_for_update().filter(key=key).order_by("-id").first()
 
-    def start(self, key: str, table: str, fingerprint: str) -> Any:
-        return self._rows().create(key=key, table_name=table, fingerprint=fingerprint)
+    def start(self, key: str, table: str, fingerprint: str, state: str = RUNNING) -> Any:
+        return self._rows().create(key=key, table_name=table, fingerprint=fingerprint, state=state)
 
     def lock(self, run_id: int) -> Any | None:
         """
@@ -118,22 +201,22 @@ class Store:
         still busy with its batch; its successor waits here until that is rolled back.
         """
         lock = "FOR UPDATE" if self.connection.features.has_select_for_update else ""
-        return self._read(run_id, lock)
+        return self._kept(run_id, KEPT, lock)
 
     def glance(self, run_id: int) -> Any | None:
-        """Return the run as it stands, without a lock: what a walk that waits looks at."""
-        return self._read(run_id, "")
+        """Return the run as it was last committed, without waiting; None if it was forgotten."""
+        return self._kept(run_id, (*KEPT, "note", "error"), "")
 
-    def _read(self, run_id: int, lock: str) -> Any | None:
+    def _kept(self, run_id: int, names: Sequence[str], lock: str) -> Any | None:
         quote = self.connection.ops.quote_name
-        columns = ", ".join(map(quote, KEPT))
+        columns = ", ".join(map(quote, names))
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT {columns} FROM {quote(STATE_TABLE)} WHERE id = %s {lock}",  # noqa: S608  (quoted)
                 [run_id],
             )
             row = cursor.fetchone()
-        return _run_model()(pk=run_id, **dict(zip(KEPT, row, strict=True))) if row else None
+        return _run_model()(pk=run_id, **dict(zip(names, row, strict=True))) if row else None
 
     def save(self, run: Any, *fields: str) -> None:
         run.updated_at = timezone.now()
@@ -149,9 +232,25 @@ class Store:
                 [*values, run.pk],
             )
 
+    def note_waiting(self, run_id: int | None, why: str | None) -> None:
+        self._rows().filter(pk=run_id).update(waiting=why, updated_at=timezone.now())
+
     def forget(self, key: str) -> None:
-        if self.has_table():
-            self._rows().filter(key=key).delete()
+        there = self._tables()
+        if STATE_TABLE not in there:
+            return
+        runs = self._rows().filter(key=key)
+        if FAILURE_TABLE in there:
+            self.failures().filter(run_id__in=list(runs.values_list("pk", flat=True))).delete()
+        runs.delete()
+
+    def runs(self) -> Any:
+        """Return all runs, oldest first, as a queryset; the table must be there."""
+        return self._rows().order_by("id")
+
+    def failures(self) -> Any:
+        """Return the rows that were set aside and are still open, as a queryset."""
+        return _failure_model()._base_manager.using(self.connection.alias).order_by("id")
 
     def _rows(self) -> Any:
         return _run_model()._base_manager.using(self.connection.alias)

@@ -36,6 +36,15 @@ class Progress:
         self._clock = clock
         self._began = self._spoke = clock()
         self._seen_before = seen
+        self.waiting: str | None = None
+
+    def pause(self, run_id: int, note: str | None) -> None:
+        """Say at once that nothing moves, and what would make it move."""
+        self._spoke = self._clock()
+        say(
+            f"{self.table}: {note or 'paused'}; "
+            f"to go on: manage.py safemigrate backfills resume {run_id}"
+        )
 
     def tell(self, seen: int) -> None:
         now = self._clock()
@@ -48,7 +57,7 @@ class Progress:
     def line(self, seen: int, rate: float) -> str:
         """Return the line; ``seen`` may have outrun an estimate, which is then left out."""
         which = f"pass {self.pass_no}, " if self.pass_no > 1 else ""
-        pace = f"{_rounded(rate):,} rows/s"
+        pace = f"{rounded(rate):,} rows/s"
         if self.total is None or seen > self.total:
             return f"{self.table}: {which}{seen:,} rows, {pace}"
         parts = [
@@ -57,14 +66,14 @@ class Progress:
             pace,
         ]
         if rate > 0:
-            parts.append(f"about {_duration((self.total - seen) / rate)} left")
+            parts.append(f"about {duration((self.total - seen) / rate)} left")
         return f"{self.table}: {', '.join(parts)}"
 
 
 def final_line(table: str, result: Result) -> str:
     """Return the last line of a run. Its wording is read by programs: keep it."""
     seconds = result.took / timedelta(seconds=1)
-    rate = _rounded(result.rows / seconds) if seconds > 0 else 0
+    rate = rounded(result.rows / seconds) if seconds > 0 else 0
     return (
         f"Backfilled {table}: {result.rows:,} rows in {seconds:.1f} s "
         f"({rate:,} rows/s, {result.batches:,} batches, "
@@ -72,13 +81,13 @@ def final_line(table: str, result: Result) -> str:
     )
 
 
-def _rounded(number: float) -> int:
+def rounded(number: float) -> int:
     """Return three digits of it: the rest is noise."""
     whole = round(number)
     return round(whole, min(0, 3 - len(str(abs(whole)))))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import Error, transaction
 
-from safemigrate.backfill import failing, store
+from safemigrate.backfill import failing, states, store
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import RowsRefused
+from safemigrate.backfill.states import Event
 
 if TYPE_CHECKING:
     from safemigrate.backfill.pace import Pace
@@ -133,7 +134,7 @@ class Trouble:
         self.server.begin_looking(timedelta(seconds=5))
         run = self.store.latest(self.key)
         if run is not None and run.state == store.RUNNING:
-            run.state = store.FAILED
+            run.state = states.after(run.state, Event.FAIL)
             run.error = f"{type(error).__name__} {self.server.sqlstate(error)}".strip()
             self.store.save(run, "state", "error")
 

@@ -71,6 +71,11 @@ def _who() -> str:
         return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
+def person() -> str:
+    """Who gives an order, as the ledger names them."""
+    return f"{_who()}@{socket.gethostname()}"
+
+
 def insert(
     connection: BaseDatabaseWrapper, model: type[models.Model], row: Mapping[str, Any]
 ) -> Statement:

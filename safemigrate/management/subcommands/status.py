@@ -39,11 +39,11 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             "Nothing was changed. Check that it is running, and DATABASES in the settings."
         ) from error
     if held:
-        _print(command, _held_table(held))
+        print_table(command, _held_table(held))
     else:
         command.stdout.write("Nothing is held back.")
     if rows:
-        _print(command, _ledger_table(rows))
+        print_table(command, _ledger_table(rows))
     else:
         command.stdout.write("The ledger has no rows to show.")
 
@@ -75,7 +75,7 @@ def _ledger_table(rows: Sequence[Any]) -> Table:
     return table
 
 
-def _print(command: BaseCommand, table: Table) -> None:
+def print_table(command: BaseCommand, table: Table) -> None:
     """Wide and plain where it is not a terminal, so that a log keeps one line a row."""
     terminal = bool(command.stdout.isatty())
     into = StringIO()
