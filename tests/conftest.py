@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from testproject import database
 from tests.databases import Databases
+from tests.nursery import Nursery
 from tests.projects import Project
 
 SERVER_OPTIONS = {"deadlock_timeout": "100ms", "max_connections": "60"}
@@ -91,12 +92,19 @@ def other(server, database_name) -> Iterator[psycopg.Connection]:
         session.rollback()
 
 
-@pytest.fixture
-def project(server, database_name, tmp_path) -> Iterator[Project]:
-    """A Django project in a folder of its own, with a database; ``manage.py`` is a process."""
-    made = Project(tmp_path / "project", server.url(database_name), address(server, database_name))
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery(Path(tempfile.mkdtemp(prefix="sm-n-")))
     yield made
     made.close()
+    shutil.rmtree(made.folder)
+
+
+@pytest.fixture
+def project(server, database_name, tmp_path, nursery) -> Project:
+    """A Django project in a folder of its own, with a database; ``manage.py`` is a process."""
+    where = server.url(database_name), address(server, database_name)
+    return Project(tmp_path / "project", *where, nursery=nursery)
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -49,12 +50,21 @@ class Ran:
         return self.out + self.err
 
 
+class Nursery(Protocol):
+    """Whoever has a process ready for a command."""
+
+    def manage(
+        self, project: Project, *words: str, env: Mapping[str, str] | None = None
+    ) -> Ran: ...
+
+
 @dataclass
 class Project:
     """
     A project with the apps that ``write`` was given; every command is a process of its own.
 
-    ``release``: what the environment says when a command runs.
+    ``release``: what the environment says when a command runs. ``nursery``: where its processes
+    come from; without one each starts a Python.
     """
 
     folder: Path
@@ -63,6 +73,7 @@ class Project:
     release: str = ""
     apps: list[str] = field(default_factory=lambda: ["shop"])
     environment: dict[str, str] = field(default_factory=dict)
+    nursery: Nursery | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -132,6 +143,8 @@ class Project:
 
     def manage(self, *args: str, **env: str) -> Ran:
         """Run a command to its end, whatever that is."""
+        if self.nursery is not None:
+            return self.nursery.manage(self, *args, env=env)
         process = self.start(*args, **env)
         out, err = process.communicate(timeout=DEADLINE_S)
         return Ran(process.returncode, out, err)
@@ -182,6 +195,3 @@ class Project:
                 [table],
             )
         )
-
-    def close(self) -> None:
-        """Nothing runs on: every command was waited for or killed by its test."""

@@ -13,18 +13,16 @@ list ``ROWS`` of ``tests/stories/rows/<area>.py`` (a new file there is found by 
 That is enough for most: what is written, and what must be read afterwards, follows from the
 models. ``rows/__init__.py`` lists what else a row can say. ``test_rows.py`` deploys it:
 
-``forward``: r1 is installed and used; the models are edited, ``makemigrations`` writes the
-files and its ``--check`` is clean; ``migrate`` at r2 runs while r1's code goes on between its
-files and between the batches (5 rows) of its backfills; then r1 alone; r2 and r1 together; r1
+r1 is installed and used; the models are edited, ``makemigrations`` writes the files and its
+``--check`` is clean; ``migrate`` at r2 runs while r1's code goes on between its files and between
+the batches (5 rows) of its backfills; then r1 alone; r2 and r1 together; ``migrate <app> <what r1
+had>``, after which r1's schema and rows are as they were; r1 alone; ``migrate`` at r2 again; r1
 alone again (the code is rolled back); r2 again; r1 ends; ``migrate`` at r3, r2 at work in between;
 r2 alone. In each window the code alive creates, reads, saves, updates, upserts, deletes, and each
-value is compared with what was written, by every release. At last the schema must be
-what plain Django makes of the new models on an empty database.
-
-``back``: as far as both releases, then ``migrate <app> <what r1 had>``: r1's schema and rows are
-as they were; and once more forward, to the end.
+value is compared with what was written, by every release. At last the schema must be what plain
+Django makes of the new models on an empty database.
 
 ``pytest tests/stories -k "made_wider"`` runs one row. A process of each release lives as long as
 its code would, carries its release to the server, and is forked, so that a whole story takes
-about two seconds (``nursery.py``).
+about three seconds (``tests/nursery.py``).
 """

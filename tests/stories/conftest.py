@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import address
 from tests.projects import Project
-from tests.stories.nursery import Nursery
 from tests.stories.rows import Row
 from tests.stories.schema import Schema, schema
 from tests.stories.story import Story
@@ -23,20 +20,13 @@ def next_release(tmp_path) -> Callable[[Project, str], Project]:
     """The same project, one release on: a folder of its own, the same database."""
 
     def copied(before: Project, release: str) -> Project:
-        after = Project(tmp_path / release, before.url, before.address, release=release)
+        folder, nursery = tmp_path / release, before.nursery
+        after = Project(folder, before.url, before.address, release=release, nursery=nursery)
         shutil.rmtree(after.folder)
         shutil.copytree(before.folder, after.folder)
         return after
 
     return copied
-
-
-@pytest.fixture(scope="session")
-def nursery(tmp_path_factory) -> Iterator[Nursery]:
-    made = Nursery(Path(tempfile.mkdtemp(prefix="sm-n-")))
-    yield made
-    made.close()
-    shutil.rmtree(made.folder)
 
 
 @pytest.fixture(scope="session")

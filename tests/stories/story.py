@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.nursery import Nursery, Process
 from tests.projects import Project, Ran
-from tests.stories.nursery import Nursery, Process
 from tests.stories.oracle import Oracle, Side
 from tests.stories.rows import Row
 from tests.stories.schema import Schema, differences, schema
 
 FIRST_WINDOW, NUMBERS_OF_A_WINDOW = 1, 1000
 PAUSES = 4  # of one migrate, in which the running release writes
-SEEDS = 3  # windows of r1 alone, so that a backfill has more than a batch
+SEEDS = 2  # windows of r1 alone, so that a backfill has more than a batch
 GONE_S = 10
 
 
@@ -183,23 +183,45 @@ class Story:
             self.write("old", f"before {seed}")
         return True
 
-    def forward(self, wanted: Schema) -> None:
+    def walk(self, wanted: Schema, new_code_writes: bool = True, back: bool = True) -> None:
+        """
+        Every window, to the end.
+
+        ``new_code_writes``: not if what it writes may forbid the way back. ``back``: whether the
+        way back is walked on the way.
+        """
         if not self.begin():
             return
+        before = schema(self.old_project)
         self.manage(self.new_project, "makemigrations", "--check")
-        held = self.deploy("r2", meanwhile="old")
+        self.deploy("r2", meanwhile="old")
         self.write("old", "expanded")
         self.start("new")
-        self.write("new", "rolling")
+        if new_code_writes:
+            self.write("new", "rolling")
         self.write("old", "rolling, old code")
         self.end("new")
+        if self.row.back:
+            self._is_refused_the_way_back()
+        elif back:
+            self._go_back(before)
         self.write("old", "code rolled back")
         self.start("new")
         self.write("new", "rolling again")
         self.end("old")
-        self.finish(held, wanted)
+        self._finish(wanted)
 
-    def finish(self, held: Ran, wanted: Schema) -> None:
+    def _go_back(self, before: Schema) -> None:
+        """Unapplied, and deployed again."""
+        self.unapply()
+        assert not (left := differences(schema(self.old_project), before)), "\n".join(left)
+        self.oracle.forget_new()
+        kept = {self.oracle.label("old", label) for label in self.oracle.known["old"]}
+        self.doomed = {label: keys for label, keys in self.doomed.items() if label in kept}
+        self.write("old", "back")
+        self.deploy("r2", meanwhile="old")
+
+    def _finish(self, wanted: Schema) -> None:
         """r3's deploy, with r2's code at work; then the schema is what Django makes."""
         told = self.deploy("r3", meanwhile="new")
         assert "Held back" not in told.out, told.out
@@ -208,31 +230,6 @@ class Story:
         assert not (left := differences(schema(self.new_project), wanted)), "\n".join(left)
         if self.row.check:
             self.row.check(self)
-
-    def back(self, wanted: Schema, new_code_writes: bool = True) -> None:
-        if not self.begin():
-            return
-        before = schema(self.old_project)
-        self.deploy("r2", meanwhile="old")
-        self.start("new")
-        if new_code_writes:
-            self.write("new", "rolling")
-        self.write("old", "rolling, old code")
-        self.end("new")
-        if self.row.back:
-            self._is_refused_the_way_back()
-            return
-        self.unapply()
-        assert not (left := differences(schema(self.old_project), before)), "\n".join(left)
-        self.oracle.forget_new()
-        kept = {self.oracle.label("old", label) for label in self.oracle.known["old"]}
-        self.doomed = {label: keys for label, keys in self.doomed.items() if label in kept}
-        self.write("old", "back")
-        held = self.deploy("r2", meanwhile="old")
-        self.start("new")
-        self.write("new", "again")
-        self.end("old")
-        self.finish(held, wanted)
 
     def unapply(self) -> None:
         for app in reversed(self.apps):

@@ -55,16 +55,16 @@ class Nursery:
         env = {name: v for name, v in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
         env |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::Warning:safemigrate"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.stories.born"],
+            [sys.executable, "-m", "tests.born"],
             cwd=ROOT,
             env=env,
             stdin=subprocess.PIPE,
             text=True,
         )
 
-    def process_of(self, project: Project) -> Process:
+    def process_of(self, project: Project, **env: str) -> Process:
         socket = str(self.folder / str(next(self.numbers)))
-        env = project.env(DJANGO_SETTINGS_MODULE="config")
+        env = project.env(DJANGO_SETTINGS_MODULE="config", **env)
         asked = {"folder": str(project.folder), "env": env, "socket": socket}
         assert self.process.stdin is not None
         with Listener(socket, "AF_UNIX") as listener:
@@ -79,6 +79,7 @@ class Nursery:
         renamed: Mapping[str, str] | None = None,
         typed: Sequence[str] = (),
         pause: Pause | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Ran:
         """
         One command, as a process of its own; ``pause`` is called where it can be interrupted.
@@ -86,7 +87,7 @@ class Nursery:
         Shape:   renamed: ``app.Model`` or ``app.Model.field``, old to new: what is answered when
                  Django asks. typed: lines for all other questions.
         """
-        command = self.process_of(project)
+        command = self.process_of(project, **(env or {}))
         try:
             asked = {"words": [*words], "renamed": dict(renamed or {}), "typed": [*typed]}
             return Ran(*command.ask("manage", pause, pausing=pause is not None, **asked))

@@ -1,5 +1,5 @@
 """
-What runs in the nursery and in its children: ``python -m tests.stories.born``.
+What runs in the nursery and in its children: ``python -m tests.born``.
 
 The nursery has imported everything and set up nothing. For each line on stdin it forks a process
 that becomes one command, or one release's web worker, of one project.
@@ -15,6 +15,7 @@ import json
 import os
 import pkgutil
 import re
+import runpy
 import signal
 import sys
 import traceback
@@ -61,7 +62,7 @@ def _live(folder: str, env: dict[str, str], socket: str) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    sys.path[:0] = [folder]
+    sys.path[:0] = [path for path in env["PYTHONPATH"].split(os.pathsep) if path not in sys.path]
     importlib.invalidate_caches()
     asked = Client(socket, "AF_UNIX")
     while True:
@@ -102,17 +103,18 @@ def do_manage(
     asked: Any, words: list[str], renamed: dict[str, str], typed: list[str], pausing: bool
 ) -> tuple[int, str, str]:
     """``manage.py``, in this process, with its exit code and what it prints."""
-    from django.core.management import ManagementUtility
-
     if pausing:
         _pause(asked)
     out, err, code = io.StringIO(), io.StringIO(), 0
     sys.stdin = Developer(out, renamed, typed)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            ManagementUtility(["manage.py", *words]).execute()
+            sys.argv = ["manage.py", *words]
+            runpy.run_path("manage.py", run_name="__main__")
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            if isinstance(ended.code, str):
+                err.write(ended.code)
         except BaseException:  # noqa: BLE001  the story is told, whatever it is
             traceback.print_exc()
             code = 1
