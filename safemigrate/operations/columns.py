@@ -9,9 +9,9 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 
 from safemigrate import backfill
-from safemigrate.backends.base import Shadow
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.renaming import Renaming
+from safemigrate.backends.together import Shadow
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import SafeOperation, Way
 from safemigrate.operations.redefining import renamed

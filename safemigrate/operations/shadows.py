@@ -12,9 +12,10 @@ from django.db.models import F, Q
 from django.db.models.lookups import IsNull
 
 from safemigrate import backfill
-from safemigrate.backends.base import Backend, Shadow, project_settings
+from safemigrate.backends.base import Backend, project_settings
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.names import own_name
+from safemigrate.backends.together import Shadow
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import Postponable, SafeOperation, Way
 

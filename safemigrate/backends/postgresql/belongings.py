@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from django.db.backends.ddl_references import Statement
     from django.db.models import Model
 
-    from safemigrate.backends.base import Shadow
+    from safemigrate.backends.together import Shadow
 
 INDEX, UNIQUE, CHECK, FOREIGN_KEY, PRIMARY_KEY = "index", "unique", "check", "foreign key", "pk"
 

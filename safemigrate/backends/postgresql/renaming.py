@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models.fields import NOT_PROVIDED
 
-from safemigrate.backends.base import Shadow, nothing
+from safemigrate.backends.base import nothing
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.postgresql.belongings import CHECK, FOREIGN_KEY, Belonging
 from safemigrate.backends.postgresql.shadows import Shadows
+from safemigrate.backends.together import Shadow
 from safemigrate.facts.defaults import DefaultKind, default_of
 from safemigrate.facts.locks import TableLock
 

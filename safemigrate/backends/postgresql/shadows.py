@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from django.db.models import Func
 from django.db.models.fields import NOT_PROVIDED
 
-from safemigrate.backends.base import Shadow, nothing
+from safemigrate.backends.base import nothing
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.names import own_name
 from safemigrate.backends.postgresql.belongings import (
@@ -32,6 +32,7 @@ from safemigrate.backends.postgresql.locking import sqlstate
 from safemigrate.backends.postgresql.syncing import Pair, Syncing
 from safemigrate.backends.postgresql.tables import FOREIGN_KEY_VIOLATION
 from safemigrate.backends.postgresql.types import cast, fitting
+from safemigrate.backends.together import Shadow
 from safemigrate.facts.errors import DataInTheWay, WrongOperation
 from safemigrate.facts.locks import LockMode, TableLock
 

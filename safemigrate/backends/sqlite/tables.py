@@ -1,65 +1,30 @@
-"""SQLite: one process, one writer, no old code; everything is done by Django's own means."""
+"""Indexes, constraints, columns and tables, by Django's own means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import BaseConstraint, Index
 from django.db.models.fields import NOT_PROVIDED
 
-from safemigrate.backends.base import Backend, IndexState, Session, Shadow, Take, nothing
+from safemigrate.backends.base import IndexState
 from safemigrate.backends.fields import column_of, columns_of, named, through_of, variant
 from safemigrate.backends.moving import Move
 from safemigrate.backends.renaming import Renaming
+from safemigrate.backends.sqlite.alone import Alone
 from safemigrate.backends.statements import index_of, inline_column, name_of
-from safemigrate.facts.locks import TableLock
+from safemigrate.backends.together import Shadow
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.backends.ddl_references import Statement
     from django.db.models import Field, Model
 
-T = TypeVar("T")
 
-
-class SQLiteBackend(Backend):
+class Tables(Alone):
     """The end of each step is the same as on a server; the way there is the short one."""
-
-    vendor = "sqlite"
-    commits_by_itself = False
-
-    def retrying(self, locks: Sequence[TableLock], attempt: Callable[[Take], T]) -> T:
-        return attempt(Take("", lambda words: None))
-
-    def bounded(self, wait: timedelta) -> AbstractContextManager[None]:
-        return nothing()
-
-    def unhurried(self) -> AbstractContextManager[None]:
-        return nothing()
-
-    def bound_transaction(self, wait: timedelta) -> None:
-        """SQLite bounds every wait by the connection's own ``timeout``."""
-
-    def lock_was_refused(self, error: BaseException) -> bool:
-        return False
-
-    def takes_its_time(self, statement: object) -> bool:
-        return False
-
-    def one_runner(self, wait: timedelta) -> AbstractContextManager[None]:
-        return nothing()
-
-    def sessions(self) -> list[Session]:
-        return []
-
-    def user(self) -> str:
-        return ""
-
-    def carry_release(self, release: str) -> None:
-        """There is nobody who could ask."""
 
     def has_table(self, table: str) -> bool:
         return table in self.connection.introspection.table_names()
@@ -168,11 +133,6 @@ class SQLiteBackend(Backend):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
     ) -> None:
         self._drop(editor, model, constraint)
-
-    def refuse_breaches(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
-    ) -> None:
-        """Adding it copies the table in one transaction, which then fails as a whole."""
 
     def alter_unique_together(
         self,
@@ -298,16 +258,6 @@ class SQLiteBackend(Backend):
         words = inline_column(editor, model, form)
         return any(words + end in written for end in ",)") and indexed in ([], [bool(wanted)])
 
-    def add_field_check(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> None:
-        """It came with the column's new form."""
-
-    def drop_field_check(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> None:
-        """It goes with the column's new form."""
-
     def set_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
@@ -315,9 +265,6 @@ class SQLiteBackend(Backend):
             final = variant(field, null=field.null)
             with self._as_it_is(editor, model):
                 editor.alter_field(model, variant(field, null=True), final)
-
-    def refuse_nulls(self, model: type[Model], field: Field[Any, Any]) -> None:
-        """Making it NOT NULL copies the table in one transaction, which then fails as a whole."""
 
     def drop_not_null(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
@@ -355,34 +302,6 @@ class SQLiteBackend(Backend):
             for field in waiting:
                 field.null = False
 
-    def set_default(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        model: type[Model],
-        field: Field[Any, Any],
-        value: Any,
-    ) -> None:
-        """Not needed: no other code inserts meanwhile."""
-
-    def drop_default(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> None:
-        """Nothing was set."""
-
-    def drop_foreign_keys(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        model: type[Model],
-        field: Field[Any, Any] | None = None,
-        but_not: str | None = None,
-    ) -> None:
-        """Not needed: no other code deletes meanwhile."""
-
-    def add_foreign_key(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
-    ) -> None:
-        """None was dropped."""
-
     def create_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
         if editor.collect_sql or not self.has_table(model._meta.db_table):
             editor.create_model(model)
@@ -419,67 +338,13 @@ class SQLiteBackend(Backend):
     def move_back(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         self.move_table(editor, move.back)
 
-    def end_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
-        """Nobody knows the old names."""
-
-    def resume_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
-        """Nobody wants the old names."""
-
     def begin_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
         table = renaming.table
         names = {column_of(renaming.old): column_of(renaming.new)}
         self.move_table(editor, Move(table, table, names))
 
-    def complete_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
-        """They have followed the column."""
-
     def end_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
         self.begin_rename(editor, renaming)
-
-    def expect_stand_ins(self) -> None:
-        """There are none."""
-
-    def keep_filled(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        model: type[Model],
-        values: Mapping[str, Any],
-        *,
-        updates: bool,
-    ) -> None:
-        """Not needed: no other code inserts meanwhile."""
-
-    def stop_filling(
-        self, editor: BaseDatabaseSchemaEditor, model: type[Model], fields: Sequence[str]
-    ) -> None:
-        """Nothing was started."""
-
-    def keep_in_sync(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        model: type[Model],
-        old: Field[Any, Any],
-        new: Field[Any, Any],
-    ) -> None:
-        """Not needed: no other code writes meanwhile."""
-
-    def stop_sync(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        model: type[Model],
-        old: Field[Any, Any],
-        new: Field[Any, Any],
-    ) -> None:
-        """Nothing was started."""
-
-    def converted(self, shadow: Shadow, value: Any) -> Any:
-        return value
-
-    def add_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
-        """Not needed: no other code reads meanwhile."""
-
-    def refuse_unfit(self, shadows: Sequence[Shadow]) -> None:
-        """SQLite keeps what a type cannot hold."""
 
     def swap_shadows(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
         # The last one is the field itself; Django takes along the columns that refer to it.
@@ -493,6 +358,3 @@ class SQLiteBackend(Backend):
         with self.connection.cursor() as cursor:
             cursor.execute(f"PRAGMA table_info({table})")
             return str({row[1]: row[2] for row in cursor.fetchall()}[column_of(field)]).lower()
-
-    def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
-        """Nothing was set aside."""
