@@ -141,3 +141,11 @@ def _check_that_it_arrives(before, after, graph, files, refusals) -> None:
             reached = by_key[key].mutate_state(reached, preserve=False)
     left = MigrationAutodetector(reached, after, NonInteractiveMigrationQuestioner())
     assert left.changes(graph=graph) == {}
+
+
+def order(**fields) -> list:
+    return [model("Order", **fields)]
+
+
+def adding(field: models.Field) -> Written:
+    return written(order(), order(extra=field))

@@ -10,19 +10,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from safemigrate.planner import autodetector
-from tests.planner.states import Agrees, Written, model, written
+from tests.planner.states import Agrees, adding, model, order, written
 
 
 def pick_a_number() -> int:
     return 4
-
-
-def order(**fields) -> list:
-    return [model("Order", **fields)]
-
-
-def adding(field: models.Field) -> Written:
-    return written(order(), order(extra=field))
 
 
 EXPAND = ["ExpandField"]
@@ -273,37 +265,6 @@ def test_two_apps_remove_models_that_refer_to_each_other():
     assert phases.count(("crm", "contract")) >= 1
 
 
-def test_a_field_that_looks_renamed_is_refused_when_nobody_can_be_asked():
-    """--noinput in CI; plain Django drops the data here."""
-    total = models.IntegerField(null=True)
-    made = written(order(total=total), order(amount=total))
-    [refusal] = made.refusals
-    assert refusal.reason == (
-        "order.total is gone and amount, a field just like it, has come: that looks like a "
-        "rename, and taking it for two changes would drop the data of total."
-    )
-    assert "Run makemigrations without --noinput" in refusal.do
-
-
-def test_a_model_that_looks_renamed_is_refused_when_nobody_can_be_asked():
-    total = models.IntegerField(null=True)
-    made = written([model("Order", total=total)], [model("Purchase", total=total)])
-    assert "Order is gone and Purchase" in made.refusals[0].reason
-
-
-def test_somebody_who_says_that_it_is_no_rename_gets_both_changes():
-    made = written(
-        order(total=models.IntegerField(default=1)),
-        order(amount=models.IntegerField(default=1)),
-        questioner=Agrees(renames=False),
-    )
-    assert not made.refusals
-    assert made.operations == {
-        "expand": ["MakeFieldIgnorable", "ExpandField"],
-        "contract": ["ContractDrop", "DropDatabaseDefault"],
-    }
-
-
 def test_a_rename_that_somebody_agreed_to_is_a_second_column():
     """A plain RENAME COLUMN breaks the release that is running."""
     made = written(
@@ -326,27 +287,6 @@ def test_another_db_column_is_a_second_column():
     assert made.operations["backfill"] == ["CopyRenamedField", "CompleteRenamedField"]
 
 
-def test_a_column_that_becomes_another_kind_of_thing_needs_two_releases():
-    """A number becomes a many-to-many field: Django removes one and adds the other."""
-    made = written(
-        [model("Order", tags=models.IntegerField()), model("Tag")],
-        [model("Order", tags=models.ManyToManyField("shop.Tag")), model("Tag")],
-        questioner=Agrees(renames=False),
-    )
-    [refusal] = made.refusals
-    assert "The first belongs to this release, the second to a later one." in refusal.reason
-    assert "Make the removal now and deploy it" in refusal.do
-
-
-def test_a_change_that_nothing_makes_safe_is_refused_with_its_finding():
-    made = written(
-        order(total=models.IntegerField()),
-        order(total=models.CharField(max_length=9)),
-    )
-    [refusal] = made.refusals
-    assert refusal.finding is not None
-
-
 def test_a_project_on_sqlite_alone_is_left_alone(monkeypatch):
     monkeypatch.setattr(autodetector, "protected_connection", lambda: None)
     made = adding(models.UUIDField(default=uuid.uuid4))
@@ -361,18 +301,6 @@ def test_an_unmanaged_table_is_not_rewritten():
         [model("Order", options={"managed": False}, extra=models.IntegerField(default=1))],
     )
     assert not made.refusals
-
-
-def test_django_does_not_ask_about_a_callable_default_of_a_unique_field():
-    """It warns that all rows get one value; here every row gets its own."""
-    made = adding(models.UUIDField(default=uuid.uuid4, unique=True))
-    assert [operation for file in made.files for operation in file.operations] == [
-        "ExpandField",
-        "BatchedBackfill",
-        "AddFieldIndexConcurrently",
-        "SetNotNull",
-        "DropDatabaseDefault",
-    ]
 
 
 def test_an_index_is_built_after_the_fills_of_the_same_run():

@@ -1,0 +1,158 @@
+"""Another type for a primary key, with all that refers to it."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import IntegrityError, migrations, models
+from django.db.models import F, Q
+
+from safemigrate.facts.errors import DataInTheWay
+from tests.operations.shadowing import AUTO, BIG, Tables, thing
+
+
+def family() -> list[migrations.CreateModel]:
+    """A model that others refer to in every way there is."""
+    parent, cascade = "shop.Owner", models.CASCADE
+    return [
+        migrations.CreateModel(
+            "Owner",
+            [
+                ("id", AUTO(primary_key=True)),
+                ("name", models.CharField(max_length=9)),
+                ("boss", models.ForeignKey("shop.Owner", cascade, null=True)),
+                ("friends", models.ManyToManyField("self")),
+            ],
+        ),
+        migrations.CreateModel(
+            "Car",
+            [
+                ("id", AUTO(primary_key=True)),
+                ("owner", models.ForeignKey(parent, cascade)),
+                ("buyer", models.ForeignKey(parent, cascade, null=True, related_name="+")),
+                ("name", models.CharField(max_length=9)),
+                ("drivers", models.ManyToManyField(parent, related_name="drives")),
+            ],
+            options={
+                "unique_together": {("owner", "name")},
+                "indexes": [
+                    models.Index(fields=["name", "owner"], name="car_name_owner"),
+                    models.Index(F("owner"), name="car_odd", condition=Q(owner__gt=5)),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=["buyer"], condition=Q(buyer__gt=0), name="car_buyer"
+                    ),
+                    models.CheckConstraint(condition=~Q(owner=F("buyer")), name="car_sold"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            "Licence",
+            [
+                ("owner", models.OneToOneField(parent, cascade, primary_key=True)),
+                ("number", models.IntegerField()),
+            ],
+        ),
+        migrations.CreateModel(
+            "Stamp",
+            [
+                ("id", BIG(primary_key=True)),
+                ("licence", models.ForeignKey("shop.Licence", cascade, db_constraint=False)),
+            ],
+        ),
+    ]
+
+
+def own(tables: Tables, names: str) -> None:
+    """ORM code of any release: everything is written and read through the relations."""
+    tables.state.__dict__.pop("apps", None)
+    Owner, Car, Licence, Stamp = map(tables.model, ("Owner", "Car", "Licence", "Stamp"))
+    first, second = (Owner.objects.create(name=name) for name in names)
+    second.boss = first
+    second.save()
+    first.friends.add(second)
+    car = Car.objects.create(owner=first, buyer=second, name="car")
+    car.drivers.set([first, second])
+    Stamp.objects.create(licence=Licence.objects.create(owner=first, number=3))
+    read = Car.objects.filter(drivers__name=names[1], owner=first)
+    assert [c.buyer.boss_id for c in read] == [first.pk]
+    stamp = Stamp.objects.get(licence__owner=first, licence__owner__name=names[0])
+    assert stamp.licence_id == first.pk
+    with pytest.raises(IntegrityError):
+        Car.objects.create(owner=first, name="car")
+
+
+def test_a_bigger_primary_key_takes_along_all_that_refers_to_it(tables):
+    """The change users want most: AutoField to BigAutoField, before the numbers run out."""
+    tables.make(*family())
+    own(tables, "ab")
+    for number, step in enumerate(tables.steps("owner", "id", BIG(primary_key=True))):
+        tables.apply(step)
+        own(tables, "cdefghij"[2 * number :][:2])
+    for step in tables.steps("car", "id", BIG(primary_key=True)):
+        tables.apply(step)
+    own(tables, "kl")
+    assert [pk for (pk,) in tables.ask("SELECT id FROM shop_owner ORDER BY id")] == [*range(1, 13)]
+    tables.ask("SELECT setval('shop_owner_id_seq', 3000000000)")
+    own(tables, "mn")
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_a_bigger_primary_key_goes_back_from_every_step(tables):
+    """Also after the contract; as long as no number is too big."""
+    tables.make(*family())
+    own(tables, "ab")
+    steps = tables.steps("owner", "id", BIG(primary_key=True))
+    seen = []
+    for step in steps:
+        seen.append((tables.state, tables.everything()))
+        tables.apply(step)
+    for step, (state, schema) in zip(reversed(steps), reversed(seen), strict=True):
+        tables.unapply(step, state)
+        assert tables.everything() == schema
+        own(tables, "cd")
+    for step in steps:
+        tables.apply(step)
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_the_way_back_is_refused_once_a_number_is_too_big(tables):
+    """Nothing was undone, and the rows are named."""
+    tables.make(*family())
+    own(tables, "ab")
+    before = tables.state
+    *_, swap, _ = steps = tables.steps("owner", "id", BIG(primary_key=True))
+    for step in steps[:-1]:
+        tables.apply(step)
+    tables.ask("SELECT setval('shop_owner_id_seq', 3000000000)")
+    own(tables, "cd")
+    with (
+        tables.connection.schema_editor(atomic=False) as editor,
+        pytest.raises(DataInTheWay, match=r"values? of shop_\w+\.\w+ that integer cannot hold"),
+    ):
+        swap.check_backwards("shop", editor, before)
+
+
+def test_a_serial_key_keeps_its_sequence(tables):
+    """Made before Django 4.1; grants on the sequence stay as they are."""
+    tables.make(thing(models.IntegerField(), ("other", models.IntegerField(null=True))))
+    with tables.connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE shop_thing ALTER id DROP IDENTITY; CREATE SEQUENCE old_name AS int "
+            "OWNED BY shop_thing.id; ALTER TABLE shop_thing ALTER id TYPE int, "
+            "ALTER id SET DEFAULT nextval('old_name')"
+        )
+    tables.state.models["shop", "thing"].fields["id"] = AUTO(primary_key=True)
+    tables.state.reload_model("shop", "thing")
+    for step in tables.steps("thing", "id", BIG(primary_key=True)):
+        tables.model("Thing").objects.create(size=1)
+        tables.apply(step)
+    last = tables.model("Thing").objects.create(size=1)
+    assert last.pk == 5
+    columns = {name: rest for _, name, *rest in tables.schema()["columns"]}
+    assert columns["id"] == ["bigint", True, "nextval('old_name'::regclass)"]
+    assert tables.ask(
+        "SELECT data_type::text FROM pg_sequences WHERE sequencename = 'old_name'"
+    ) == [("bigint",)]
+    owner = "SELECT pg_get_serial_sequence('shop_thing', 'id')"
+    assert tables.ask(owner) == [("public.old_name",)]
