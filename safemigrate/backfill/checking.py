@@ -124,6 +124,16 @@ def _check_pace(backfill: Backfill) -> None:
             f"has batch_rows={rows!r}",
             "Give a whole number of at least 1, or None to adapt to batch_target.",
         )
+    for name in ("rate", "workers"):
+        number = getattr(backfill, name)
+        if number is not None and (
+            isinstance(number, bool) or not isinstance(number, int) or number < 1
+        ):
+            raise _wrong(
+                backfill,
+                f"has {name}={number!r}",
+                "Give a whole number of at least 1, or None for what SAFEMIGRATE says.",
+            )
     target = backfill.batch_target
     if not isinstance(target, timedelta) or target <= timedelta(0):
         raise _wrong(

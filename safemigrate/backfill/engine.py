@@ -24,6 +24,7 @@ from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED
 from safemigrate.backfill.walking import Counts, RunSeat, Walk
 from safemigrate.backfill.work import Backfill, Result
+from safemigrate.backfill.workers import by_workers
 from safemigrate.facts.errors import BackfillFailed, WrongOperation
 from safemigrate.facts.progress import say
 
@@ -54,6 +55,8 @@ def run(
         )
     if backfill.rate is None:
         backfill = replace(backfill, rate=project_settings().backfill_rate or None)
+    if backfill.workers is None:
+        backfill = replace(backfill, workers=project_settings().backfill_workers)
     connection = connections[connection.alias]  # not the proxy, which is slow to ask per row
     server = server_for(connection)
     own = not connection.in_atomic_block and connection.get_autocommit()
@@ -104,14 +107,25 @@ class _Engine:
             say(f"{self.table}: this backfill is already done")
             return self._result()
         while True:  # _turn ends it after MAX_PASSES
-            self.walk.over_all(RunSeat(self.store, run_id, self.backfill))
-            if self._was_held(run_id):
+            whole = self._fill(run_id)
+            if self._was_held(run_id) or not whole:
                 continue  # the pass goes on at its cursor
             if self._is_over(run_id):
                 break
         result = self._result()
         say(final_line(self.table, result))
         return result
+
+    def _fill(self, run_id: int) -> bool:
+        """
+        Do one pass: its ranges by several workers, if it has any, and what comes behind them.
+
+        False if ranges are left: somebody held the run.
+        """
+        if self.own and not by_workers(self.walk, run_id, self._waiting):
+            return False
+        self.walk.over_all(RunSeat(self.store, run_id, self.backfill))
+        return True
 
     def _was_held(self, run_id: int) -> bool:
         """

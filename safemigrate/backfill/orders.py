@@ -37,4 +37,4 @@ def orders_of(run: Any, backfill: Backfill) -> Orders:
     its cap away.
     """
     rate = backfill.rate if run.rate is None else run.rate or None
-    return Orders(run.state, rate, run.workers or backfill.workers)
+    return Orders(run.state, rate, run.workers or backfill.workers or 1)

@@ -123,6 +123,7 @@ class Keys:
         self.connection = connection
         self.fields = cast("tuple[Field[Any, Any], ...]", tuple(model._meta.pk_fields))
         self.names = [field.attname for field in self.fields]
+        self.table = model._meta.db_table
         self._ends: dict[str, Statement] = {}
 
     def all(self) -> QuerySet[Model]:
@@ -159,8 +160,10 @@ class Keys:
         with self.connection.cursor() as cursor:
             cursor.execute(statement.sql, [*statement.filled_in(span), rows])
             found = cursor.fetchone()
-        if found is None:
-            return None
+        return None if found is None else self.converted(found)
+
+    def converted(self, found: Sequence[Any]) -> Key:
+        """Return a key that the database gave as the ORM would have given it."""
         # Not raw(): until 6.0 it refuses composite keys.
         compiler, converters = self._converters
         return tuple(*compiler.apply_converters([found], converters))

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model, QuerySet
 
-    from safemigrate.backfill.ranges import Key, Keys
+    from safemigrate.backfill.ranges import Key, Keys, Span
     from safemigrate.facts.load import Load
 
 # A batch holds the rows it has already changed while it waits for the next one, so whoever wants
 # those waits as long as we do.
 LOCK_WAIT = timedelta(milliseconds=200)
 LOOK_LIMIT = timedelta(seconds=5)  # for a look at the load, which reads counters alone
+SAMPLED_PAGES = 2_000  # 16 MB: a few hundred keys for each piece, read in a moment
 IDLE_LIMIT = timedelta(seconds=60)  # a batch whose process hangs lets its rows go
 
 WORTH_RETRYING = {
@@ -59,6 +60,14 @@ class PlainServer:
     def estimated_rows(self, table: str) -> int | None:
         """Return about how many rows the table has, None if the server does not know."""
         return None
+
+    def pages(self, table: str) -> int:
+        """Return how large the table is, 0 where several workers are no use."""
+        return 0
+
+    def bounds(self, span: Span, pieces: int) -> list[Key]:
+        """Return the last keys of about equal pieces of the span, but for the last piece."""
+        return []
 
     def load(self, table: str) -> Load | None:
         """Return how busy the server is, None if it has nothing to tell."""
@@ -179,6 +188,44 @@ class PostgresServer(PlainServer):
             found = cursor.fetchone()
         # -1: never analyzed; 0: analyzed while empty.
         return int(found[0]) if found and found[0] > 0 else None
+
+    def pages(self, table: str) -> int:
+        quoted = self.connection.ops.quote_name(table)
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT sum(pg_relation_size(oid)) / current_setting('block_size')::int FROM ("
+                "SELECT to_regclass(%s)::oid AS oid "
+                "UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) AS parts",
+                [quoted, quoted],
+            )
+            return int(cursor.fetchone()[0] or 0)
+
+    def bounds(self, span: Span, pieces: int) -> list[Key]:
+        """
+        Take every n-th key of a sample of the table's blocks.
+
+        No arithmetic on keys: a sample knows gaps, and serves texts and UUIDs as well.
+        """
+        compiler = span.rows.order_by().query.get_compiler(connection=self.connection)
+        compiler.setup_query()
+        where, params = compiler.compile(compiler.query.where)
+        quote = self.connection.ops.quote_name
+        table = span.keys.table
+        columns = ", ".join(quote(column_of(field)) for field in span.keys.fields)
+        percent = min(100.0, 100 * SAMPLED_PAGES / max(self.pages(table), 1))
+        sampled = (
+            f"SELECT {columns}, row_number() OVER (ORDER BY {columns}) AS safemigrate_n, "  # noqa: S608  (quoted)
+            f"count(*) OVER () AS safemigrate_all FROM {quote(table)} "
+            f"TABLESAMPLE SYSTEM (%s) WHERE {where}"
+        )
+        sql = (
+            f"SELECT {columns} FROM ({sampled}) AS sampled WHERE safemigrate_n < safemigrate_all "  # noqa: S608  (quoted)
+            "AND safemigrate_n * %s / safemigrate_all > (safemigrate_n - 1) * %s / safemigrate_all "
+            "ORDER BY safemigrate_n"
+        )
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, [percent, *params, pieces, pieces])
+            return [span.keys.converted(row) for row in cursor.fetchall()]
 
     def load(self, table: str) -> Load | None:
         with transaction.atomic(using=self.connection.alias):

@@ -118,6 +118,11 @@ KEPT = (
 each batch, and a batch is a few milliseconds."""
 
 
+def made_of(run_id: int, names: Sequence[str], row: Sequence[Any]) -> Any:
+    """Return the run with the values that were read."""
+    return _run_model()(pk=run_id, **dict(zip(names, row, strict=True)))
+
+
 class Store:
     """The runs on one database."""
 
@@ -216,7 +221,7 @@ class Store:
                 [run_id],
             )
             row = cursor.fetchone()
-        return _run_model()(pk=run_id, **dict(zip(names, row, strict=True))) if row else None
+        return made_of(run_id, names, row) if row else None
 
     def save(self, run: Any, *fields: str) -> None:
         run.updated_at = timezone.now()
@@ -239,9 +244,13 @@ class Store:
         there = self._tables()
         if STATE_TABLE not in there:
             return
+        from safemigrate.backfill.leases import Leases
+
         runs = self._rows().filter(key=key)
+        ids = list(runs.values_list("pk", flat=True))
         if FAILURE_TABLE in there:
-            self.failures().filter(run_id__in=list(runs.values_list("pk", flat=True))).delete()
+            self.failures().filter(run_id__in=ids).delete()
+        Leases(self.connection).forget(ids)
         runs.delete()
 
     def runs(self) -> Any:

@@ -129,7 +129,7 @@ class Walk:
         tell: Callable[[Counts], None],
         waiting: Callable[[str | None], None],
     ) -> None:
-        self.connection, self.server, self.backfill = connection, server, backfill
+        self.connection, self.server, self.backfill, self.key = connection, server, backfill, key
         self.own, self.tell, self.waiting = own, tell, waiting
         self.table = backfill.table
         self.store = store.Store(connection)

@@ -26,6 +26,7 @@ class Backfill:
              where: the rows that still need it. Filling a row must make this false for it.
     Units:   batch_rows: rows of one batch, None adapts them to ``batch_target``, the time that
              one batch's rows should stay locked. rate: at most so many rows/s, None is no cap.
+             workers: connections that share the table, each in a thread of its own.
     """
 
     model: type[Model]
@@ -35,7 +36,7 @@ class Backfill:
     batch_rows: int | None = None
     batch_target: timedelta = BATCH_TARGET
     rate: int | None = None
-    workers: int = 1
+    workers: int | None = None
 
     @property
     def table(self) -> str:

@@ -37,6 +37,8 @@ class Settings:
     """How long a second ``migrate`` waits for the first."""
     batch_duration: timedelta = timedelta(milliseconds=20)
     """What each batch of a backfill aims at; a row is locked no longer than that."""
+    backfill_workers: int = 1
+    """How many connections share one backfill, each in a thread of its own."""
     backfill_rate: int = 0
     """At most so many rows a second in one backfill; 0 is no cap."""
     backfill_probe: str = ""
@@ -78,6 +80,11 @@ class Settings:
                     f'SAFEMIGRATE["{name.upper()}"] is {getattr(self, name)}.',
                     do="Give a number of zero or more.",
                 )
+        if self.backfill_workers < 1:
+            raise WrongSettings(
+                f'SAFEMIGRATE["BACKFILL_WORKERS"] is {self.backfill_workers}.',
+                do="Give a number of one or more.",
+            )
         if self.held_too_long < timedelta(0):
             raise WrongSettings(
                 f'SAFEMIGRATE["HELD_TOO_LONG"] is {self.held_too_long!r}.',

@@ -29,6 +29,7 @@ class BatchedBackfill(SafeOperation):
     filled by a trigger, until SetNotNull or StopFilling; ``"always"``: also rows that are set to
     NULL, by older code that knows the field. ``after_rollout``: relies on new code
     writing the field, so ``migrate`` runs it at the next release, or ``--phase backfill`` now.
+    ``rate``: at most so many rows per second; ``workers``: so many connections share the table.
 
     Locks:   row locks for one batch, about ``SAFEMIGRATE["BATCH_DURATION"]``.
     Re-run:  goes on after the last batch that was committed.
@@ -49,6 +50,8 @@ class BatchedBackfill(SafeOperation):
         batch_rows: int | None = None,
         keep_filled: bool | Literal["always"] = False,
         after_rollout: bool = False,
+        rate: int | None = None,
+        workers: int | None = None,
     ) -> None:
         self.model_name = model_name
         self.values = values
@@ -57,6 +60,8 @@ class BatchedBackfill(SafeOperation):
         self.batch_rows = batch_rows
         self.keep_filled = keep_filled
         self.after_rollout = after_rollout
+        self.rate = rate
+        self.workers = workers
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         given = {
@@ -66,6 +71,8 @@ class BatchedBackfill(SafeOperation):
             "batch_rows": self.batch_rows,
             "keep_filled": self.keep_filled or None,
             "after_rollout": self.after_rollout or None,
+            "rate": self.rate,
+            "workers": self.workers,
         }
         kwargs = {name: value for name, value in given.items() if value is not None}
         return type(self).__name__, [], {"model_name": self.model_name, **kwargs}
@@ -87,6 +94,8 @@ class BatchedBackfill(SafeOperation):
             where=self.where,
             batch_rows=self.batch_rows,
             batch_target=project_settings().batch_duration,
+            rate=self.rate,
+            workers=self.workers,
         )
         backfill.check(task)
         if self.keep_filled not in (True, False, "always"):

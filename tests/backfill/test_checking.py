@@ -42,6 +42,9 @@ WRONG = {
     "number": (Backfill(Order, function="tests.backfill.tables.not_a_function"), "no function"),
     "no rows": (Backfill(Order, values={"n": 1}, batch_rows=0), "batch_rows=0"),
     "rows true": (Backfill(Order, values={"n": 1}, batch_rows=True), "batch_rows=True"),
+    "no rate": (Backfill(Order, values={"n": 1}, rate=0), "rate=0"),
+    "rate in text": (Backfill(Order, values={"n": 1}, rate="5"), "rate='5'"),
+    "no workers": (Backfill(Order, values={"n": 1}, workers=0), "workers=0"),
     "no time": (Backfill(Order, values={"n": 1}, batch_target=timedelta(0)), "batch_target="),
     "bare number": (Backfill(Order, values={"n": 1}, batch_target=5), "batch_target=5"),
 }

@@ -64,6 +64,7 @@ WRONG = {
     "BUILD_WORKERS": [True, "2", 1.5, None],
     "RUNNER_WAIT": [60],
     "BATCH_DURATION": [100, "100ms"],
+    "BACKFILL_WORKERS": ["2", True, 1.5],
     "BACKFILL_RATE": [True, "2", 1.5, None],
     "BACKFILL_PROBE": [7, None, ["shop.busy"]],
     "REPLICA_LAG_MB": ["16MB", 1.5, True],
@@ -125,6 +126,10 @@ def test_a_duration_may_not_be_zero(key):
 )
 def test_a_number_below_zero_is_refused(key):
     assert "zero or more" in refusal({key: -1})
+
+
+def test_less_than_one_worker_is_refused():
+    assert "one or more" in refusal({"BACKFILL_WORKERS": 0})
 
 
 def test_the_string_of_the_other_package_is_named():

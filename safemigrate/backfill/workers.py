@@ -1,0 +1,269 @@
+"""Several connections share one run, each in a thread: disjoint ranges, no lock in common."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from django.db import Error, connections
+
+from safemigrate.backfill.evidence import looking
+from safemigrate.backfill.leases import DONE, OPEN, LeaseLost, Leases, RangeSeat
+from safemigrate.backfill.orders import Orders, orders_of
+from safemigrate.backfill.server import server_for
+from safemigrate.backfill.walking import Counts, Walk
+from safemigrate.facts.progress import current_listener, heard_by
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from safemigrate.backfill.work import Backfill
+
+RANGES_EACH = 8  # of one worker: who is done early takes over what is left
+LEAST_PAGES = 200  # of a range, about: for less a worker's connection is not worth its start
+LOOK_SECONDS = 0.2
+
+
+def by_workers(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -> bool:
+    """
+    Fill what is left of the pass with several workers, if that was asked for and is worth it.
+
+    False if ranges are left because the run was stopped.
+    """
+    orders = _glance(walk, run_id)
+    if orders is None or not orders.go_on or not cut(walk, run_id, orders.workers):
+        return orders is None or not _has_ranges(walk, run_id)
+    share(walk, run_id, waiting)
+    return not _has_ranges(walk, run_id)
+
+
+def _has_ranges(walk: Walk, run_id: int) -> bool:
+    leases = Leases(walk.connection)
+    return leases.exist() and leases.last(run_id) is not None
+
+
+def cut(walk: Walk, run_id: int, workers: int) -> bool:
+    """
+    Cut what is left of the pass into ranges, unless that is done; False if it is not worth it.
+
+    The bounds come from a sample of the table, so that the ranges are of about the same size for
+    any kind of key, with gaps and without.
+    """
+    leases = Leases(walk.connection)
+    if _has_ranges(walk, run_id):
+        return True
+    if workers < 2:
+        return False
+    pages = walk.trouble.patiently(lambda: walk.server.pages(walk.table))
+    pieces = min(workers * RANGES_EACH, pages // LEAST_PAGES)
+    last = walk.trouble.patiently(walk.last)
+    if pieces < 2 or last is None:
+        return False
+    walk.trouble.patiently(leases.ensure_schema)
+
+    def once() -> bool:
+        with walk.transaction():
+            run = walk.store.lock(run_id)
+            if run is None or leases.last(run_id) is not None:
+                return run is not None  # another process was faster
+            after = walk.keys.load(run.cursor) if run.cursor else None
+            inner = walk.server.bounds(walk.keys.span(after, last), pieces)
+            bounds = [key for key in inner if key != last]
+            if not bounds:
+                return False
+            leases.cut(run_id, run.cursor, [walk.keys.dump(key) for key in [*bounds, last]])
+            return True
+
+    return walk.trouble.patiently(once)
+
+
+def share(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -> None:
+    """
+    Fill all ranges of the run, with threads for all workers but where one is enough.
+
+    Returns when no range is left, or the run was stopped; what is left then is given back.
+    Raises:  what a worker raised first, after the others have ended their batches.
+    """
+    leases, crew = Leases(walk.connection), _Crew(walk, run_id)
+    told: str | None = None
+    try:
+        while True:
+            orders = _glance(walk, run_id)
+            if orders is None or not orders.go_on or crew.failed:
+                break
+            if not walk.trouble.patiently(lambda: leases.left(run_id)):
+                break
+            crew.of(max(orders.workers, 1))
+            time.sleep(LOOK_SECONDS)
+            why = crew.waits()
+            if why or told:
+                waiting(why)
+            told = why
+            walk.tell(walk.counts)
+    finally:
+        crew.end()
+        crew.report(walk.counts)
+        if told:
+            waiting(None)
+    if crew.failed:
+        raise crew.failed[0]
+    orders = _glance(walk, run_id)
+    if orders is not None and orders.go_on:
+        walk.trouble.patiently(lambda: _join(walk, leases, run_id))
+
+
+def _join(walk: Walk, leases: Leases, run_id: int) -> None:
+    """Put the cursor of the run behind its ranges, which are done, and forget them."""
+    with walk.transaction():
+        run = walk.store.lock(run_id)
+        last = leases.last(run_id)
+        if run is None or last is None or leases.left(run_id):
+            return
+        run.cursor = last
+        walk.store.save(run, "cursor")
+        leases.forget([run_id])
+
+
+def _glance(walk: Walk, run_id: int) -> Orders | None:
+    def once() -> Any:
+        with looking(walk.connection, walk.server):
+            return walk.store.glance(run_id)
+
+    run = walk.trouble.patiently(once)
+    if run is None:
+        return None
+    walk.counts.run_rows, walk.counts.seen = run.rows_done, run.pass_seen
+    return orders_of(run, walk.backfill)
+
+
+def help_out(
+    connection: BaseDatabaseWrapper, backfill: Backfill, run_id: int, key: str, worker: str
+) -> int:
+    """
+    Work on ranges of a run until none is free or it is stopped; return the rows changed.
+
+    Whoever began the run, in whatever process, ends it: this only helps.
+    """
+    walk = Walk(
+        connection, server_for(connection), backfill, key,
+        own=True, tell=lambda counts: None, waiting=lambda why: None,
+    )  # fmt: skip
+    work(walk, run_id, worker, lambda: False)
+    return walk.counts.rows
+
+
+def work(
+    walk: Walk, run_id: int, worker: str, stop: Callable[[], bool], *, linger: bool = False
+) -> None:
+    """
+    Take range after range until none is free, the run is stopped or ``stop`` says so.
+
+    ``linger``: until none is left, for ranges whose worker was killed come free later.
+    """
+    leases = Leases(walk.connection)
+    while not stop() and walk.orders.go_on:
+        lease = walk.trouble.patiently(lambda: leases.take(run_id, worker))
+        if lease is None:
+            if not linger or not walk.trouble.patiently(lambda: leases.left(run_id)):
+                return
+            time.sleep(LOOK_SECONDS)
+            continue
+        ended = False
+        try:
+            seat = _Stoppable(leases, lease, walk.backfill, stop)
+            walk.to(seat, walk.keys.load(lease.upto))
+            ended = walk.orders.go_on
+        except LeaseLost:
+            continue  # somebody else goes on with it, from the last batch that was committed
+        finally:
+            # After a failure the connection may be gone; then the lease runs out by itself.
+            with suppress(Error):
+                leases.give_back(lease, state=DONE if ended else OPEN)
+
+
+class _Stoppable(RangeSeat):
+    """A range whose worker may be told to end by its own process."""
+
+    def __init__(
+        self, leases: Leases, lease: Any, backfill: Backfill, stop: Callable[[], bool]
+    ) -> None:
+        super().__init__(leases, lease, backfill)
+        self._stop = stop
+
+    def orders(self, row: Any) -> Orders:
+        orders = super().orders(row)
+        if self._stop():
+            return Orders("stopped", orders.rate, orders.workers)
+        # Each worker keeps to its part of the cap.
+        rate = orders.rate and max(1, orders.rate // max(orders.workers, 1))
+        return Orders(orders.state, rate, orders.workers)
+
+
+class _Crew:
+    """The threads of this process."""
+
+    def __init__(self, walk: Walk, run_id: int) -> None:
+        self.walk, self.run_id = walk, run_id
+        self.wanted = 0
+        self.failed: list[BaseException] = []
+        self._threads: dict[int, threading.Thread] = {}
+        self._why: dict[int, str | None] = {}
+        self._counts: list[Counts] = []
+        self._listener = current_listener()
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def of(self, number: int) -> None:
+        """Have so many threads at work; those that are too many end after their batch."""
+        self.wanted = number
+        for place in range(number):
+            thread = self._threads.get(place)
+            if thread is None or not thread.is_alive():
+                thread = threading.Thread(
+                    target=self._work, args=(place,), name=f"backfill-{place}"
+                )
+                self._threads[place] = thread
+                thread.start()
+
+    def end(self) -> None:
+        """Wait until each thread has ended its batch and given back its range."""
+        self.wanted = 0
+        for thread in self._threads.values():
+            thread.join()
+
+    def waits(self) -> str | None:
+        return next((why for why in self._why.values() if why), None)
+
+    def report(self, counts: Counts) -> None:
+        """Add what the threads have done."""
+        for walked in self._counts:
+            counts.rows += walked.rows
+            counts.durations_ms += walked.durations_ms
+        counts.durations_ms.sort()
+
+    def _work(self, place: int) -> None:
+        alias = self.walk.connection.alias
+        connection = connections[alias]  # this thread's own
+        try:
+            # What every worker would say in the same words is said by the first.
+            with heard_by(self._listener if place == 0 else lambda line, passing: None):
+                walk = Walk(
+                    connection, server_for(connection), self.walk.backfill, self.walk.key,
+                    own=True, tell=lambda counts: None,
+                    waiting=lambda why: self._why.__setitem__(place, why),
+                )  # fmt: skip
+                self._counts.append(walk.counts)
+                name = f"{self._name}:{place}"
+                work(walk, self.run_id, name, lambda: place >= self.wanted, linger=True)
+        except BaseException as error:  # noqa: BLE001  (raised again in the main thread)
+            self.failed.append(error)
+            self.wanted = 0
+        finally:
+            self._why[place] = None
+            connection.close()
