@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     RowsFunction = Callable[[list[Model]], Sequence[Any]]
 
 
+MOST_ASIDE = 1_000  # their keys stand in the query that proves the end
+
+
 def check(backfill: Backfill) -> None:
     """
     Refuse what cannot be filled.
@@ -134,6 +137,13 @@ def _check_pace(backfill: Backfill) -> None:
                 f"has {name}={number!r}",
                 "Give a whole number of at least 1, or None for what SAFEMIGRATE says.",
             )
+    budget = backfill.error_budget
+    if isinstance(budget, bool) or not isinstance(budget, int) or not 0 <= budget <= MOST_ASIDE:
+        raise _wrong(
+            backfill,
+            f"has error_budget={budget!r}",
+            f"Give a whole number from 0, which stops at the first row, to {MOST_ASIDE:,}.",
+        )
     target = backfill.batch_target
     if not isinstance(target, timedelta) or target <= timedelta(0):
         raise _wrong(

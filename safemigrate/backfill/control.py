@@ -59,6 +59,11 @@ class Seen:
     silent: timedelta
 
     @property
+    def migration(self) -> str:
+        """The migration that asked for it: "shop.0007_order_backfill"."""
+        return self.key.partition(":")[0]
+
+    @property
     def percent(self) -> int | None:
         if self.state == State.DONE:
             return 100
@@ -150,6 +155,30 @@ def set_pace(
         store.save(run, "rate", "workers")
 
     return _changed(connection, run_id, change)
+
+
+def holding(connection: BaseDatabaseWrapper) -> dict[str, str]:
+    """
+    Return what contracts wait for: migration -> its run that is not done, or has rows set aside.
+
+    Shape:   "shop.0007_order_backfill" -> one sentence without a full stop.
+    """
+    newest = {run.key: run for run in seen(connection)}
+    found = {}
+    for run in newest.values():
+        if run.state != State.DONE:
+            far = f" at {run.percent} %" if run.percent is not None else ""
+            found[run.migration] = (
+                f"backfill {run.id} of {run.table} is {run.state}{far}; "
+                "see manage.py safemigrate backfills"
+            )
+        elif run.failures:
+            found[run.migration] = (
+                f"backfill {run.id} of {run.table} has {run.failures:,} rows set aside; "
+                f"see manage.py safemigrate backfills show {run.id}, correct them and run "
+                f"manage.py safemigrate backfills retry {run.id}"
+            )
+    return found
 
 
 def existing(connection: BaseDatabaseWrapper, run_id: int) -> Seen:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from safemigrate.backends.base import project_settings
 from safemigrate.backfill import failing, states, store
+from safemigrate.backfill.aside import open_keys
 from safemigrate.backfill.checking import check
 from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unfilled
 from safemigrate.backfill.identity import fingerprint
@@ -114,6 +115,8 @@ class _Engine:
                 break
         result = self._result()
         say(final_line(self.table, result))
+        if open_rows := self.store.failures().filter(run_id=run_id).count():
+            say(failing.set_aside(self.table, open_rows, run_id))
         return result
 
     def _fill(self, run_id: int) -> bool:
@@ -165,7 +168,9 @@ class _Engine:
         self.trouble.patiently(self.store.ensure_schema)
         run, is_done = self.trouble.patiently(lambda: self._open(again=False))
         if is_done:
-            if not self.trouble.patiently(lambda: remaining(self.connection, self.backfill)):
+            if not self.trouble.patiently(
+                lambda: remaining(self.connection, self.backfill, self._aside(run.pk))
+            ):
                 return None
             run, _ = self.trouble.patiently(lambda: self._open(again=True))
         self.walk.place.rows_done = self.counts.run_rows = run.rows_done
@@ -203,17 +208,21 @@ class _Engine:
         """
         # Counting without an index may take long; tried ten times it would take ten times that.
         left = self.trouble.patiently(
-            lambda: remaining(self.connection, self.backfill), but_not=frozenset({STOPPED})
+            lambda: remaining(self.connection, self.backfill, self._aside(run_id)),
+            but_not=frozenset({STOPPED}),
         )
         run = self.trouble.patiently(lambda: self._turn(run_id, left or 0))
         self.passes += 1
         if not isinstance(run, _Ended):
             return bool(run.state == store.DONE)
         count = f"{left:,}" if left and left < REMAINING_CAP else f"{REMAINING_CAP - 1:,} or more"
-        query = self.server.worded(unfilled(self.keys, self.backfill, 10))
+        query = self.server.worded(unfilled(self.keys, self.backfill, 10, self._aside(run_id)))
         text = failing.where_refills if run.pass_rows else failing.where_left
         kept = failing.stays(run.rows_done, None, own=self.own)
         raise text(self.table, count, query, run.pass_no, kept)
+
+    def _aside(self, run_id: int) -> list[Any]:
+        return open_keys(self.keys, self.store, run_id)
 
     def _turn(self, run_id: int, left: int) -> Any:
         """Write down what follows after a whole pass: done, failed, or the next one."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -24,21 +24,29 @@ REMAINING_CAP = 1_001  # enough to say "more than a thousand" without counting m
 LOOK_LIMIT = timedelta(minutes=15)
 
 
-def remaining(connection: BaseDatabaseWrapper, backfill: Backfill) -> int | None:
+def remaining(
+    connection: BaseDatabaseWrapper, backfill: Backfill, but: Sequence[Any] = ()
+) -> int | None:
     """
     Return how many rows still match ``where``, at most ``REMAINING_CAP``; None without a where.
+
+    Shape:   but: keys that do not count, because their rows are set aside.
 
     Raises:  OperationalError: the table was locked, or LOOK_LIMIT passed.
     """
     if backfill.where is None:
         return None
     with looking(connection, server_for(connection)):
-        return unfilled(Keys(backfill.model, connection), backfill, REMAINING_CAP).count()
+        return unfilled(Keys(backfill.model, connection), backfill, REMAINING_CAP, but).count()
 
 
-def unfilled(keys: Keys, backfill: Backfill, limit: int) -> QuerySet[Model]:
+def unfilled(
+    keys: Keys, backfill: Backfill, limit: int, but: Sequence[Any] = ()
+) -> QuerySet[Model]:
     """Return the first rows that still match, as a query for their keys."""
     rows = narrowed(keys.all(), backfill.where)
+    if but:
+        rows = rows.exclude(pk__in=but)
     return rows.values(*keys.names)[:limit]  # type: ignore[return-value]
 
 

@@ -86,6 +86,23 @@ def held_back(table: str, deadline: timedelta, why: str, changed: str) -> Backfi
     )
 
 
+def spent(table: str, why: str, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"The backfill of {table} stopped: {why.rstrip('.')}.",
+        changed=changed,
+        do="Correct the rows or the values, or give the operation a larger error_budget, then run "
+        f"migrate again: {RESUMES}.",
+    )
+
+
+def set_aside(table: str, rows: int, run_id: int) -> str:
+    return (
+        f"{table}: {rows:,} rows could not be filled and are set aside; contracts that need them "
+        f"wait. See manage.py safemigrate backfills show {run_id}; correct them, then "
+        f"manage.py safemigrate backfills retry {run_id}"
+    )
+
+
 def canceled(table: str, run_id: int, note: str | None, changed: str) -> BackfillFailed:
     return BackfillFailed(
         f"The backfill of {table} was {note or 'canceled'}.",

@@ -29,12 +29,21 @@ class RowsRefused(Exception):
     """The project's own code gave something that cannot be written; the text says what."""
 
 
+class RowRefused(RowsRefused):
+    """The same, for reasons in the row: the other rows of the batch may be filled."""
+
+
 @dataclass(frozen=True)
 class Filled:
-    """How many rows of the batch matched ``where``, and how many of them were changed."""
+    """
+    How many rows of the batch matched ``where``, and how many of them were changed.
+
+    Shape:   failed: set aside, in neither of the two.
+    """
 
     matched: int
     changed: int
+    failed: int = 0
 
 
 class Filler(Protocol):
@@ -132,7 +141,7 @@ class ByCallables:
         except Error:
             raise  # the database's own: it may be worth another try
         except Exception as error:
-            raise RowsRefused(
+            raise RowRefused(
                 f"The callable for {field.name} raised {type(error).__name__}: {error}."
             ) from error
         return [prepared(field, value, self.keys) for value in values]
@@ -173,7 +182,7 @@ class ByFunction:
         except Error:
             raise  # the database's own: it may be worth another try
         except Exception as error:
-            raise RowsRefused(f"{self.path} raised {type(error).__name__}: {error}.") from error
+            raise RowRefused(f"{self.path} raised {type(error).__name__}: {error}.") from error
         if not isinstance(answers, (list, tuple)):
             raise RowsRefused(
                 f"{self.path} returned a {type(answers).__name__}; it must return a list with one "
@@ -235,7 +244,7 @@ def prepared(field: Field[Any, Any], value: Any, keys: Keys) -> Any:
             value = value.prepare_database_save(field)
         return field.get_db_prep_save(value, keys.connection)
     except (TypeError, ValueError, ArithmeticError, ValidationError) as error:
-        raise RowsRefused(
+        raise RowRefused(
             f"A {type(value).__name__} does not fit {field.name}, a {type(field).__name__}: {error}"
         ) from error
 

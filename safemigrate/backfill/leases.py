@@ -168,6 +168,7 @@ class RangeSeat:
 
     def __init__(self, leases: Leases, lease: Lease, backfill: Backfill) -> None:
         self.leases, self.lease, self.backfill = leases, lease, backfill
+        self.run_id = lease.run_id
         self._beat_at = datetime.datetime.min
 
     def lock(self) -> Any | None:

@@ -33,6 +33,10 @@ class Pace:
             wanted = self.most
         self.rows = min(max(wanted, self.least), self.most, self.rows * 2)
 
+    def careful(self) -> None:
+        """The next batch is taken apart row by row, and keeps its rows locked meanwhile."""
+        self.rows = min(self.rows, LEAST_ROWS)
+
     def troubled(self) -> None:
         """A batch was rolled back and will be tried again."""
         self.rows = max(self.rows // 2, 1)

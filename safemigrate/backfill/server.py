@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
 
 from safemigrate.backends import backend_for
 from safemigrate.backends.postgresql.load import look
@@ -121,6 +121,20 @@ class PlainServer:
     def retry_reason(self, error: BaseException) -> str | None:
         """Return why the same batch may succeed when tried again, None if it may not."""
         return None
+
+    def is_about_rows(self, error: BaseException) -> bool:
+        """Whether single rows are the reason, so that others can be written."""
+        return isinstance(error, (DataError, IntegrityError))
+
+    def check_deferred(self) -> None:
+        """Have the constraints checked now that the server would check at COMMIT."""
+
+    def session_settings(self) -> dict[str, str]:
+        """Return what a new connection has to be told, to go on as this one."""
+        return {}
+
+    def tell_session(self, settings: dict[str, str]) -> None:
+        """Set what ``session_settings`` returned."""
 
     def is_lost(self, error: BaseException) -> bool:
         """Whether the connection ended, so that nobody knows if the last COMMIT arrived."""
@@ -330,6 +344,26 @@ class PostgresServer(PlainServer):
 
     def retry_reason(self, error: BaseException) -> str | None:
         return WORTH_RETRYING.get(self.sqlstate(error))
+
+    def is_about_rows(self, error: BaseException) -> bool:
+        # Data, integrity, WITH CHECK OPTION, and what a trigger of the project raises.
+        sqlstate = self.sqlstate(error)
+        return sqlstate[:2] in ("22", "23", "44") or sqlstate == "P0001"
+
+    def check_deferred(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    def session_settings(self) -> dict[str, str]:
+        names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT " + ", ".join("current_setting(%s)" for _ in names), names)
+            return dict(zip(names, cursor.fetchone(), strict=True))
+
+    def tell_session(self, settings: dict[str, str]) -> None:
+        with self.connection.cursor() as cursor:
+            for name, value in settings.items():
+                cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
 
     def is_lost(self, error: BaseException) -> bool:
         # The connection itself is no witness: leaving atomic(), Django may have opened another.

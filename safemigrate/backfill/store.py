@@ -196,6 +196,9 @@ class Store:
         return self._rows().select_for_update().filter(key=key).order_by("-id").first()
 
     def start(self, key: str, table: str, fingerprint: str, state: str = RUNNING) -> Any:
+        """Begin a run; it comes to every row, so what earlier ones had set aside is forgotten."""
+        earlier = list(self._rows().filter(key=key).values_list("pk", flat=True))
+        self.failures().filter(run_id__in=earlier).delete()
         return self._rows().create(key=key, table_name=table, fingerprint=fingerprint, state=state)
 
     def lock(self, run_id: int) -> Any | None:
@@ -236,6 +239,13 @@ class Store:
                 f"UPDATE {quote(STATE_TABLE)} SET {sets} WHERE id = %s",  # noqa: S608  (quoted)
                 [*values, run.pk],
             )
+
+    def set_aside(self, run_id: int, row_key: str, batch: str, error: str) -> None:
+        """Write down a row that failed, or that it failed again."""
+        same = self.failures().filter(run_id=run_id, row_key=row_key)
+        now = timezone.now()
+        if not same.update(batch=batch, error=error, tries=models.F("tries") + 1, failed_at=now):
+            self.failures().create(run_id=run_id, row_key=row_key, batch=batch, error=error)
 
     def note_waiting(self, run_id: int | None, why: str | None) -> None:
         self._rows().filter(pk=run_id).update(waiting=why, updated_at=timezone.now())

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import Error, transaction
 
 from safemigrate.backfill import failing, states, store
+from safemigrate.backfill.aside import BudgetSpent
 from safemigrate.backfill.evidence import looking
-from safemigrate.backfill.filling import RowsRefused
+from safemigrate.backfill.filling import RowRefused, RowsRefused
 from safemigrate.backfill.states import Event
+from safemigrate.facts.progress import say
 
 if TYPE_CHECKING:
+    from safemigrate.backfill.aside import SettingAside
     from safemigrate.backfill.pace import Pace
     from safemigrate.backfill.ranges import Key, Keys
     from safemigrate.backfill.server import PlainServer
@@ -29,6 +32,11 @@ TRIES = 10  # of one transaction in a row
 FIRST_PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = timedelta(seconds=4)
 STOPPED = "57014"
+
+RECONNECT = timedelta(minutes=2)
+"""How long a server may be away: a failover takes some tens of seconds."""
+RECONNECT_PAUSE = timedelta(seconds=1)
+MOST_LOSSES = 20  # in one call: a batch that kills its server each time must not go on for ever
 
 
 class WhereStays(Exception):
@@ -67,6 +75,9 @@ class Trouble:
         self.pace, self.place, self.retries = pace, place, retries
         self.connection = keys.connection
         self.table = keys.model._meta.db_table
+        self.aside: SettingAside | None = None  # what can set single rows aside
+        self.losses = 0
+        self.session = server.session_settings() if retries else {}
 
     def patiently(self, work: Callable[[], T], *, but_not: frozenset[str] = frozenset()) -> T:
         """
@@ -75,30 +86,71 @@ class Trouble:
         Shape:   but_not: SQLSTATEs that end it at once.
         Raises:  BackfillFailed.
         """
-        began = time.perf_counter()
-        for attempt in range(1, TRIES):
+        began, attempt = time.perf_counter(), 0
+        while True:
+            attempt += 1
             try:
                 return self._once(work)
-            except Error as error:
-                self._reason_to_retry(error, but_not)
-                self.pace.troubled()
-                time.sleep(_pause(attempt) / timedelta(seconds=1))
-        try:
-            return self._once(work)
-        except Error as error:
-            reason = self._reason_to_retry(error, but_not)
-            seconds = time.perf_counter() - began
-            raise self._failed(
-                error, failing.blocked, TRIES, seconds, reason, self._blockers()
-            ) from error
+            except (Error, RowRefused) as error:
+                if attempt < TRIES and self._comes_again_carefully(error):
+                    continue
+                if isinstance(error, RowRefused):
+                    raise self._failed(error, failing.refused, str(error)) from error
+                if self._is_back(error):
+                    attempt = 0  # another server answers: all tries again
+                    continue
+                reason = self._reason_to_retry(error, but_not)
+                if attempt == TRIES:
+                    seconds = time.perf_counter() - began
+                    raise self._failed(
+                        error, failing.blocked, TRIES, seconds, reason, self._blockers()
+                    ) from error
+            self.pace.troubled()
+            time.sleep(_pause(attempt) / timedelta(seconds=1))
 
     def _once(self, work: Callable[[], T]) -> T:
         try:
             return work()
+        except RowRefused:
+            raise
+        except BudgetSpent as why:
+            raise self._failed(why, failing.spent, str(why)) from why
         except RowsRefused as why:
             raise self._failed(why, failing.refused, str(why)) from why
         except WhereStays as why:
             raise self._failed(why, failing.where_stays, why.args[0]) from why
+
+    def _comes_again_carefully(self, error: Exception) -> bool:
+        """Whether the batch is tried again with the rows that it fails for set aside."""
+        aside = self.aside
+        if aside is None or not aside.budget or not aside.is_about_rows(error):
+            return False
+        self.pace.careful()
+        aside.careful = True
+        return True
+
+    def _is_back(self, error: Exception) -> bool:
+        """
+        Whether the connection was lost and there is a new one: the server restarted or moved.
+
+        The batch in work was rolled back, or committed together with its cursor: either way the
+        next one begins where the state says.
+        """
+        if not self.retries or not self.server.is_lost(error) or self.losses >= MOST_LOSSES:
+            return False
+        self.losses += 1
+        said = self.server.said(error).rstrip(".")
+        say(f"{self.table}: the connection was lost ({said}); connecting again")
+        until = time.monotonic() + RECONNECT / timedelta(seconds=1)
+        while time.monotonic() < until:
+            self.connection.close()  # Django's next query opens a new one
+            try:
+                self.server.tell_session(self.session)
+            except Error:
+                time.sleep(RECONNECT_PAUSE / timedelta(seconds=1))
+            else:
+                return True
+        return False
 
     def _reason_to_retry(self, error: Error, but_not: frozenset[str]) -> str:
         """

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from safemigrate.backends.base import project_settings
 from safemigrate.backfill import failing, store
+from safemigrate.backfill.aside import SettingAside
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import Filled, Filler, filler_for
 from safemigrate.backfill.orders import Orders, orders_of
@@ -47,6 +48,8 @@ class Seat(Protocol):
 
     Shape:   what ``lock`` returns has ``cursor``, the key that is done as text, empty at first.
     """
+
+    run_id: int
 
     def lock(self) -> Any | None:
         """Return the row, locked until the transaction ends; None if it was forgotten."""
@@ -139,9 +142,11 @@ class Walk:
         self.trouble = Trouble(
             self.keys, server, self.store, key, self.pace, self.place, retries=own
         )
-        self.filler: Filler = self.trouble.patiently(
-            lambda: filler_for(backfill, self.keys, server)
-        )
+        filler: Filler = self.trouble.patiently(lambda: filler_for(backfill, self.keys, server))
+        # In somebody else's transaction nothing can be tried twice.
+        budget = backfill.error_budget if own else 0
+        self.filler = SettingAside(filler, self.keys, server, self.store, budget)
+        self.trouble.aside = self.filler
         self.statement_limit = min(
             max(backfill.batch_target * 50, timedelta(seconds=5)), timedelta(seconds=60)
         )
@@ -170,6 +175,7 @@ class Walk:
     def to(self, seat: Seat, last: Key) -> int:
         """Walk from the seat's cursor to ``last`` and return the number of batches."""
         batches = 0
+        self.filler.run_id = seat.run_id
         while self._may_go_on(seat) and self.trouble.patiently(partial(self.batch, seat, last)):
             batches += 1
         return batches
@@ -195,7 +201,7 @@ class Walk:
             holding = time.perf_counter()
             filled = self.filler.fill(span)
             if filled.changed and not self.probed:
-                self._refuse_a_where_that_stays(span, filled.matched)
+                self._refuse_a_where_that_stays(span, filled)
             row.cursor = self.keys.dump(self.place.end)
             seen = rows if self.backfill.where else filled.matched
             seat.moved(row, filled, seen, self.counts)
@@ -275,15 +281,17 @@ class Walk:
 
     # A batch's transaction -----------------------------------------------------------------------
 
-    def _refuse_a_where_that_stays(self, span: Span, matched: int) -> None:
+    def _refuse_a_where_that_stays(self, span: Span, filled: Filled) -> None:
         """
         Look, after the first rows were changed, whether that took them out of ``where``.
 
         Else ``F("n") + 1`` would be added in each of three passes before anybody is told.
         """
         where = self.backfill.where
-        if where is not None and narrowed(span.rows, where).count() >= matched:
-            raise WhereStays(matched)
+        if where is None:
+            return
+        if narrowed(span.rows, where).count() - filled.failed >= filled.matched:
+            raise WhereStays(filled.matched)
 
     def _locked(self, seat: Seat) -> Any:
         row = seat.lock()

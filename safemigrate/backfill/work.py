@@ -27,6 +27,7 @@ class Backfill:
     Units:   batch_rows: rows of one batch, None adapts them to ``batch_target``, the time that
              one batch's rows should stay locked. rate: at most so many rows/s, None is no cap.
              workers: connections that share the table, each in a thread of its own.
+             error_budget: rows that may be set aside; 0 stops at the first one that fails.
     """
 
     model: type[Model]
@@ -37,6 +38,7 @@ class Backfill:
     batch_target: timedelta = BATCH_TARGET
     rate: int | None = None
     workers: int | None = None
+    error_budget: int = 0
 
     @property
     def table(self) -> str:

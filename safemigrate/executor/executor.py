@@ -25,6 +25,7 @@ from safemigrate.executor.ledger import Ledger, Statement, insert
 from safemigrate.executor.loader import SafeLoader
 from safemigrate.executor.schema_editor import safe_schema_editor
 from safemigrate.facts import settings
+from safemigrate.facts.errors import DataInTheWay
 from safemigrate.facts.patience import Patience
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
@@ -291,11 +292,21 @@ class SafeExecutor(MigrationExecutor):
                 other.mutate_state(state, preserve=False)
         return state
 
+    def state_now(self, key: Key) -> ProjectState:
+        """What the applied migrations make, and ``key`` if it is being applied."""
+        applied = self.loader.parts_applied.union(self.recorder.applied_migrations())
+        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]
+        for other, _ in super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True):
+            if (other.app_label, other.name) in applied or (other.app_label, other.name) == key:
+                other.mutate_state(state, preserve=False)
+        return state
+
     def _top_up(self, state: ProjectState, migration: Migration) -> None:
         """Rows that older code has left unfilled since the backfill, before a contract."""
         if phase_of_migration(migration) is not Phase.CONTRACT:
             return
         key = (migration.app_label, migration.name)
+        self._refuse_open_rows(key)
         for owner, operation in self.gatekeeper.backfills_before(key):
             if (owner[0], operation.model_name_lower) not in state.models:
                 continue
@@ -310,6 +321,14 @@ class SafeExecutor(MigrationExecutor):
                     self.connection.schema_editor(atomic=False) as editor,
                 ):
                     operation.database_forwards(owner[0], editor, state, state)
+
+    def _refuse_open_rows(self, key: Key) -> None:
+        """Also where nothing is held back, a contract must not meet rows that are set aside."""
+        if hold := self.gatekeeper.unfilled(key):
+            raise DataInTheWay(
+                f"{'.'.join(key)} cannot be applied: {hold.reason}.",
+                do="Then run migrate again.",
+            )
 
     # Recording -----------------------------------------------------------------------------
 

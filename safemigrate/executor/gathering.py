@@ -131,7 +131,7 @@ class Gatekeeper:
                 )
             elif facts and key in waiting and not self.footprint(key).models() <= new_models:
                 own = [key] if key in facts.brought_by else []
-                hold = why_held([*self.completes(key), *own], facts)
+                hold = why_held([*self.completes(key), *own], facts) or self.unfilled(key)
                 holds |= {key: hold} if hold else {}
         return holds
 
@@ -143,8 +143,28 @@ class Gatekeeper:
         related = [k for k in related if not waits_for_rollout(self._migration(k))]
         return related or [parent.key for parent in self.loader.graph.node_map[key].parents]
 
+    def unfilled(self, key: Key) -> Hold | None:
+        """A backfill that is at work, or has rows set aside that ``key`` would contradict."""
+        from safemigrate.planner.gate import Hold
+
+        for owner, _ in self._fills_before(key):
+            reason = self.open_backfills().get(".".join(owner))
+            if reason:
+                return Hold(reason, may_pass=" is running" in reason)
+        return None
+
+    def open_backfills(self) -> dict[str, str]:
+        from safemigrate.backfill import control
+
+        return control.holding(self.backend.connection)
+
     def backfills_before(self, key: Key) -> Iterator[tuple[Key, BatchedBackfill]]:
         """The backfills that must have ended, by evidence, before the contract ``key``."""
+        for above, operation in self._fills_before(key):
+            if operation.where is not None:
+                yield above, operation
+
+    def _fills_before(self, key: Key) -> Iterator[tuple[Key, BatchedBackfill]]:
         from safemigrate.planner.footprints import footprint_of
 
         before = [k for k in self.loader.graph.forwards_plan(key) if k != key]
@@ -156,7 +176,7 @@ class Gatekeeper:
         ]
         for above in before:
             for operation in flat(self._migration(above).operations):
-                if not isinstance(operation, BatchedBackfill) or operation.where is None:
+                if not isinstance(operation, BatchedBackfill):
                     continue
                 touched = footprint_of(operation, above[0])
                 if not touched.meets(self.footprint(key)) or self._drops_all(key, operation):

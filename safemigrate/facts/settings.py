@@ -55,6 +55,8 @@ class Settings:
     """A backfill waits while its table has more dead rows than that, of the live ones; 0 never."""
     held_back_deadline: timedelta = timedelta(hours=2)
     """How long a backfill waits for others before it gives up."""
+    error_budget: int = 100
+    """How many rows of one backfill may be set aside because they fail, before it stops."""
     ignore_sessions: tuple[str, ...] = field(
         default=("psql", "pg_dump", "pg_restore", "pgAdmin", "DBeaver", "pgbouncer"),
     )
@@ -110,6 +112,7 @@ _NOT_NEGATIVE = (
     "wal_behind_mb",
     "waiting_sessions",
     "dead_rows_percent",
+    "error_budget",
 )
 _TYPES = typing.get_type_hints(Settings)
 _NAMES = tuple(f.name.upper() for f in dataclasses.fields(Settings))

@@ -30,6 +30,8 @@ class BatchedBackfill(SafeOperation):
     NULL, by older code that knows the field. ``after_rollout``: relies on new code
     writing the field, so ``migrate`` runs it at the next release, or ``--phase backfill`` now.
     ``rate``: at most so many rows per second; ``workers``: so many connections share the table.
+    ``error_budget``: rows that fail are set aside, up to so many; contracts wait until they are
+    filled. None is ``SAFEMIGRATE["ERROR_BUDGET"]``, 0 stops at the first one.
 
     Locks:   row locks for one batch, about ``SAFEMIGRATE["BATCH_DURATION"]``.
     Re-run:  goes on after the last batch that was committed.
@@ -52,6 +54,7 @@ class BatchedBackfill(SafeOperation):
         after_rollout: bool = False,
         rate: int | None = None,
         workers: int | None = None,
+        error_budget: int | None = None,
     ) -> None:
         self.model_name = model_name
         self.values = values
@@ -62,6 +65,7 @@ class BatchedBackfill(SafeOperation):
         self.after_rollout = after_rollout
         self.rate = rate
         self.workers = workers
+        self.error_budget = error_budget
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         given = {
@@ -73,6 +77,7 @@ class BatchedBackfill(SafeOperation):
             "after_rollout": self.after_rollout or None,
             "rate": self.rate,
             "workers": self.workers,
+            "error_budget": self.error_budget,
         }
         kwargs = {name: value for name, value in given.items() if value is not None}
         return type(self).__name__, [], {"model_name": self.model_name, **kwargs}
@@ -96,6 +101,7 @@ class BatchedBackfill(SafeOperation):
             batch_target=project_settings().batch_duration,
             rate=self.rate,
             workers=self.workers,
+            error_budget=self._error_budget(),
         )
         backfill.check(task)
         if self.keep_filled not in (True, False, "always"):
@@ -104,6 +110,10 @@ class BatchedBackfill(SafeOperation):
                 do='Give True, "always", or leave it out.',
             )
         return task
+
+    def _error_budget(self) -> int:
+        given = self.error_budget
+        return project_settings().error_budget if given is None else given
 
     def forwards(self, way: Way) -> None:
         task = self.work(way.app_label, way.after)
@@ -116,7 +126,7 @@ class BatchedBackfill(SafeOperation):
         backfill.run(
             way.editor.connection,
             task,
-            key=self._key(way.app_label, task),
+            key=self.key(way.app_label, task),
             allow_atomic=not backend.commits_by_itself,
         )
 
@@ -127,9 +137,9 @@ class BatchedBackfill(SafeOperation):
             return
         if self.keep_filled:
             backend.stop_filling(way.editor, task.model, list(self.values or {}))
-        backfill.forget(way.editor.connection, self._key(way.app_label, task))
+        backfill.forget(way.editor.connection, self.key(way.app_label, task))
 
-    def _key(self, app_label: str, task: backfill.Backfill) -> str:
+    def key(self, app_label: str, task: backfill.Backfill) -> str:
         return backfill.key_for(app_label, self.model_name_lower, backfill.fingerprint(task))
 
     def describe(self) -> str:

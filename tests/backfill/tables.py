@@ -159,3 +159,9 @@ def too_long(rows):
 
 
 not_a_function = 5
+
+
+def no_price_for_some(rows):
+    if any(row.amount % 100 == 50 for row in rows):
+        raise LookupError("no such price")
+    return double(rows)

@@ -137,7 +137,7 @@ def test_what_was_filled_before_the_failure_stays_and_is_said(orders, pg, monkey
     assert orders.filter(total__isnull=False).count() == 200
     with pg.cursor() as cursor:
         cursor.execute(f"SELECT state, error, rows_done FROM {STATE_TABLE}")
-        assert cursor.fetchone() == ("failed", "RowsRefused", 200)
+        assert cursor.fetchone() == ("failed", "RowRefused", 200)
     monkeypatch.setattr(
         "tests.backfill.tables.raises_late", lambda rows: [{"total": 9}] * len(rows)
     )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,7 @@ def test_a_lost_connection_says_that_the_next_run_goes_on(orders, pg, other, mon
 
     fill, times = ByServer.fill, iter(range(2))
     backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=500)
+    monkeypatch.setattr(trouble, "RECONNECT", timedelta(0))
 
     def loses(self, span):
         if next(times, None) is None:

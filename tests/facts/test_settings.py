@@ -72,6 +72,7 @@ WRONG = {
     "WAL_BEHIND_MB": ["1GB", None],
     "WAITING_SESSIONS": [False, "4"],
     "DEAD_ROWS_PERCENT": [1.5, "150 %"],
+    "ERROR_BUDGET": [1.5, "many"],
     "HELD_BACK_DEADLINE": [3600, "2h"],
     "IGNORE_SESSIONS": ["psql", [1], None],
     "BASELINE": [None, 3],
@@ -122,6 +123,7 @@ def test_a_duration_may_not_be_zero(key):
         "WAL_BEHIND_MB",
         "WAITING_SESSIONS",
         "DEAD_ROWS_PERCENT",
+        "ERROR_BUDGET",
     ],
 )
 def test_a_number_below_zero_is_refused(key):

@@ -31,6 +31,7 @@ def add_arguments(parser: CommandParser) -> None:
         "pause": "Hold it after the batch in work; the process that works on it waits.",
         "resume": "Let one that was paused or canceled go on.",
         "cancel": "End it after the batch in work; migrate fails, what is filled stays.",
+        "retry": "Fill the rows that were set aside, once they can be filled.",
         "show": "Everything about one, with the rows that were set aside.",
         "set": "Change its pace; obeyed from the next batch on.",
     }
@@ -65,6 +66,8 @@ def _act(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[st
         _list(command, connection, options)
     elif action == "show":
         _show(command, connection, options["id"])
+    elif action == "retry":
+        _retry(command, connection, options["id"])
     elif action == "set":
         run = control.set_pace(
             connection, options["id"], rate=options["rate"], workers=options["workers"]
@@ -197,6 +200,23 @@ def _show(command: BaseCommand, connection: BaseDatabaseWrapper, run_id: int) ->
             f"set aside: row {failure.row_key} of batch {failure.batch}, "
             f"tried {failure.tries} x: {failure.error}"
         )
+
+
+def _retry(command: BaseCommand, connection: BaseDatabaseWrapper, run_id: int) -> None:
+    """Exits 1 while a row is left."""
+    from safemigrate.executor import backfills
+
+    well, ill = backfills.retry(connection, run_id)
+    if not well and not ill:
+        command.stdout.write(f"Backfill {run_id} has no row set aside.")
+        return
+    told = f"{well:,} of {well + ill:,} rows that were set aside are filled"
+    if ill:
+        raise CommandError(
+            f"{told}; {ill:,} fail as before. See why with "
+            f"manage.py safemigrate backfills show {run_id}, correct them and retry."
+        )
+    command.stdout.write(f"{told}; contracts need not wait for them any more.")
 
 
 def _as_json(run: Seen, rate: float | None) -> dict[str, Any]:

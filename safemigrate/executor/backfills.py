@@ -1,0 +1,69 @@
+"""From a run in the state table back to the work that a migration asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from django.db import connections
+from django.db.migrations.migration import Migration
+
+from safemigrate import backfill
+from safemigrate.backfill import aside, control
+from safemigrate.backfill.ranges import Keys
+from safemigrate.backfill.server import server_for
+from safemigrate.backfill.store import Store
+from safemigrate.executor.executor import SafeExecutor
+from safemigrate.executor.gathering import RunOptions
+from safemigrate.facts.errors import WrongOperation
+from safemigrate.operations import BatchedBackfill
+from safemigrate.operations.phases import flat
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from safemigrate.backfill.control import Seen
+
+
+def work_of(connection: BaseDatabaseWrapper, run: Seen) -> backfill.Backfill:
+    """
+    Return what the run does, over the models as the database has them now.
+
+    Raises:  WrongOperation: this release has no such migration, or it asks for other work by now.
+    """
+    executor = SafeExecutor(connection, options=RunOptions(once=True))
+    app_label, _, name = run.migration.partition(".")
+    key = (app_label, name)
+    if key in executor.loader.graph.nodes:
+        migration = cast("Migration", executor.loader.graph.nodes[key])
+        state = executor.state_now(key)
+        for operation in flat(migration.operations):
+            if not isinstance(operation, BatchedBackfill):
+                continue
+            if (app_label, operation.model_name_lower) not in state.models:
+                continue
+            with backfill.for_migration(run.migration):
+                task = operation.work(app_label, state)
+                if operation.key(app_label, task) == run.key:
+                    return task
+    raise WrongOperation(
+        f"Backfill {run.id} belongs to {run.migration}, and in this code no BatchedBackfill there "
+        "asks for the same work.",
+        do="Run this command in the release that began it. A copy that belongs to a rename or a "
+        "new type is gone on with by migrate.",
+    )
+
+
+def retry(connection: BaseDatabaseWrapper, run_id: int) -> tuple[int, int]:
+    """
+    Fill the rows that the run has set aside, and return how many are filled and how many not.
+
+    Locks:   one row at a time.
+    Raises:  WrongOperation.
+    """
+    run = control.existing(connection, run_id)
+    if not run.failures:
+        return 0, 0
+    task = work_of(connection, run)
+    connection = connections[connection.alias]
+    keys = Keys(task.model, connection)
+    return aside.replay(task, keys, server_for(connection), Store(connection), run_id)
