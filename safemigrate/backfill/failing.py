@@ -9,6 +9,7 @@ from safemigrate.facts.errors import (
     NOTHING_CHANGED,
     BackfillFailed,
     NeedsAutocommit,
+    WrongOperation,
 )
 
 RESUMES = "it goes on where this run stopped"
@@ -18,6 +19,14 @@ def needs_autocommit(table: str) -> NeedsAutocommit:
     return NeedsAutocommit(
         f"A backfill of {table} was started inside a transaction, but each of its batches is one.",
         do="Set atomic = False on the migration.",
+    )
+
+
+def needs_where(table: str, names: Sequence[str]) -> WrongOperation:
+    return WrongOperation(
+        f"A backfill of {table} has no where, and {table} has no index on its key "
+        f"({', '.join(names)}): rows that were filled could not be told from others.",
+        do="Give it a where that filling a row makes false, or index the key first.",
     )
 
 

@@ -70,10 +70,10 @@ class ByServer:
 
     def __init__(self, backfill: Backfill, values: Mapping[str, Any], keys: Keys) -> None:
         self.where, self.values, self.connection = backfill.where, values, keys.connection
-        self._statements: dict[bool, Statement] = {}
+        self._statements: dict[tuple[str, bool], Statement] = {}
 
     def fill(self, span: Span) -> Filled:
-        first = span.after is None
+        first = span.keys.table, span.after is None
         try:
             if first not in self._statements:
                 self._statements[first] = self._worded(span)

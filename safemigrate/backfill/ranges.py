@@ -99,13 +99,7 @@ class Span:
         return key and [Slot(bound, number) for number in range(len(key))]  # type: ignore[return-value]  # an empty key is none
 
     def prepared(self, key: Key | None) -> Sequence[Any] | None:
-        """Return the key as the database takes it."""
-        if key is None:
-            return None
-        return [
-            field.get_db_prep_value(value, self.keys.connection)
-            for field, value in zip(self.keys.fields, key, strict=True)
-        ]
+        return self.keys.prepared(key)
 
 
 class Keys:
@@ -118,6 +112,9 @@ class Keys:
     Shape:   a Key is a tuple of the values of the key's columns, one for an ordinary key.
     """
 
+    needs_where = False
+    """Whether rows may be met twice, so that a condition must say which are done."""
+
     def __init__(self, model: type[Model], connection: BaseDatabaseWrapper) -> None:
         self.model = model
         self.connection = connection
@@ -125,6 +122,20 @@ class Keys:
         self.names = [field.attname for field in self.fields]
         self.table = model._meta.db_table
         self._ends: dict[str, Statement] = {}
+
+    @property
+    def of_rows(self) -> Keys:
+        """The primary key itself, for what is kept of single rows."""
+        return self
+
+    def prepared(self, key: Key | None) -> Sequence[Any] | None:
+        """Return the key as the database takes it."""
+        if key is None:
+            return None
+        return [
+            field.get_db_prep_value(value, self.connection)
+            for field, value in zip(self.fields, key, strict=True)
+        ]
 
     def all(self) -> QuerySet[Model]:
         return self.model._base_manager.using(self.connection.alias)

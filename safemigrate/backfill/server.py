@@ -10,7 +10,9 @@ from django.core.exceptions import EmptyResultSet
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
 
 from safemigrate.backends import backend_for
-from safemigrate.backends.postgresql.load import look
+from safemigrate.backends.postgresql.load import as_json, look
+from safemigrate.backfill.lines import Ctids, Parts
+from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.store import STATE_TABLE
 from safemigrate.backfill.writing import Compiled, Writing, column_of
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model, QuerySet
 
-    from safemigrate.backfill.ranges import Key, Keys, Span
+    from safemigrate.backfill.ranges import Key, Span
     from safemigrate.facts.load import Load
 
 # A batch holds the rows it has already changed while it waits for the next one, so whoever wants
@@ -35,6 +37,25 @@ WORTH_RETRYING = {
     "57014": "a statement was stopped at statement_timeout",
 }
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
+
+
+# What a table is: its kind, the columns of each index that serves the order of a key, and its
+# partitions, unless one cannot be addressed by its bare name, is a foreign table, or is not ours.
+SHAPE = """
+SELECT t.relkind,
+  (SELECT json_agg((SELECT json_agg(a.attname ORDER BY k.place)
+                    FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)
+                    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number))
+   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+   WHERE i.indrelid = t.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'),
+  (SELECT CASE WHEN bool_and(p.relkind = 'r' AND pg_table_is_visible(p.oid)
+                             AND has_table_privilege(p.oid, 'SELECT')
+                             AND has_table_privilege(p.oid, 'UPDATE'))
+          THEN json_agg(p.relname) END
+   FROM pg_partition_tree(t.oid) AS tree JOIN pg_class p ON p.oid = tree.relid
+   WHERE tree.isleaf AND t.relkind = 'p')
+FROM pg_class t WHERE t.oid = to_regclass(%s)
+"""
 
 
 class PlainServer:
@@ -68,6 +89,10 @@ class PlainServer:
     def bounds(self, span: Span, pieces: int) -> list[Key]:
         """Return the last keys of about equal pieces of the span, but for the last piece."""
         return []
+
+    def line(self, model: type[Model]) -> Keys:
+        """Return what the table is walked along."""
+        return Keys(model, self.connection)
 
     def load(self, table: str) -> Load | None:
         """Return how busy the server is, None if it has nothing to tell."""
@@ -218,8 +243,11 @@ class PostgresServer(PlainServer):
         """
         Take every n-th key of a sample of the table's blocks.
 
-        No arithmetic on keys: a sample knows gaps, and serves texts and UUIDs as well.
+        No arithmetic on keys: a sample knows gaps, and serves texts and UUIDs as well. None for
+        a table without an index on its key.
         """
+        if span.keys.needs_where:
+            return []
         compiler = span.rows.order_by().query.get_compiler(connection=self.connection)
         compiler.setup_query()
         where, params = compiler.compile(compiler.query.where)
@@ -240,6 +268,20 @@ class PostgresServer(PlainServer):
         with self.connection.cursor() as cursor:
             cursor.execute(sql, [percent, *params, pieces, pieces])
             return [span.keys.converted(row) for row in cursor.fetchall()]
+
+    def line(self, model: type[Model]) -> Keys:
+        keys = Keys(model, self.connection)
+        quoted = self.connection.ops.quote_name(keys.table)
+        with self.connection.cursor() as cursor:
+            cursor.execute(SHAPE, [quoted])
+            [found] = cursor.fetchall() or [None]
+        if found is None:
+            return keys
+        kind, indexes, parts = map(as_json, found)
+        wanted = [column_of(field) for field in keys.fields]
+        if not any(columns[: len(wanted)] == wanted for columns in indexes or []):
+            return Ctids(model, self.connection) if kind == "r" else keys
+        return Parts(model, self.connection, parts) if parts else keys
 
     def load(self, table: str) -> Load | None:
         with transaction.atomic(using=self.connection.alias):

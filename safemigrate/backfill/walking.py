@@ -20,7 +20,7 @@ from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import Filled, Filler, filler_for
 from safemigrate.backfill.orders import Orders, orders_of
 from safemigrate.backfill.pace import Pace
-from safemigrate.backfill.ranges import Key, Keys, Span, narrowed
+from safemigrate.backfill.ranges import Key, Span, narrowed
 from safemigrate.backfill.restraint import (
     HELD_SECONDS,
     Allowance,
@@ -136,7 +136,9 @@ class Walk:
         self.own, self.tell, self.waiting = own, tell, waiting
         self.table = backfill.table
         self.store = store.Store(connection)
-        self.keys = Keys(backfill.model, connection)
+        self.keys = server.line(backfill.model)
+        if self.keys.needs_where and backfill.where is None:
+            raise failing.needs_where(self.table, self.keys.names)
         self.pace = Pace(backfill.batch_target, backfill.batch_rows)
         self.place, self.counts = Place(), Counts()
         self.trouble = Trouble(

@@ -14,6 +14,7 @@ from django.db import Error, connections
 
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.leases import DONE, OPEN, LeaseLost, Leases, RangeSeat
+from safemigrate.backfill.lines import Parts
 from safemigrate.backfill.orders import Orders, orders_of
 from safemigrate.backfill.server import server_for
 from safemigrate.backfill.walking import Counts, Walk
@@ -74,7 +75,10 @@ def cut(walk: Walk, run_id: int, workers: int) -> bool:
             if run is None or leases.last(run_id) is not None:
                 return run is not None  # another process was faster
             after = walk.keys.load(run.cursor) if run.cursor else None
-            inner = walk.server.bounds(walk.keys.span(after, last), pieces)
+            if isinstance(walk.keys, Parts):
+                inner = walk.keys.ends(after, last)
+            else:
+                inner = walk.server.bounds(walk.keys.span(after, last), pieces)
             bounds = [key for key in inner if key != last]
             if not bounds:
                 return False

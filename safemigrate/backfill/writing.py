@@ -35,7 +35,8 @@ class Writing:
 
     @property
     def table(self) -> str:
-        return self.target.model._meta.db_table
+        """The table of the query: of a partitioned model, the partition that the batch is in."""
+        return self.target.query.base_table or self.target.model._meta.db_table
 
 
 class Compiled:

@@ -46,7 +46,7 @@ def look(connection: BaseDatabaseWrapper, table: str) -> Load:
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
         cursor.execute(LOOK, [quoted, quoted])
-        replicas, slots, waiters, rows, archive = map(_read, cursor.fetchone())
+        replicas, slots, waiters, rows, archive = map(as_json, cursor.fetchone())
     dead, live = rows or (0, 0)
     return Load(
         replicas=_furthest(replicas or []),
@@ -68,6 +68,6 @@ def _furthest(replicas: list[tuple[str, str | None, int | None]]) -> dict[str, i
     return found
 
 
-def _read(value: Any) -> Any:
-    # Django asks psycopg for JSON as text.
-    return json.loads(value) if isinstance(value, str) else value
+def as_json(value: Any) -> Any:
+    """Return a value of JSON, which Django asks psycopg for as text; others as they are."""
+    return json.loads(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
