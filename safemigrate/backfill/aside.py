@@ -42,7 +42,8 @@ class SettingAside:
     def __init__(
         self, filler: Filler, keys: Keys, server: PlainServer, store: Store, budget: int
     ) -> None:
-        self.filler, self.keys, self.server, self.store = filler, keys, server, store
+        self.filler, self.server, self.store = filler, server, store
+        self.rows = keys.of_rows  # what is set aside is known by its primary key
         self.budget = budget
         self.run_id = 0
         self.careful = False
@@ -69,7 +70,7 @@ class SettingAside:
 
     def _halved(self, span: Span, failed: list[tuple[Key, str]]) -> Filled:
         try:
-            with transaction.atomic(using=self.keys.connection.alias):
+            with transaction.atomic(using=self.rows.connection.alias):
                 filled = self.filler.fill(span)
                 self.server.check_deferred()
                 return filled
@@ -82,8 +83,8 @@ class SettingAside:
             failed.append((self._only(span), why))
             self._refuse_too_many(failed)
             return Filled(0, 0)
-        low = self._halved(self.keys.span(span.after, middle), failed)
-        high = self._halved(self.keys.span(middle, span.upto), failed)
+        low = self._halved(span.keys.span(span.after, middle), failed)
+        high = self._halved(span.keys.span(middle, span.upto), failed)
         return Filled(low.matched + high.matched, low.changed + high.changed)
 
     def _middle(self, span: Span) -> Key | None:
@@ -91,33 +92,33 @@ class SettingAside:
         rows = span.rows.count()
         if rows < 2 or span.upto is None:
             return None
-        return self.keys.end_of_batch(span.after, span.upto, rows // 2)
+        return span.keys.end_of_batch(span.after, span.upto, rows // 2)
 
     def _only(self, span: Span) -> Key:
-        found = span.rows.values_list(*self.keys.names).first()
+        found = span.rows.values_list(*self.rows.names).first()
         return found or span.upto or ()
 
     def _refuse_too_many(self, failed: Sequence[tuple[Key, str]]) -> None:
-        new = {self.keys.dump(key) for key, _ in failed}
+        new = {self.rows.dump(key) for key, _ in failed}
         known = self.store.failures().filter(run_id=self.run_id).exclude(row_key__in=new).count()
         if known + len(new) > self.budget:
-            rows = "; ".join(f"row {self.keys.say(key)}: {why}" for key, why in failed[:NAMED])
+            rows = "; ".join(f"row {self.rows.say(key)}: {why}" for key, why in failed[:NAMED])
             raise BudgetSpent(
                 f"{known + len(new):,} rows cannot be filled, and its error budget is "
                 f"{self.budget:,}. {rows}"
             )
 
     def _set_aside(self, span: Span, failed: Sequence[tuple[Key, str]]) -> None:
-        batch = f"{self.keys.say(span.after)}..{self.keys.say(span.upto)}"
+        batch = f"{span.keys.say(span.after)}..{span.keys.say(span.upto)}"
         for key, why in failed:
-            self.store.set_aside(self.run_id, self.keys.dump(key), batch, why)
+            self.store.set_aside(self.run_id, self.rows.dump(key), batch, why)
             self._told += 1
             if self._told <= NAMED:
-                say(f"{self.table}: row {self.keys.say(key)} is set aside: {why}")
+                say(f"{self.table}: row {self.rows.say(key)} is set aside: {why}")
 
     @property
     def table(self) -> str:
-        return self.keys.model._meta.db_table
+        return self.rows.model._meta.db_table
 
     def worded(self, error: Exception) -> str:
         """Return class, SQLSTATE and the first line; never DETAIL, which quotes whole rows."""
@@ -149,6 +150,7 @@ def replay(
 
     Returns: how many are filled (or gone, or filled by somebody else), how many still fail.
     """
+    keys = keys.of_rows
     aside = SettingAside(filler_for(backfill, keys, server), keys, server, store, 0)
     well = ill = 0
     for failure in list(store.failures().filter(run_id=run_id)):
@@ -171,6 +173,7 @@ def replay(
 
 def open_keys(keys: Keys, store: Store, run_id: int) -> list[Any]:
     """Return the keys of the rows that are set aside, as ``pk__in`` takes them."""
+    keys = keys.of_rows
     texts = store.failures().filter(run_id=run_id).values_list("row_key", flat=True)
     found = [keys.load(text) for text in texts]
     return [key[0] if len(key) == 1 else key for key in found]

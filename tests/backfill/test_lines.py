@@ -156,6 +156,20 @@ def test_an_error_names_the_partition(parted, pg):
     assert "inner 2 250..inner 2 279" in failed.value.changed
 
 
+@pytest.mark.parametrize("table", ["parted", "bare"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_that_fail_are_set_aside_by_their_key(request, pg, heard, table, workers):
+    orders = request.getfixturevalue(table)
+    orders.filter(pk__in=[50, 260]).update(amount=2**31 - 1)
+    backfill = Backfill(
+        Order, values=PLAIN, where=UNFILLED, batch_rows=90, error_budget=2, workers=workers
+    )
+    run(pg, backfill, key="k")
+    assert set(orders.filter(total=None).values_list("pk", flat=True)) == {50, 260}
+    found = sql(pg, "SELECT row_key FROM safemigrate_backfill_failure ORDER BY row_key")
+    assert found == [('["260"]',), ('["50"]',)]
+
+
 def test_partitions_in_another_schema_are_walked_as_one_table(pg):
     """They cannot be addressed by their bare names."""
     sql(
