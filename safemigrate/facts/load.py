@@ -94,9 +94,10 @@ def _waiters(now: Load, limits: Limits) -> str | None:
 
 def _dead(now: Load, limits: Limits) -> str | None:
     # Few rows are vacuumed in an instant, and their counts are mostly out of date.
-    if not limits.dead_rows_percent or now.dead_rows < 100_000:
+    # Where nobody has counted the live ones, there is nothing to compare with.
+    if not limits.dead_rows_percent or now.dead_rows < 100_000 or not now.live_rows:
         return None
-    if now.dead_rows * 100 <= limits.dead_rows_percent * max(now.live_rows, 1):
+    if now.dead_rows * 100 <= limits.dead_rows_percent * now.live_rows:
         return None
     return (
         f"{now.dead_rows:,} dead rows wait for VACUUM beside {now.live_rows:,} live ones "

@@ -214,6 +214,15 @@ def test_dead_rows_of_a_partitioned_table_are_those_of_its_partitions(pg):
         assert look(pg, "a b").live_rows == 100
 
 
+def test_live_rows_are_known_after_the_statistics_were_lost(pg):
+    """A crash, a failover or an upgrade resets them; what is dead since then is no reason yet."""
+    with pg.cursor() as cursor:
+        cursor.execute("CREATE TABLE counted AS SELECT generate_series(1, 200) AS id")
+        cursor.execute("ANALYZE counted")
+        cursor.execute("SELECT pg_stat_reset()")
+    assert look(pg, "counted").live_rows == 200
+
+
 def _until(true, seconds=10):
     deadline = time.monotonic() + seconds
     while not true():

@@ -38,7 +38,8 @@ def test_each_reason_is_said_with_its_numbers(load, why):
         Load(replicas={"delayed": 10**12}),
         Load(slots={"old": 1_900 * MIB}),
         Load(lock_waiters=3),
-        Load(dead_rows=99_999),
+        Load(dead_rows=99_999, live_rows=1),
+        Load(dead_rows=1_600_000, live_rows=0),
     ],
 )
 def test_what_is_ignored_or_was_there_before_does_not_count(load):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 # Positions in the log, not replay_lag: that is the delay of what was last confirmed, and says a
 # few milliseconds of a standby that stands still. A state that is NULL is hidden from this role.
 # Locks by pg_locks, which every role may read; advisory locks are queues of the application's own
-# and virtualxid is an index build that waits as it should.
+# and virtualxid is an index build that waits as it should. The counts of rows begin again at zero
+# after a crash, a failover or an upgrade; reltuples stays.
 LOOK = """
 SELECT
   (SELECT json_agg(json_build_array(
@@ -25,9 +26,12 @@ SELECT
   (SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted
    AND locktype IN ('relation', 'extend', 'page', 'tuple', 'transactionid')
    AND waitstart < clock_timestamp() - interval '100 ms'),
-  (SELECT json_build_array(sum(pg_stat_get_dead_tuples(oid)), sum(pg_stat_get_live_tuples(oid)))
+  (SELECT json_build_array(
+      sum(pg_stat_get_dead_tuples(oid)),
+      sum(greatest(pg_stat_get_live_tuples(oid), reltuples::bigint)))
    FROM (SELECT to_regclass(%s)::oid AS oid
-         UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) AS parts),
+         UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) AS parts
+   JOIN pg_class USING (oid) WHERE relkind <> 'p'),
   CASE WHEN current_setting('archive_mode') <> 'off' THEN
     (SELECT json_build_array(last_archived_wal, pg_walfile_name(pg_current_wal_lsn()),
                              (SELECT setting::bigint FROM pg_settings
