@@ -10,8 +10,10 @@ from django.apps import apps as installed
 from django.conf import settings
 from django.db.migrations.state import ProjectState
 from django.db.migrations.utils import resolve_relation
-from django.db.models import Field
+from django.db.models import CheckConstraint, Field
 from django.utils.module_loading import import_string
+
+from safemigrate.operations.redefining import fields_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -150,6 +152,25 @@ def check_of(asked: Asked, field: Any, name: str) -> str | None:
     except Exception:  # noqa: BLE001  as in db_type
         return None
     return str(found) if found else None
+
+
+def is_read_again(asked: Asked, name: str) -> bool:
+    """
+    Whether a change of the column's type, free in itself, reads the table all the same.
+
+    PostgreSQL makes anew each CHECK that names the column, and each index on it that has a
+    condition or an expression.
+    Source: src/backend/commands/tablecmds.c, ATPostAlterTypeCleanup (PostgreSQL 14 to 18)
+    """
+    options = asked.model.options
+    found = [*options.get("indexes", ()), *options.get("constraints", ())]
+    return any(
+        name.lower() in fields_of(one)
+        for one in found
+        if isinstance(one, CheckConstraint)
+        or getattr(one, "condition", None) is not None
+        or getattr(one, "expressions", None)
+    )
 
 
 def collation_of(field: Any) -> str | None:

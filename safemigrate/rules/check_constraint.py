@@ -22,7 +22,11 @@ _BY_HAND = (
 )
 
 
-@rule("E104", "check-constraint", operation=(migrations.AddConstraint, migrations.AlterField))
+@rule(
+    "E104",
+    "check-constraint",
+    operation=(migrations.AddConstraint, migrations.AddField, migrations.AlterField),
+)
 def check_constraint(step: Step) -> Iterator[Finding]:
     """A CHECK added the ordinary way stops the table while every row is checked."""
     op: Any = step.operation
@@ -35,9 +39,9 @@ def check_constraint(step: Step) -> Iterator[Finding]:
     yield Finding(
         what=f"{type(op).__name__} checks {short(name)} on all rows of {short(step.table)}.",
         why=(
-            f"ADD CONSTRAINT ... CHECK takes an ACCESS EXCLUSIVE lock on {step.table}: every read "
-            "and write waits until the whole table has been read. Older code that still writes "
-            "rows which break it gets errors."
+            f"A CHECK that comes in one go takes an ACCESS EXCLUSIVE lock on {step.table}: every "
+            "read and write waits until the whole table has been read, for a new column too. "
+            "Older code that still writes rows which break it gets errors."
         ),
         instead=chain,
         steps=() if chain else _BY_HAND,
@@ -48,6 +52,10 @@ def _check_added(step: Step) -> str:
     op: Any = step.operation
     if isinstance(op, migrations.AddConstraint):
         return str(op.constraint.name) if isinstance(op.constraint, CheckConstraint) else ""
+    if isinstance(op, migrations.AddField):
+        if op.field.many_to_many or op.field.generated or op.field.primary_key:
+            return ""  # the business of E115 and E117
+        return str(op.name) if check_of(step, op.field, op.name) else ""
     old, new = altered(step)
     becomes = check_of(step, new, op.name)
     return str(op.name) if becomes and becomes != check_of(step, old, op.name) else ""

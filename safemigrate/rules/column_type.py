@@ -11,6 +11,7 @@ from safemigrate.operations.reading import (
     altered,
     collation_of,
     db_type,
+    is_read_again,
     like_index_is_rebuilt,
     same_column,
     short,
@@ -65,6 +66,8 @@ def _change(step: Step) -> str:
         return "" if same_column(old, new) else "to one that cannot be told without the database"
     if not is_free(was, becomes):
         return f"{was} to {becomes}"
+    if was != becomes and is_read_again(step, name):
+        return f"{was} to {becomes}, and a CHECK or index that rests on it"
     if like_index_is_rebuilt(old, was, becomes):
         return f"{was} to {becomes}, and its _like index"
     if collation_of(old) != collation_of(new):

@@ -1,10 +1,13 @@
 """What the rules call free is free on a real server, and what they offer instead works there."""
 
+import copy
+
 import pytest
 from django.core.exceptions import FieldDoesNotExist
-from django.db import migrations, models
+from django.db import migrations, models, transaction
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from safemigrate.rules import Step, judge
 
@@ -18,11 +21,11 @@ FILES = """
 class Table:
     """``shop_thing`` with one field ``f`` and a hundred rows."""
 
-    def __init__(self, connection, field):
+    def __init__(self, connection, field, options=None):
         self.connection = connection
         self.state = ProjectState()
         pk = ("id", models.BigAutoField(primary_key=True))
-        self.state.add_model(ModelState("shop", "Thing", [pk, ("f", field)]))
+        self.state.add_model(ModelState("shop", "Thing", [pk, ("f", field)], options or {}))
         with connection.schema_editor() as editor:
             editor.create_model(self.model)
         with connection.cursor() as cursor:
@@ -47,6 +50,10 @@ class Table:
         with self.connection.cursor() as cursor:
             cursor.execute(FILES)
             return set(cursor.fetchall())
+
+    def pages_read(self):
+        ((pages,),) = self.query("SELECT pg_stat_get_xact_blocks_fetched('shop_thing'::regclass)")
+        return pages
 
     def query(self, sql):
         with self.connection.cursor() as cursor:
@@ -107,6 +114,47 @@ def test_what_is_refused_writes_files_anew(pg, old, new):
     before = table.files()
     table.apply(operation)
     assert table.files() != before
+
+
+def named(kind, *args, **options):
+    return kind(*args, name="rests", **options)
+
+
+@pytest.mark.parametrize(
+    ("rests", "is_read"),
+    [
+        (named(models.CheckConstraint, condition=~Q(f="x")), True),
+        (named(models.Index, fields=["id"], condition=Q(f__isnull=False)), True),
+        (named(models.Index, Lower("f")), True),
+        (named(models.UniqueConstraint, fields=["f"], condition=Q(id=1)), True),
+        (named(models.UniqueConstraint, Lower("f")), True),
+        (named(models.Index, fields=["f"]), False),
+        (named(models.UniqueConstraint, fields=["f"]), False),
+        (named(models.CheckConstraint, condition=Q(id__gt=0)), False),
+        (named(models.Index, fields=["id"], condition=Q(id__gt=0)), False),
+    ],
+    ids=repr,
+)
+def test_a_wider_type_is_not_free_where_something_rests_on_the_values(pg, rests, is_read):
+    """The type changes in the catalogue; the CHECK or index that names the column is made anew."""
+    kind = "indexes" if isinstance(rests, models.Index) else "constraints"
+    table = Table(pg, char(10), {kind: [rests]})
+    operation = migrations.AlterField("thing", "f", char(20))
+    assert [finding.rule for finding in table.judged(operation)] == ["E110"] * is_read
+    plain = copy.copy(table)
+    plain.state = table.state.clone()
+    with transaction.atomic(using=pg.alias):
+        before, read = table.files(), table.pages_read()
+        plain.apply(operation)
+        assert (table.files() != before or table.pages_read() > read) is is_read
+        transaction.set_rollback(True, using=pg.alias)
+    if is_read:
+        for step in table.judged(operation)[0].instead.operations():
+            table.apply(step)
+        size = "SELECT character_maximum_length FROM information_schema.columns "
+        assert table.query(f"{size} WHERE table_name = 'shop_thing' AND column_name = 'f'") == [
+            (20,)
+        ]
 
 
 @pytest.mark.parametrize(

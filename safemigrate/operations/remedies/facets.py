@@ -18,6 +18,7 @@ from safemigrate.operations.reading import (
     column_name,
     db_type,
     has_foreign_key,
+    is_read_again,
     like_index_is_rebuilt,
     rebuilds_foreign_key,
     same_column,
@@ -97,6 +98,7 @@ def facets_of(asked: Asked, old: Any, new: Any, name: str, old_name: str = "") -
         costly, free = not same_column(old, new), False
     else:
         costly = not is_free(was, becomes) or like_index_is_rebuilt(old, was, becomes) or collation
+        costly = costly or (was != becomes and is_read_again(asked, old_name or name))
         free = was != becomes and not costly
     return Facets(
         old,
