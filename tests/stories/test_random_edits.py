@@ -225,6 +225,13 @@ def _add_meta(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Mo
 
 def as_row(before: Model, after: Model, renamed: dict[str, str]) -> Row:
     """What becomes of NULLs where the new field forbids them: its default."""
+    # Django takes for a rename, and asks about, what differs in its name alone.
+    same = {(f.name, replace(f, name="")) for f in after.fields}
+    renamed = {
+        f.name: renamed[f.name]
+        for f in before.fields
+        if f.name in renamed and (renamed[f.name], replace(f, name="")) in same
+    }
     olds = {renamed.get(f.name, f.name): f for f in before.fields}
     fills: dict[str, Any] = {}
     for field in after.fields:

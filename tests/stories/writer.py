@@ -9,9 +9,8 @@ unique stays unique; they fit narrow types as well as wide ones.
 from __future__ import annotations
 
 import itertools
-import string
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from django.db.models import Count, Field, Model
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields import NOT_PROVIDED
 
+from tests.stories.made import made_of
+
 Log = list[tuple[Any, ...]]
 Doomed = dict[str, list[Any]]
-
-SMALL = 30_000
 
 
 def managed() -> list[type[Model]]:
@@ -365,7 +364,7 @@ class Writer:
             return None
         if f.choices:
             return [key for key, _ in f.flatchoices][n % len(f.flatchoices)]
-        return f.to_python(_made(f, n, self._limit))
+        return f.to_python(made_of(f, n, self._limit))
 
     def key(self, *names: str) -> Any:
         """That of a row of this model; of several models one that all of them have."""
@@ -416,43 +415,3 @@ def _follows(f: Field[Any, Any]) -> bool:
 
 def _is_made_by_the_server(f: Field[Any, Any], value: Any) -> bool:
     return f.generated or hasattr(value, "resolve_expression")
-
-
-Limit = Callable[[Any, str], Any]
-
-
-def _made(f: Field[Any, Any], n: int, limit: Limit) -> Any:
-    for kind, make in MADE:
-        if isinstance(f, kind):
-            return make(f, n)
-    if isinstance(f, models.DecimalField):
-        # A whole number: it has no places that another scale would lose.
-        digits = min(4, f.max_digits - f.decimal_places, limit(f, "digits") or 4)
-        return Decimal(n % 10**digits)
-    length = min(f.max_length or 9, limit(f, "max_length") or 9)
-    return _text(n)[-length:] + ("@e.org" if isinstance(f, models.EmailField) else "")
-
-
-def _text(n: int) -> str:
-    digits = string.digits + string.ascii_lowercase
-    text = ""
-    while n:
-        n, digit = divmod(n, 36)
-        text = digits[digit] + text
-    return text or "0"
-
-
-MADE: list[tuple[Any, Any]] = [
-    (models.BooleanField, lambda f, n: bool(n % 2)),
-    (models.DurationField, lambda f, n: timedelta(seconds=n)),
-    (models.IntegerField, lambda f, n: n % SMALL),
-    (models.FloatField, lambda f, n: float(n)),
-    (models.DateTimeField, lambda f, n: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=n)),
-    (models.DateField, lambda f, n: date(2000, 1, 1) + timedelta(days=n % SMALL)),
-    (models.TimeField, lambda f, n: time(n % 24, n % 60, n // 60 % 60)),
-    (models.UUIDField, lambda f, n: UUID(int=n + 1)),
-    (models.JSONField, lambda f, n: {"n": n}),
-    (models.BinaryField, lambda f, n: str(n).encode()),
-    (models.GenericIPAddressField, lambda f, n: f"10.0.{n // 250 % 250}.{n % 250}"),
-    (models.URLField, lambda f, n: f"http://e.org/{n}"),
-]
