@@ -60,7 +60,7 @@ class Walk:
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
     ) -> list[Rewritten]:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
-        ordered = self._computed_first(list(operations), app_label)
+        ordered = self._computed_first(_behind_its_fields(list(operations)), app_label)
         instead = combine(ordered, app_label, self.state)
         return [
             self._step(operation, app_label, going, instead.get(place))
@@ -166,6 +166,26 @@ class Walk:
             new_models=frozenset(self.new_models),
             connection=self.connection,
         )
+
+
+def _behind_its_fields(operations: list[Operation]) -> list[Operation]:
+    """Django's optimizer may put a unique_together before the new fields that it names."""
+    together = [o for o in operations if isinstance(o, migrations.AlterUniqueTogether)]
+    for operation in together:
+        named = {name for names in operation.option_value or () for name in names}
+        behind = max(
+            place
+            for place, other in enumerate(operations)
+            if other is operation
+            or (
+                isinstance(other, migrations.AddField)
+                and other.model_name_lower == operation.name_lower
+                and other.name in named
+            )
+        )
+        operations.remove(operation)
+        operations.insert(behind, operation)
+    return operations
 
 
 def stays_as_it_is(operation: Operation) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import CheckConstraint, UniqueConstraint
@@ -11,6 +12,7 @@ from django.db.models import CheckConstraint, UniqueConstraint
 from safemigrate.backends.fields import column_of, parent_of
 from safemigrate.backends.names import own_name
 from safemigrate.backends.postgresql.catalog import Catalog
+from safemigrate.backends.postgresql.syncing import ON_UPDATE
 from safemigrate.backends.statements import (
     foreign_key_of,
     index_of,
@@ -154,7 +156,7 @@ class Belongings(Catalog):
         letter = {UNIQUE: "u", PRIMARY_KEY: "p"}.get(kind)
         if letter is None or self._constraint_is_validated(table, name) is not None:
             return name
-        wanted = sorted(part.strip().strip('"') for part in columns.split(","))
+        wanted = sorted(_columns(columns))
         rows = self._ask(
             """
             SELECT c.conname FROM pg_constraint c
@@ -197,10 +199,37 @@ class Belongings(Catalog):
     def _known(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> set[str]:
         """The names of all that the model declares, as they are or as Django would give them."""
         names: set[str] = set()
+        table = model._meta.db_table
+        twins = self._twins(table)
         for kind, statement in self._declared(editor, model):
             name, columns = name_of(statement), str(statement.parts.get("columns", ""))
-            names |= {name, self._standing_name(model._meta.db_table, kind, name, columns)}
+            names.add(name)
+            # While another column of it is renamed, it stands on that one's old column.
+            alike = ([column, *twins.get(column, ())] for column in _columns(columns))
+            for spelled in product(*alike):
+                names.add(self._standing_name(table, kind, name, ",".join(spelled)))
         return names
+
+    def _twins(self, table: str) -> dict[str, list[str]]:
+        """``{column: [column that is kept the same]}``, by the triggers that keep them so."""
+        found: dict[str, list[str]] = {}
+        rows = self._ask(
+            """
+            SELECT one.attname::text, other.attname::text
+            FROM pg_trigger t
+            JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+                AND d.refobjid = t.tgrelid
+            JOIN pg_depend e ON e.classid = d.classid AND e.objid = d.objid
+                AND e.refobjid = t.tgrelid AND e.refobjsubid <> d.refobjsubid
+            JOIN pg_attribute one ON one.attrelid = t.tgrelid AND one.attnum = d.refobjsubid
+            JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
+            WHERE t.tgrelid = to_regclass(%s) AND t.tgname LIKE %s
+            """,
+            [self._quote(table), f"{ON_UPDATE}%"],
+        )
+        for column, twin in rows:
+            found.setdefault(column, []).append(twin)
+        return found
 
     def _knows(self, known: set[str], shadow: Shadow, kind: str, name: str) -> bool:
         alone = kind == "c1" and bool(shadow.old.db_check(self.connection))
@@ -297,6 +326,10 @@ def _primary_key_of(editor: Any, model: type[Model]) -> Statement:
     name = f"{table}_pkey"
     statement: Statement = editor._create_unique_sql(model, list(model._meta.pk_fields), name=name)
     return statement
+
+
+def _columns(quoted: str) -> list[str]:
+    return [part.strip().strip('"') for part in quoted.split(",")]
 
 
 def _concurrently(template: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.backends.fields import column_of
-from safemigrate.backends.names import own_name
+from safemigrate.backends.names import PREFIX, own_name
 from safemigrate.backends.postgresql.locking import Locking
 from safemigrate.backends.postgresql.types import cast
 from safemigrate.facts.locks import LockMode, TableLock
@@ -19,6 +19,11 @@ from safemigrate.facts.locks import LockMode, TableLock
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.models import Field, Model
+
+
+# Triggers fire in the order of their names: after those that may set the old column.
+LEAD = "zz_"
+ON_UPDATE = f"{LEAD}{PREFIX}_sync_update_"
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,7 @@ class Pair:
         return self._name("sync_update")
 
     def _name(self, kind: str) -> str:
-        # Triggers fire in the order of their names: after those that may set the old column.
-        return own_name(kind, self.table, self.old, self.new, lead="zz_")
+        return own_name(kind, self.table, self.old, self.new, lead=LEAD)
 
 
 class Syncing(Locking):

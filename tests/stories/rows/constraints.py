@@ -44,6 +44,14 @@ def comes_and_goes(what: str, with_it: str, without: str = NOTHING, **more) -> l
     ]
 
 
+CODED = """
+class Order(models.Model):
+    {} = models.CharField(max_length={}, db_default="x")
+    total = models.IntegerField()
+
+    class Meta:
+        unique_together = [("{}", "total")]
+"""
 POSTGRES = ("django.contrib.postgres",)  # Django 6.1 asks for it
 ONCE = 'name="once"'
 POSITIVE = 'CheckConstraint(condition=Q(total__gte=0), name="positive")'
@@ -89,6 +97,11 @@ ROWS = [
         postgresql=15,
     ),
     *comes_and_goes("unique_together", meta('unique_together = [("email", "total")]')),
+    Row(
+        "a new field in the place of one of unique_together",
+        CODED.format("a", 20, "a"),
+        CODED.format("b", 40, "b"),
+    ),
     *comes_and_goes("check", constraint(POSITIVE), values=POSITIVE_VALUES),
     Row(
         "a check changed under its name",

@@ -53,6 +53,11 @@ def model(what: str, text: str, renamed: Mapping[str, str], **more: Any) -> Row:
 
 
 PHASES = ["expand", "backfill", "contract"]
+BOTH = (
+    HEAD + "    {} = models.IntegerField(null=True)\n"
+    "    {} = models.CharField(max_length=20, default='x')\n"
+)
+
 ROWS = [
     field("a nullable field", "models.IntegerField(null=True)", phases=PHASES),
     field("a required field", "models.CharField(max_length=9)"),
@@ -108,6 +113,22 @@ ROWS = [
         '        unique_together = [("email", "b")]\n',
         renamed={"Order.a": "Order.b"},
         answers=("y",),
+    ),
+    *(
+        Row(
+            f"both fields of {what} renamed",
+            BOTH.format("a", "b") + "    class Meta:\n        " + meta.format("a", "b"),
+            BOTH.format("c", "d") + "    class Meta:\n        " + meta.format("c", "d"),
+            renamed={"Order.a": "Order.c", "Order.b": "Order.d"},
+        )
+        for what, meta in {
+            "unique_together": 'unique_together = [("{}", "{}")]\n',
+            "an index": 'indexes = [models.Index(fields=["{}", "{}"], name="both")]\n',
+            "a unique constraint": "constraints = [models.UniqueConstraint("
+            'fields=["{}", "{}"], name="both")]\n',
+            "a check": "constraints = [models.CheckConstraint(condition="
+            'models.Q({}__isnull=True) | ~models.Q({}=""), name="both")]\n',
+        }.items()
     ),
     Row(
         "a field renamed in the code alone",
