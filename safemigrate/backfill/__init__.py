@@ -11,7 +11,7 @@ from safemigrate.backfill.keys import for_migration, key_for
 
 if TYPE_CHECKING:
     from safemigrate.backfill.checking import check
-    from safemigrate.backfill.engine import run
+    from safemigrate.backfill.engine import enqueue, run
     from safemigrate.backfill.evidence import remaining
     from safemigrate.backfill.identity import fingerprint
     from safemigrate.backfill.store import STATE_TABLE, forget
@@ -22,6 +22,7 @@ __all__ = [
     "Backfill",
     "Result",
     "check",
+    "enqueue",
     "fingerprint",
     "for_migration",
     "forget",
@@ -35,6 +36,7 @@ _HOME = {
     "Backfill": "work",
     "Result": "work",
     "check": "checking",
+    "enqueue": "engine",
     "fingerprint": "identity",
     "forget": "store",
     "remaining": "evidence",

@@ -70,6 +70,19 @@ def run(
         return _Engine(connection, server, backfill, key, own=False).run()
 
 
+def enqueue(connection: BaseDatabaseWrapper, backfill: Backfill, *, key: str) -> int | None:
+    """
+    Ask for the work without doing it, and return the run; None if nothing is left to do.
+
+    Re-run:  a run of the same work that is there already, in whatever state, is the one.
+    Raises:  WrongOperation, BackfillFailed.
+    """
+    check(backfill)
+    connection = connections[connection.alias]
+    engine = _Engine(connection, server_for(connection), backfill, key, own=True)
+    return engine.enqueue()
+
+
 class _Engine:
     """
     One call of ``run``.
@@ -118,6 +131,16 @@ class _Engine:
         if open_rows := self.store.failures().filter(run_id=run_id).count():
             say(failing.set_aside(self.table, open_rows, run_id))
         return result
+
+    def enqueue(self) -> int | None:
+        self.trouble.patiently(self.store.ensure_schema)
+        run, is_done = self.trouble.patiently(lambda: self._open(again=False, state=State.QUEUED))
+        if is_done:
+            left = partial(remaining, self.connection, self.backfill, self._aside(run.pk))
+            if not self.trouble.patiently(left):
+                return None
+            run, _ = self.trouble.patiently(lambda: self._open(again=True, state=State.QUEUED))
+        return int(run.pk)
 
     def _fill(self, run_id: int) -> bool:
         """
@@ -184,17 +207,21 @@ class _Engine:
         self.run_id = int(run.pk)
         return self.run_id
 
-    def _open(self, *, again: bool) -> tuple[Any, bool]:
-        """Find or make the run; the second value says that the newest one is done."""
+    def _open(self, *, again: bool, state: State = State.RUNNING) -> tuple[Any, bool]:
+        """
+        Find or make the run; the second value says that the newest one is done.
+
+        Shape:   state: of a run that is made; QUEUED leaves one that is there as it is.
+        """
         with self.walk.transaction():
             self.server.only_one_starts(self.key)
             run = self.store.latest(self.key)
             if run is None or run.fingerprint != self.work or (again and run.state == store.DONE):
-                return self.store.start(self.key, self.table, self.work), False
+                return self.store.start(self.key, self.table, self.work, state), False
             if run.state == store.DONE:
                 return run, True
             self.resumed = run.state != State.QUEUED
-            if run.state in (State.PAUSED, State.CANCELED):
+            if state == State.QUEUED or run.state in (State.PAUSED, State.CANCELED):
                 return run, False  # somebody's order outlasts the process that obeyed it
             run.state, run.error = states.after(run.state, Event.START), ""
             self.store.save(run, "state", "error")

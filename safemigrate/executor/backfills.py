@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from django.db import connections
@@ -11,6 +12,7 @@ from safemigrate import backfill
 from safemigrate.backfill import aside, control
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.server import server_for
+from safemigrate.backfill.states import State
 from safemigrate.backfill.store import Store
 from safemigrate.executor.executor import SafeExecutor
 from safemigrate.executor.gathering import RunOptions
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from safemigrate.backfill.control import Seen
+
+
+GONE = timedelta(seconds=60)  # without a sign: a worker that waits gives one each second
 
 
 def work_of(connection: BaseDatabaseWrapper, run: Seen) -> backfill.Backfill:
@@ -51,6 +56,29 @@ def work_of(connection: BaseDatabaseWrapper, run: Seen) -> backfill.Backfill:
         do="Run this command in the release that began it. A copy that belongs to a rename or a "
         "new type is gone on with by migrate.",
     )
+
+
+def waiting(connection: BaseDatabaseWrapper) -> list[int]:
+    """Return the runs that a worker may take: asked for, failed, or left by one that is gone."""
+    return [
+        run.id
+        for run in control.seen(connection)
+        if run.state in (State.QUEUED, State.FAILED)
+        or (run.state == State.RUNNING and run.silent > GONE)
+    ]
+
+
+def work_on(connection: BaseDatabaseWrapper, run_id: int) -> backfill.Result:
+    """
+    Do one run in this process, to its end.
+
+    Raises:  WrongOperation: no such run, or one that this code does not know; BackfillFailed.
+    """
+    run = control.existing(connection, run_id)
+    task = work_of(connection, run)
+    connection = connections[connection.alias]
+    with backfill.for_migration(run.migration):
+        return backfill.run(connection, task, key=run.key)
 
 
 def retry(connection: BaseDatabaseWrapper, run_id: int) -> tuple[int, int]:

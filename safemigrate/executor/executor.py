@@ -316,11 +316,8 @@ class SafeExecutor(MigrationExecutor):
             left = backfill.remaining(self.connection, task)
             if left:
                 say(f"{left:,} rows came unfilled since {'.'.join(owner)}; filling them")
-                with (
-                    backfill.for_migration(".".join(owner)),
-                    self.connection.schema_editor(atomic=False) as editor,
-                ):
-                    operation.database_forwards(owner[0], editor, state, state)
+                with backfill.for_migration(".".join(owner)):
+                    operation.fill(owner[0], self.connection, task)
 
     def _refuse_open_rows(self, key: Key) -> None:
         """Also where nothing is held back, a contract must not meet rows that are set aside."""

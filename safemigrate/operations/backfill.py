@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from django.conf import settings as django_settings
 from django.db.migrations.operations.base import OperationCategory
 from django.db.models import Q
 
 from safemigrate import backfill
+from safemigrate.backends import backend_for
 from safemigrate.backends.base import project_settings
 from safemigrate.facts.errors import WrongOperation
 from safemigrate.facts.phases import Phase
+from safemigrate.facts.progress import say
 from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.state import ProjectState
 
 
@@ -32,6 +36,8 @@ class BatchedBackfill(SafeOperation):
     ``rate``: at most so many rows per second; ``workers``: so many connections share the table.
     ``error_budget``: rows that fail are set aside, up to so many; contracts wait until they are
     filled. None is ``SAFEMIGRATE["ERROR_BUDGET"]``, 0 stops at the first one.
+    ``background``: ``migrate`` only asks for it, ``safemigrate backfills run`` does it, and
+    contracts wait for its end. Done at once where nothing is held back.
 
     Locks:   row locks for one batch, about ``SAFEMIGRATE["BATCH_DURATION"]``.
     Re-run:  goes on after the last batch that was committed.
@@ -55,6 +61,7 @@ class BatchedBackfill(SafeOperation):
         rate: int | None = None,
         workers: int | None = None,
         error_budget: int | None = None,
+        background: bool = False,
     ) -> None:
         self.model_name = model_name
         self.values = values
@@ -66,6 +73,7 @@ class BatchedBackfill(SafeOperation):
         self.rate = rate
         self.workers = workers
         self.error_budget = error_budget
+        self.background = background
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         given = {
@@ -78,6 +86,7 @@ class BatchedBackfill(SafeOperation):
             "rate": self.rate,
             "workers": self.workers,
             "error_budget": self.error_budget,
+            "background": self.background or None,
         }
         kwargs = {name: value for name, value in given.items() if value is not None}
         return type(self).__name__, [], {"model_name": self.model_name, **kwargs}
@@ -123,12 +132,39 @@ class BatchedBackfill(SafeOperation):
         if self.keep_filled:
             updates = self.keep_filled == "always"
             backend.keep_filled(way.editor, task.model, self.values or {}, updates=updates)
+        if self.background and self._may_wait(way, task):
+            self._ask_for(way, task)
+        else:
+            self.fill(way.app_label, way.editor.connection, task)
+
+    def fill(
+        self, app_label: str, connection: BaseDatabaseWrapper, task: backfill.Backfill
+    ) -> None:
+        """Do the work now, whoever was to do it."""
         backfill.run(
-            way.editor.connection,
+            connection,
             task,
-            key=self.key(way.app_label, task),
-            allow_atomic=not backend.commits_by_itself,
+            key=self.key(app_label, task),
+            allow_atomic=not backend_for(connection).commits_by_itself,
         )
+
+    def _may_wait(self, way: Way, task: backfill.Backfill) -> bool:
+        """Whether a contract would wait for it: else the work must be done when migrate ends."""
+        connection = way.editor.connection
+        return (
+            project_settings().hold_contract
+            and not django_settings.DEBUG
+            and backend_for(connection).commits_by_itself
+            and task.model._base_manager.using(connection.alias).exists()
+        )
+
+    def _ask_for(self, way: Way, task: backfill.Backfill) -> None:
+        run_id = backfill.enqueue(way.editor.connection, task, key=self.key(way.app_label, task))
+        if run_id is not None:
+            say(
+                f"{task.table}: backfill {run_id} waits for a worker: "
+                f"manage.py safemigrate backfills run {run_id}"
+            )
 
     def backwards(self, way: Way) -> None:
         task = self.work(way.app_label, way.after)

@@ -198,3 +198,56 @@ def test_a_contract_waits_for_rows_that_were_set_aside_and_retry_lets_it_go(shop
     shop.deploy("r4")
     assert shop.columns("shop_order")["total"][1] is False
     assert shop.sql("SELECT total FROM shop_order WHERE id = 7") == [(100,)]
+
+
+IN_BACKGROUND = """
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("shop", "0001_initial")]
+    operations = [
+        BatchedBackfill(
+            "order",
+            values={"total": F("amount") * 2},
+            where=Q(total__isnull=True),
+            background=True,
+        ),
+    ]
+"""
+
+
+def test_in_the_background_migrate_asks_a_worker_fills_and_the_contract_waits(shop):
+    hurry(shop)
+    shop.migration("0002_fill", IN_BACKGROUND)
+    ran = shop.run("migrate")
+    [(run_id, state, batches, _)] = shop.sql(STATE)
+    assert (state, batches) == ("queued", 0)
+    assert f"shop_order: backfill {run_id} waits for a worker: " in ran.out
+    assert f"manage.py safemigrate backfills run {run_id}" in ran.out
+    assert shop.applied()[-1] == "0002_fill"
+    shop.migration("0003_contract", CONTRACT)
+    held = shop.deploy("r3")
+    assert f"backfill {run_id} of shop_order is queued" in held.out
+    assert shop.applied()[-1] == "0002_fill"
+    worked = shop.run("safemigrate", "backfills", "run")
+    assert "Backfilled shop_order: 2,000 rows in " in worked.out
+    assert unfilled(shop) == 0
+    shop.deploy("r4")
+    assert shop.columns("shop_order")["total"][1] is False
+
+
+def test_a_worker_that_fails_says_so_and_a_run_of_other_code_is_refused(shop):
+    hurry(shop)
+    shop.migration("0002_fill", IN_BACKGROUND)
+    shop.run("migrate")
+    [(run_id, *_)] = shop.sql(STATE)
+    shop.sql("ALTER TABLE shop_order ADD CHECK (total < 0) NOT VALID")
+    ran = shop.manage("safemigrate", "backfills", "run")
+    assert ran.code == 1
+    assert f"Backfill {run_id}: The backfill of shop_order stopped: 101 rows" in ran.err
+    assert f"CommandError: Not done: {run_id}." in ran.err
+    assert shop.sql(STATE)[0][1] == "failed"
+    shop.migration("0002_fill", IN_BACKGROUND.replace("* 2", "* 3"))
+    refused(
+        shop.manage("safemigrate", "backfills", "run", str(run_id)),
+        f"Backfill {run_id} belongs to shop.0002_fill, and in this code no BatchedBackfill there",
+    )

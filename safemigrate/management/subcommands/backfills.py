@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from safemigrate.backfill.control import Seen
 
 ORDERS = ("pause", "resume", "cancel")
+POLL = timedelta(seconds=2)  # between two looks for work
 SAMPLE = timedelta(seconds=0.5)  # between two looks, whose difference is the rate of now
 
 
@@ -31,13 +32,18 @@ def add_arguments(parser: CommandParser) -> None:
         "pause": "Hold it after the batch in work; the process that works on it waits.",
         "resume": "Let one that was paused or canceled go on.",
         "cancel": "End it after the batch in work; migrate fails, what is filled stays.",
+        "run": "Do those that migrate has only asked for (background=True), or one of them.",
         "retry": "Fill the rows that were set aside, once they can be filled.",
         "show": "Everything about one, with the rows that were set aside.",
         "set": "Change its pace; obeyed from the next batch on.",
     }
     for name, text in texts.items():
         made = actions.add_parser(name, help=text, description=text)
-        made.add_argument("id", type=int, metavar="ID")
+        made.add_argument("id", type=int, metavar="ID", nargs="?" if name == "run" else None)
+        if name == "run":
+            made.add_argument(
+                "--watch", action="store_true", help="Stay, and do what comes until stopped."
+            )
         if name == "set":
             made.add_argument(
                 "--rate", type=int, metavar="ROWS", help="Rows per second; 0: no cap."
@@ -66,6 +72,8 @@ def _act(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[st
         _list(command, connection, options)
     elif action == "show":
         _show(command, connection, options["id"])
+    elif action == "run":
+        _work(command, connection, options)
     elif action == "retry":
         _retry(command, connection, options["id"])
     elif action == "set":
@@ -200,6 +208,44 @@ def _show(command: BaseCommand, connection: BaseDatabaseWrapper, run_id: int) ->
             f"set aside: row {failure.row_key} of batch {failure.batch}, "
             f"tried {failure.tries} x: {failure.error}"
         )
+
+
+def _work(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[str, Any]) -> None:
+    """Exits 1 if one of them failed. A failure does not keep the others from being done."""
+    from safemigrate.executor import backfills
+    from safemigrate.facts.progress import heard_by
+    from safemigrate.management.voice import Voice
+
+    with heard_by(Voice(command.stdout)):
+        if options["id"] is not None:
+            backfills.work_on(connection, options["id"])
+            return
+        failed: dict[int, str] = {}
+        while True:
+            for run_id in backfills.waiting(connection):
+                if run_id not in failed:
+                    _work_on(command, connection, run_id, failed)
+            if not options["watch"]:
+                break
+            connection.close()  # a worker that has nothing to do holds no connection
+            time.sleep(POLL / timedelta(seconds=1))
+    if failed:
+        ids = ", ".join(map(str, failed))
+        raise CommandError(f"Not done: {ids}. What was filled stays; see above for each.")
+
+
+def _work_on(
+    command: BaseCommand, connection: BaseDatabaseWrapper, run_id: int, failed: dict[int, str]
+) -> None:
+    from safemigrate.executor import backfills
+    from safemigrate.facts.errors import SafeMigrateError
+
+    try:
+        backfills.work_on(connection, run_id)
+    except SafeMigrateError as error:
+        # Not tried again by this process: it would fail the same way until somebody sees to it.
+        failed[run_id] = str(error)
+        command.stderr.write(f"Backfill {run_id}: {error}")
 
 
 def _retry(command: BaseCommand, connection: BaseDatabaseWrapper, run_id: int) -> None:
