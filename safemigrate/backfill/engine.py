@@ -199,6 +199,8 @@ class _Engine:
         self.walk.place.rows_done = self.counts.run_rows = run.rows_done
         if self.resumed:
             say(f"{self.table}: going on after {run.rows_done:,} rows")
+        if self.own:
+            self.trouble.patiently(lambda: self.server.learn(self.table))
         total = self.trouble.patiently(lambda: self.server.estimated_rows(self.table))
         if total != run.total:
             run.total = total

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import (
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    transaction,
+)
 
 from safemigrate.backends import backend_for
-from safemigrate.backends.postgresql.load import as_json, look
+from safemigrate.backends.postgresql.load import look
+from safemigrate.backends.postgresql.statistics import (
+    analyze,
+    never_analyzed,
+    sampled,
+    shape_of,
+)
 from safemigrate.backfill.lines import Ctids, Parts
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.store import STATE_TABLE
@@ -27,7 +41,7 @@ if TYPE_CHECKING:
 # those waits as long as we do.
 LOCK_WAIT = timedelta(milliseconds=200)
 LOOK_LIMIT = timedelta(seconds=5)  # for a look at the load, which reads counters alone
-SAMPLED_PAGES = 2_000  # 16 MB: a few hundred keys for each piece, read in a moment
+LEARN_LIMIT = timedelta(minutes=1)  # for ANALYZE, which reads a sample
 IDLE_LIMIT = timedelta(seconds=60)  # a batch whose process hangs lets its rows go
 
 WORTH_RETRYING = {
@@ -37,25 +51,6 @@ WORTH_RETRYING = {
     "57014": "a statement was stopped at statement_timeout",
 }
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
-
-
-# What a table is: its kind, the columns of each index that serves the order of a key, and its
-# partitions, unless one cannot be addressed by its bare name, is a foreign table, or is not ours.
-SHAPE = """
-SELECT t.relkind,
-  (SELECT json_agg((SELECT json_agg(a.attname ORDER BY k.place)
-                    FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)
-                    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number))
-   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
-   WHERE i.indrelid = t.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'),
-  (SELECT CASE WHEN bool_and(p.relkind = 'r' AND pg_table_is_visible(p.oid)
-                             AND has_table_privilege(p.oid, 'SELECT')
-                             AND has_table_privilege(p.oid, 'UPDATE'))
-          THEN json_agg(p.relname) END
-   FROM pg_partition_tree(t.oid) AS tree JOIN pg_class p ON p.oid = tree.relid
-   WHERE tree.isleaf AND t.relkind = 'p')
-FROM pg_class t WHERE t.oid = to_regclass(%s)
-"""
 
 
 class PlainServer:
@@ -77,6 +72,9 @@ class PlainServer:
 
     def begin_looking(self, statement_limit: timedelta) -> None:
         """Bound the reading transaction that has just begun."""
+
+    def learn(self, table: str) -> None:
+        """Let the planner know the table before the first batch, if it knows nothing."""
 
     def estimated_rows(self, table: str) -> int | None:
         """Return about how many rows the table has, None if the server does not know."""
@@ -218,6 +216,18 @@ class PostgresServer(PlainServer):
         with self.connection.cursor() as cursor:
             cursor.execute(f"SELECT {calls}", params)
 
+    def learn(self, table: str) -> None:
+        """
+        Run ANALYZE where it never was: else an index for ``where`` seems as good as the key.
+
+        Locks:   SHARE UPDATE EXCLUSIVE, which reads and writes do not mind; not had at once, or
+                 refused to this role, it is left out.
+        """
+        for name in never_analyzed(self.connection, table):
+            with suppress(Error), transaction.atomic(using=self.connection.alias):
+                self.begin_looking(LEARN_LIMIT)
+                analyze(self.connection, name)
+
     def estimated_rows(self, table: str) -> int | None:
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -251,37 +261,18 @@ class PostgresServer(PlainServer):
         compiler = span.rows.order_by().query.get_compiler(connection=self.connection)
         compiler.setup_query()
         where, params = compiler.compile(compiler.query.where)
-        quote = self.connection.ops.quote_name
-        table = span.keys.table
-        columns = ", ".join(quote(column_of(field)) for field in span.keys.fields)
-        percent = min(100.0, 100 * SAMPLED_PAGES / max(self.pages(table), 1))
-        sampled = (
-            f"SELECT {columns}, row_number() OVER (ORDER BY {columns}) AS safemigrate_n, "  # noqa: S608  (quoted)
-            f"count(*) OVER () AS safemigrate_all FROM {quote(table)} "
-            f"TABLESAMPLE SYSTEM (%s) WHERE {where}"
-        )
-        sql = (
-            f"SELECT {columns} FROM ({sampled}) AS sampled WHERE safemigrate_n < safemigrate_all "  # noqa: S608  (quoted)
-            "AND safemigrate_n * %s / safemigrate_all > (safemigrate_n - 1) * %s / safemigrate_all "
-            "ORDER BY safemigrate_n"
-        )
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, [percent, *params, pieces, pieces])
-            return [span.keys.converted(row) for row in cursor.fetchall()]
+        columns = [column_of(field) for field in span.keys.fields]
+        pages = self.pages(span.keys.table)
+        found = sampled(self.connection, span.keys.table, columns, (where, params), pages, pieces)
+        return [span.keys.converted(row) for row in found]
 
     def line(self, model: type[Model]) -> Keys:
         keys = Keys(model, self.connection)
-        quoted = self.connection.ops.quote_name(keys.table)
-        with self.connection.cursor() as cursor:
-            cursor.execute(SHAPE, [quoted])
-            [found] = cursor.fetchall() or [None]
-        if found is None:
-            return keys
-        kind, indexes, parts = map(as_json, found)
-        wanted = [column_of(field) for field in keys.fields]
-        if not any(columns[: len(wanted)] == wanted for columns in indexes or []):
-            return Ctids(model, self.connection) if kind == "r" else keys
-        return Parts(model, self.connection, parts) if parts else keys
+        columns = [column_of(field) for field in keys.fields]
+        found = shape_of(self.connection, keys.table, columns)
+        if found.is_plain and not found.has_order:
+            return Ctids(model, self.connection)
+        return Parts(model, self.connection, found.parts) if found.parts else keys
 
     def load(self, table: str) -> Load | None:
         with transaction.atomic(using=self.connection.alias):

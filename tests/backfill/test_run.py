@@ -276,3 +276,28 @@ def test_a_batch_is_timed_from_its_first_statement_to_its_commit(orders, pg):
     began = time.perf_counter()
     result = run(pg, Backfill(Order, values={"n": 1}, batch_rows=100), key="k")
     assert 0 < result.batch_ms_median < (time.perf_counter() - began) * 1000
+
+
+def test_a_large_table_without_statistics_is_analyzed_before_the_first_batch(orders, pg, other):
+    """Else an index for the where seems as good as the key: it would be read whole each time."""
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE shop_order SET (autovacuum_enabled = off);"
+            "CREATE INDEX ON shop_order (total) WHERE total IS NULL;"
+            "INSERT INTO shop_order (amount, n) SELECT g, 0 FROM generate_series(1, 200000) g"
+        )
+    run(pg, Backfill(Order, values={"total": 1}, where=UNFILLED), key="k")
+    with pg.cursor() as cursor:
+        cursor.execute("SELECT reltuples > 100000 FROM pg_class WHERE relname = 'shop_order'")
+        assert cursor.fetchone() == (True,)
+
+
+def test_statistics_that_cannot_be_had_are_done_without(orders, pg, other):
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE shop_order SET (autovacuum_enabled = off);"
+            "INSERT INTO shop_order (amount, n) SELECT g, 0 FROM generate_series(1, 150000) g"
+        )
+    other.execute("LOCK TABLE shop_order IN SHARE UPDATE EXCLUSIVE MODE")
+    assert run(pg, Backfill(Order, values={"n": 1}), key="k").rows == 150_500
+    other.rollback()

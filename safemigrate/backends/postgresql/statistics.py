@@ -1,0 +1,107 @@
+"""What a large table is made of: its shape, a sample of it, whether the planner knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safemigrate.backends.postgresql.load import as_json
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+SAMPLED_PAGES = 2_000  # 16 MB: a few hundred keys for each piece, read in a moment
+WORTH_BYTES = 8 * 2**20  # below, any plan will do
+
+
+def never_analyzed(connection: BaseDatabaseWrapper, table: str) -> list[str]:
+    """Return the table or those of its partitions that have no statistics, as SQL names them."""
+    quoted = connection.ops.quote_name(table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'r' "
+            "AND c.reltuples < 0 AND pg_relation_size(c.oid) >= %s AND c.oid IN ("
+            "SELECT to_regclass(%s)::oid UNION "
+            "SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) ORDER BY 1",
+            [WORTH_BYTES, quoted, quoted],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def analyze(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Locks: SHARE UPDATE EXCLUSIVE. Shape: name: as ``never_analyzed`` returns it."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {name}")
+
+
+def sampled(
+    connection: BaseDatabaseWrapper,
+    table: str,
+    columns: Sequence[str],
+    where: tuple[str, Sequence[Any]],
+    pages: int,
+    pieces: int,
+) -> list[tuple[Any, ...]]:
+    """Return ``pieces`` - 1 rows of the columns that part what matches into about equal pieces."""
+    quote = connection.ops.quote_name
+    key = ", ".join(quote(column) for column in columns)
+    condition, params = where
+    percent = min(100.0, 100 * SAMPLED_PAGES / max(pages, 1))
+    rows = (
+        f"SELECT {key}, row_number() OVER (ORDER BY {key}) AS safemigrate_n, "
+        f"count(*) OVER () AS safemigrate_all FROM {quote(table)} "
+        f"TABLESAMPLE SYSTEM (%s) WHERE {condition}"
+    )
+    sql = (
+        f"SELECT {key} FROM ({rows}) AS sampled WHERE safemigrate_n < safemigrate_all "
+        "AND safemigrate_n * %s / safemigrate_all > (safemigrate_n - 1) * %s / safemigrate_all "
+        "ORDER BY safemigrate_n"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [percent, *params, pieces, pieces])
+        return list(cursor.fetchall())
+
+
+# What a table is: its kind, the columns of each index that serves the order of a key, and its
+# partitions, unless one cannot be addressed by its bare name, is a foreign table, or is not ours.
+SHAPE = """
+SELECT t.relkind,
+  (SELECT json_agg((SELECT json_agg(a.attname ORDER BY k.place)
+                    FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)
+                    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number))
+   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+   WHERE i.indrelid = t.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'),
+  (SELECT CASE WHEN bool_and(p.relkind = 'r' AND pg_table_is_visible(p.oid)
+                             AND has_table_privilege(p.oid, 'SELECT')
+                             AND has_table_privilege(p.oid, 'UPDATE'))
+          THEN json_agg(p.relname) END
+   FROM pg_partition_tree(t.oid) AS tree JOIN pg_class p ON p.oid = tree.relid
+   WHERE tree.isleaf AND t.relkind = 'p')
+FROM pg_class t WHERE t.oid = to_regclass(%s)
+"""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """
+    What a table can be walked along.
+
+    Shape:   has_order: an index serves the order of its key. parts: its partitions, if each can be
+             addressed by its bare name, is an ordinary table, and is ours to read and write.
+    """
+
+    is_plain: bool = False
+    has_order: bool = False
+    parts: tuple[str, ...] = ()
+
+
+def shape_of(connection: BaseDatabaseWrapper, table: str, key: Sequence[str]) -> Shape:
+    with connection.cursor() as cursor:
+        cursor.execute(SHAPE, [connection.ops.quote_name(table)])
+        found = cursor.fetchone()
+    if found is None:
+        return Shape()
+    kind, indexes, parts = map(as_json, found)
+    ordered = any(columns[: len(key)] == list(key) for columns in indexes or [])
+    return Shape(kind == "r", ordered, tuple(parts or ()) if ordered else ())
