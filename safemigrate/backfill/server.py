@@ -22,6 +22,7 @@ from safemigrate.backends.postgresql.load import look
 from safemigrate.backends.postgresql.statistics import (
     analyze,
     never_analyzed,
+    pages_of,
     sampled,
     shape_of,
 )
@@ -239,15 +240,7 @@ class PostgresServer(PlainServer):
         return int(found[0]) if found and found[0] > 0 else None
 
     def pages(self, table: str) -> int:
-        quoted = self.connection.ops.quote_name(table)
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT sum(pg_relation_size(oid)) / current_setting('block_size')::int FROM ("
-                "SELECT to_regclass(%s)::oid AS oid "
-                "UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) AS parts",
-                [quoted, quoted],
-            )
-            return int(cursor.fetchone()[0] or 0)
+        return pages_of(self.connection, table)
 
     def bounds(self, span: Span, pieces: int) -> list[Key]:
         """

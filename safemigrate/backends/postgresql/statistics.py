@@ -35,6 +35,19 @@ def analyze(connection: BaseDatabaseWrapper, name: str) -> None:
         cursor.execute(f"ANALYZE {name}")
 
 
+def pages_of(connection: BaseDatabaseWrapper, table: str) -> int:
+    """Return the size of the table with all of its partitions."""
+    quoted = connection.ops.quote_name(table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(pg_relation_size(oid)) / current_setting('block_size')::int FROM ("
+            "SELECT to_regclass(%s)::oid AS oid "
+            "UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) AS parts",
+            [quoted, quoted],
+        )
+        return int(cursor.fetchone()[0] or 0)
+
+
 def sampled(
     connection: BaseDatabaseWrapper,
     table: str,
