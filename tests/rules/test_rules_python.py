@@ -1,9 +1,11 @@
-"""E161, E162, W404, W405: RunPython, read as its source stands in the file."""
+"""E161, E162, E163, W404, W405: RunPython, read as its source stands in the file."""
 
 from __future__ import annotations
 
+import functools
 import smtplib
 
+import pytest
 from django.db import migrations, models
 from django.db.models import F, Q
 from django.test.utils import isolate_apps
@@ -89,10 +91,6 @@ class TestPythonUnboundedWrite:
     def test_the_way_back_is_read_too(self):
         assert "E161" in ids(migrations.RunPython(few, delete_all))
 
-    def test_code_without_a_source_is_left_alone(self):
-        assert ids(migrations.RunPython(NOOP, NOOP)) == []
-        assert ids(migrations.RunPython(print, NOOP)) == []
-
 
 def imports_ours(apps, schema_editor):
     from testproject.shop.models import Order
@@ -138,3 +136,26 @@ class TestPythonNetwork:
         before = shop()
         ids(migrations.RunPython(few, NOOP), before=before)
         assert before.models.keys() == shop().models.keys()
+
+
+class Callable:
+    """An object in place of a function."""
+
+    def __call__(self, apps, schema_editor):
+        pass
+
+
+class TestPythonUnreadable:
+    @pytest.mark.parametrize(
+        "code",
+        [lambda apps, editor: None, functools.partial(print), print, Callable()],
+    )
+    def test_what_nobody_can_read_is_a_finding(self, code):
+        noop = migrations.RunPython.noop
+        assert ids(migrations.RunPython(code, noop)) == ["E163"]
+        assert ids(migrations.RunPython(noop, code)) == ["E163"]
+
+    def test_what_does_nothing_and_what_has_no_way_back_are_left_alone(self):
+        noop = migrations.RunPython.noop
+        assert ids(migrations.RunPython(noop, noop)) == []
+        assert "E163" not in ids(migrations.RunPython(noop))
