@@ -19,6 +19,7 @@ from django.db import (
 
 from safemigrate.backends import backend_for
 from safemigrate.backends.postgresql.load import look
+from safemigrate.backends.postgresql.sizes import rows_bytes_indexes
 from safemigrate.backends.postgresql.statistics import (
     analyze,
     never_analyzed,
@@ -26,6 +27,7 @@ from safemigrate.backends.postgresql.statistics import (
     sampled,
     shape_of,
 )
+from safemigrate.backfill.estimate import Size
 from safemigrate.backfill.lines import Ctids, Parts
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.store import STATE_TABLE
@@ -95,6 +97,10 @@ class PlainServer:
 
     def load(self, table: str) -> Load | None:
         """Return how busy the server is, None if it has nothing to tell."""
+        return None
+
+    def size_of(self, table: str) -> Size | None:
+        """Return about how large the table is; None if it is not there, or nobody knows."""
         return None
 
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
@@ -271,6 +277,10 @@ class PostgresServer(PlainServer):
         with transaction.atomic(using=self.connection.alias):
             self.begin_looking(LOOK_LIMIT)
             return look(self.connection, table)
+
+    def size_of(self, table: str) -> Size | None:
+        found = rows_bytes_indexes(self.connection, table)
+        return found and Size(*found)
 
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
         # NO KEY: inserting a row that refers to one of these does not wait for the batch.

@@ -10,10 +10,12 @@ from django.db.migrations.migration import Migration
 
 from safemigrate import backfill
 from safemigrate.backfill import aside, control
+from safemigrate.backfill.estimate import Estimate, Size, estimated, said
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.server import server_for
 from safemigrate.backfill.states import State
 from safemigrate.backfill.store import Store
+from safemigrate.backfill.work import is_called_per_row
 from safemigrate.executor.executor import SafeExecutor
 from safemigrate.executor.gathering import RunOptions
 from safemigrate.facts.errors import WrongOperation
@@ -79,6 +81,35 @@ def work_on(connection: BaseDatabaseWrapper, run_id: int) -> backfill.Result:
     connection = connections[connection.alias]
     with backfill.for_migration(run.migration):
         return backfill.run(connection, task, key=run.key)
+
+
+def estimates(executor: SafeExecutor) -> list[str]:
+    """Return a line for each backfill that is planned; the database is only asked."""
+    connection = connections[executor.connection.alias]
+    server = server_for(connection)
+    lines = []
+    for key in executor.planned:
+        migration = cast("Migration", executor.loader.graph.nodes[key])
+        for operation in flat(migration.operations):
+            if isinstance(operation, BatchedBackfill):
+                state = executor.loader.project_state(key)
+                task = operation.work(key[0], state)
+                size = server.size_of(task.table)
+                if size is not None:
+                    lines.append(f"{'.'.join(key)}: {said(task.table, _estimate(task, size))}")
+    return lines
+
+
+def _estimate(task: backfill.Backfill, size: Size) -> Estimate:
+    return estimated(
+        size,
+        by_python=task.function is not None
+        or any(is_called_per_row(value) for value in (task.values or {}).values()),
+        batch_rows=task.batch_rows,
+        batch_target=task.batch_target,
+        rate=task.rate,
+        workers=task.workers or 1,
+    )
 
 
 def retry(connection: BaseDatabaseWrapper, run_id: int) -> tuple[int, int]:

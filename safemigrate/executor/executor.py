@@ -29,7 +29,7 @@ from safemigrate.facts.errors import DataInTheWay
 from safemigrate.facts.patience import Patience
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
-from safemigrate.operations import SafeOperation
+from safemigrate.operations import BatchedBackfill, SafeOperation
 from safemigrate.operations.phases import flat, phase_of_migration
 from safemigrate.planner.cut import Cut, Key
 from safemigrate.planner.tables import table_locks
@@ -112,6 +112,15 @@ class SafeExecutor(MigrationExecutor):
         everything = super().migration_plan(graph.leaf_nodes(), clean_start=True)
         order = [(migration.app_label, migration.name) for migration, _ in everything]
         return [key for key in order if key in planned]
+
+    @property
+    def plans_a_backfill(self) -> bool:
+        nodes = self.loader.graph.nodes
+        return any(
+            isinstance(operation, BatchedBackfill)
+            for key in self.planned
+            for operation in flat(nodes[key].operations)
+        )
 
     def held_in_phase(self, phase: Phase) -> list[Key]:
         nodes = self.loader.graph.nodes

@@ -161,6 +161,11 @@ class MigrateMixin(_Composing, _Migrate):
     def _tell_what_is_rewritten(self, executor: SafeExecutor) -> None:
         for sentence in executor.foreign.told(executor.planned):
             self.stdout.write(sentence)
+        if executor.plans_a_backfill:
+            from safemigrate.executor.backfills import estimates
+
+            for line in estimates(executor):
+                self.stdout.write(f"  {line}")
         executor.foreign.refuse(executor.planned)
 
     def _refuse_what_was_asked(

@@ -251,3 +251,18 @@ def test_a_worker_that_fails_says_so_and_a_run_of_other_code_is_refused(shop):
         shop.manage("safemigrate", "backfills", "run", str(run_id)),
         f"Backfill {run_id} belongs to shop.0002_fill, and in this code no BatchedBackfill there",
     )
+
+
+def test_the_plan_says_what_a_backfill_will_take(shop):
+    """Also where nobody has ever analyzed the table."""
+    shop.sql("ALTER TABLE shop_order SET (autovacuum_enabled = false)")
+    ran = shop.run("migrate", "--plan")
+    assert "shop.0002_fill: shop_order: up to " in ran.out
+    shop.sql("ANALYZE shop_order")
+    assert (
+        "up to 2,000 rows in 100 batches, about 0 s at 30,000 rows/s; about "
+        in shop.run("migrate", "--plan").out
+    )
+    shop.sql("TRUNCATE shop_order")
+    shop.sql("ANALYZE shop_order")
+    assert "shop_order: empty, nothing to fill" in shop.run("migrate", "--plan").out

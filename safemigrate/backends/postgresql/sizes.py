@@ -1,0 +1,33 @@
+"""How large a table is, from what PostgreSQL keeps about it anyway."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+_QUERY = """
+SELECT sum(pg_relation_size(part.oid)), bool_or(part.reltuples < 0),
+    sum(greatest(part.reltuples, 0))::bigint,
+    (SELECT count(*) FROM pg_index WHERE indrelid = to_regclass(%s))
+FROM pg_class part WHERE part.relkind = 'r' AND (part.oid = to_regclass(%s)
+    OR part.oid IN (SELECT relid FROM pg_partition_tree(to_regclass(%s))))
+"""
+
+
+def rows_bytes_indexes(connection: BaseDatabaseWrapper, table: str) -> tuple[int, int, int] | None:
+    """Return about how many rows, bytes and indexes the table has; None if it is not there."""
+    quoted = connection.ops.quote_name(table)
+    with connection.cursor() as cursor:
+        cursor.execute(_QUERY, [quoted, quoted, quoted])
+        table_bytes, unknown, rows, indexes = cursor.fetchone()
+        if table_bytes is None:
+            return None
+        if unknown and table_bytes:
+            # reltuples is -1 until the first ANALYZE; the planner knows pages and widths.
+            cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {quoted}")
+            plan = cursor.fetchone()[0]
+            rows = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
+    return (int(rows) if table_bytes else 0), int(table_bytes), int(indexes)
