@@ -84,8 +84,13 @@ def _short(operation: Operation) -> str:
         inside = _made(field)
     for name in ("index", "constraint", "option_value", "options", "table"):
         if field is None and (found := getattr(operation, name, None)):
-            inside = _made(found) if hasattr(found, "deconstruct") else str(found)
+            inside = _made(found) if hasattr(found, "deconstruct") else _told(found)
     return f"{type(operation).__name__}({inside})".replace("|", "or")
+
+
+def _told(found: Any) -> str:
+    # A set is in another order in each process.
+    return f"{{{', '.join(sorted(map(repr, found)))}}}" if isinstance(found, set) else str(found)
 
 
 def _made(thing: Any) -> str:
