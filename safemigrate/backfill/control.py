@@ -159,21 +159,21 @@ def set_pace(
 
 def holding(connection: BaseDatabaseWrapper) -> dict[str, str]:
     """
-    Return what contracts wait for: migration -> its run that is not done, or has rows set aside.
+    Return what contracts wait for: the runs that are not done, or have rows set aside.
 
-    Shape:   "shop.0007_order_backfill" -> one sentence without a full stop.
+    Shape:   the run's key -> one sentence without a full stop.
     """
     newest = {run.key: run for run in seen(connection)}
     found = {}
     for run in newest.values():
         if run.state != State.DONE:
             far = f" at {run.percent} %" if run.percent is not None else ""
-            found[run.migration] = (
+            found[run.key] = (
                 f"backfill {run.id} of {run.table} is {run.state}{far}; "
                 "see manage.py safemigrate backfills"
             )
         elif run.failures:
-            found[run.migration] = (
+            found[run.key] = (
                 f"backfill {run.id} of {run.table} has {run.failures:,} rows set aside; "
                 f"see manage.py safemigrate backfills show {run.id}, correct them and run "
                 f"manage.py safemigrate backfills retry {run.id}"

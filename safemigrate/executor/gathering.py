@@ -14,6 +14,7 @@ from django.db import migrations
 from django.db.migrations.migration import Migration
 
 from safemigrate.backends import Backend
+from safemigrate.backfill import for_migration
 from safemigrate.executor.ledger import Ledger
 from safemigrate.executor.loader import may_be_passed
 from safemigrate.facts.phases import Phase
@@ -147,9 +148,17 @@ class Gatekeeper:
         """A backfill that is at work, or has rows set aside that ``key`` would contradict."""
         from safemigrate.planner.gate import Hold
 
-        for owner, _ in self._fills_before(key):
-            reason = self.open_backfills().get(".".join(owner))
-            if reason:
+        still: dict[str, str] | None = None
+        for owner, operation in self._fills_before(key):
+            still = self.open_backfills() if still is None else still
+            name = ".".join(owner)
+            if not any(run.startswith(f"{name}:") for run in still):
+                continue
+            # A run of what stood there before somebody corrected it holds nothing back.
+            state = self.loader.project_state(owner)
+            with for_migration(name):
+                run = operation.key(owner[0], operation.work(owner[0], state))
+            if reason := still.get(run):
                 return Hold(reason, may_pass=" is running" in reason)
         return None
 

@@ -253,6 +253,19 @@ def test_a_worker_that_fails_says_so_and_a_run_of_other_code_is_refused(shop):
     )
 
 
+def test_a_run_of_what_was_corrected_since_holds_no_contract_back(shop):
+    """It failed in the deploy; somebody corrected the migration, and the next deploy filled all."""
+    hurry(shop)
+    shop.migration("0002_fill", RISKY.replace("/ F(", "/ 0 * F("))
+    refused(shop.manage("migrate"), "error budget is 100")
+    shop.migration("0002_fill", RISKY)
+    shop.run("migrate")
+    assert [state for _, state, *_ in shop.sql(STATE + " ORDER BY id")] == ["failed", "done"]
+    shop.migration("0003_contract", CONTRACT)
+    shop.deploy("r3")
+    assert shop.columns("shop_order")["total"][1] is False
+
+
 def test_the_plan_says_what_a_backfill_will_take(shop):
     """Also where nobody has ever analyzed the table."""
     shop.sql("ALTER TABLE shop_order SET (autovacuum_enabled = false)")
