@@ -1,4 +1,4 @@
-"""E201 to E204: what a whole migration, and what stands before and after it, says."""
+"""E201 to E204, W409: what a whole migration, and what stands before and after it, says."""
 
 import pytest
 
@@ -143,3 +143,36 @@ class TestFillingNeverEnds:
         )
         project.migration("0003_end", NOT_NULL, after="0002_fill", atomic=False)
         assert project.rules_of("0002_fill") == ["E204"]
+
+
+class TestNeverValidated:
+    PG = "__import__('django.contrib.postgres.operations', fromlist=['x'])."
+    CHECK = 'models.CheckConstraint(condition=Q(total__gte=0), name="total_pos")'
+    ADD = f'{PG}AddConstraintNotValid("order", {CHECK}),'
+
+    def test_one_that_stays_not_valid_is_reported(self, project):
+        project.migration("0002_add", self.ADD)
+        assert project.found() == [("0002_add", "W409")]
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            f'{PG}ValidateConstraint("order", "total_pos"),',
+            'migrations.RemoveConstraint("order", "total_pos"),',
+            'migrations.RunSQL("ALTER TABLE x VALIDATE CONSTRAINT total_pos", ""),',
+            'ContractDrop("order"),',
+        ],
+    )
+    def test_one_that_is_validated_or_goes_later_is_left_alone(self, project, end):
+        project.migration("0002_add", self.ADD)
+        project.migration("0003_end", end, after="0002_add", atomic=False)
+        assert project.rules_of("0002_add") == []
+
+    def test_another_one_validated_does_not_count(self, project):
+        project.migration("0002_add", self.ADD)
+        project.migration(
+            "0003_end",
+            f'{self.PG}ValidateConstraint("order", "other"),',
+            after="0002_add",
+        )
+        assert project.rules_of("0002_add") == ["W409"]
