@@ -1,56 +1,26 @@
-"""
-A PostgreSQL and a SQLite of this folder's own, as two more aliases.
-
-They are added to whatever settings the session has, so that these tests run with the suite and
-alone; the suite's own server, once it is there, can take the place of ``bf_postgres``.
-"""
+"""The suite's PostgreSQL and a SQLite, as two more aliases."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, models
-
-from testproject import database
 
 POSTGRES, SQLITE = "bf_postgres", "bf_sqlite"
 
 
-def pytest_configure() -> None:
-    try:
-        settings.configured or settings.DATABASES  # noqa: B018  (reads the module if one is named)
-    except (ImproperlyConfigured, ImportError):
-        lite = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
-        settings.configure(DATABASES={"default": lite}, INSTALLED_APPS=[], USE_TZ=True)
-        import django
-
-        django.setup()
-
-
 @pytest.fixture(scope="session")
-def bf_server(tmp_path_factory) -> Iterator[database.Server]:
-    data = tmp_path_factory.mktemp("backfill") / "data"
-    with database.start(data, durable=False, options={"deadlock_timeout": "100ms"}) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def _aliases(bf_server, request) -> Iterator[None]:
-    blocked = contextlib.nullcontext()
-    if request.config.pluginmanager.hasplugin("django"):
-        blocked = request.getfixturevalue("django_db_blocker").unblock()
+def _aliases(server, django_db_blocker) -> Iterator[None]:
     added = {
-        POSTGRES: bf_server.settings(),
+        POSTGRES: server.settings(),
         SQLITE: {"ENGINE": "django.db.backends.sqlite3", "NAME": "set by the fixture"},
     }
-    with blocked:
-        connections.settings.update(connections.configure_settings({"default": {}, **added}))
+    configured = connections.configure_settings({"default": {}, **added})
+    with django_db_blocker.unblock():
+        connections.settings.update({alias: configured[alias] for alias in added})
         yield
         for alias in added:
             connections[alias].close()
@@ -93,10 +63,10 @@ def make(pg) -> Callable[..., None]:
 
 
 @pytest.fixture
-def other(pg, bf_server) -> Iterator[psycopg.Connection]:
+def other(pg, server) -> Iterator[psycopg.Connection]:
     """Somebody else's session."""
     with psycopg.connect(
-        host=str(bf_server.socket_dir), user="postgres", dbname="postgres", application_name="shop"
+        host=str(server.socket_dir), user="postgres", dbname="postgres", application_name="shop"
     ) as connection:
         yield connection
         connection.rollback()

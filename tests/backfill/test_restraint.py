@@ -180,9 +180,9 @@ def test_a_cap_in_rows_per_second_is_kept(orders, pg):
     assert time.perf_counter() - began >= 0.5  # the second batch waits until the first is paid
 
 
-def test_sessions_that_wait_for_locks_are_counted_after_a_moment(orders, pg, other, bf_server):
+def test_sessions_that_wait_for_locks_are_counted_after_a_moment(orders, pg, other, server):
     other.execute("SELECT 1 FROM shop_order WHERE id = 1 FOR UPDATE")
-    place = {"host": str(bf_server.socket_dir), "user": "postgres", "dbname": "postgres"}
+    place = {"host": str(server.socket_dir), "user": "postgres", "dbname": "postgres"}
 
     def wait():
         with psycopg.connect(**place, autocommit=True) as session:
@@ -231,18 +231,18 @@ def _until(true, seconds=10):
 
 
 @pytest.fixture
-def replica(bf_server, tmp_path):
+def replica(server, tmp_path):
     """A streaming replica of the server, as a session on it."""
     data = tmp_path / "replica"
     data.mkdir(mode=0o700)
     database._give_away(data)
-    words = [str(bf_server.bin / "pg_basebackup"), "-h", str(bf_server.socket_dir), "-U"]
+    words = [str(server.bin / "pg_basebackup"), "-h", str(server.socket_dir), "-U"]
     words += ["postgres", "-D", str(data), "-R", "-c", "fast", "--no-sync"]
     subprocess.run(
         database._launcher(words),
         check=True,
         capture_output=True,
-        env=database._environment(bf_server.bin),
+        env=database._environment(server.bin),
     )
     with (
         database.start(data, durable=False, options={"hot_standby": "on"}) as server,

@@ -261,7 +261,7 @@ def test_no_setting_outlives_a_batch(orders, pg):
         assert cursor.fetchone() == before
 
 
-def test_two_processes_may_make_the_state_table_at_once(pg, bf_server, monkeypatch):
+def test_two_processes_may_make_the_state_table_at_once(pg, server, monkeypatch):
     """The one that comes second finds that it is there."""
     from safemigrate.backfill.store import Store
 

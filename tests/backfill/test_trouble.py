@@ -116,7 +116,7 @@ def test_a_deadlock_is_tried_again(orders, pg, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_killed_process_loses_at_most_one_batch_and_no_row_is_done_twice(orders, pg, bf_server):
+def test_a_killed_process_loses_at_most_one_batch_and_no_row_is_done_twice(orders, pg, server):
     """SIGKILL in the middle; the next deploy goes on. Each row counts how often it was done."""
     with pg.cursor() as cursor:
         cursor.execute(
@@ -125,7 +125,7 @@ def test_a_killed_process_loses_at_most_one_batch_and_no_row_is_done_twice(order
             "CREATE TRIGGER slow AFTER UPDATE ON shop_order EXECUTE FUNCTION slow()"
         )
     child = subprocess.Popen(
-        [sys.executable, "-m", "tests.backfill.killed", str(bf_server.socket_dir)], cwd=ROOT
+        [sys.executable, "-m", "tests.backfill.killed", str(server.socket_dir)], cwd=ROOT
     )
     try:
         seen = _wait_for_batches(pg, 4)
