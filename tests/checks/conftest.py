@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class Project:
     def write(self, name: str, text: str) -> Path:
         path = self.migrations / f"{name}.py"
         path.write_text(text)
+        # Python goes by size and second: two texts of one length would be taken for one.
+        shutil.rmtree(self.migrations / "__pycache__", ignore_errors=True)
         self.forget()
         return path
 
