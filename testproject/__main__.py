@@ -168,7 +168,9 @@ def tests(words: list[str]) -> int:
     words = [word for word in words if word != "--lint"]
     commands = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]] if lint else []
     workers = (
-        [] if any(re.match("-n|--numprocesses|--pdb", word) for word in words) else ["-n", "2"]
+        []
+        if any(re.match("-n|--numprocesses|--pdb", word) for word in words)
+        else ["-n", "2", "--dist", "worksteal"]
     )
     commands.append(["pytest", *workers, *words])
     codes = []

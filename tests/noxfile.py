@@ -60,7 +60,18 @@ def install(session: nox.Session, django: str) -> None:
 
 
 def run(session: nox.Session, *paths: str, **env: str) -> None:
-    session.run("python", "-m", "pytest", "-n", "2", *session.posargs, *paths, env=env)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "--dist",
+        "worksteal",
+        *session.posargs,
+        *paths,
+        env=env,
+    )
 
 
 def binaries(session: nox.Session, postgres: str) -> dict[str, str]:
