@@ -103,8 +103,9 @@ class ColumnNames(Shadows):
 
     def _has_statistics(self, table: str, column: str) -> bool:
         query = (
-            "SELECT 1 FROM pg_statistic s JOIN pg_attribute a ON a.attrelid = s.starelid "
-            "AND a.attnum = s.staattnum WHERE a.attrelid = to_regclass(%s) AND a.attname = %s"
+            "SELECT 1 FROM pg_stats s JOIN pg_namespace n ON n.nspname = s.schemaname "
+            "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename "
+            "WHERE c.oid = to_regclass(%s) AND s.attname = %s"
         )
         return bool(self._ask(query, [self._quote(table), column]))
 

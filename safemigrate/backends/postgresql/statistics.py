@@ -20,8 +20,12 @@ def never_analyzed(connection: BaseDatabaseWrapper, table: str) -> list[str]:
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'r' "
-            "AND c.reltuples < 0 AND pg_relation_size(c.oid) >= %s AND c.oid IN ("
+            # Before PostgreSQL 18 a new index sets reltuples, and nothing else is known.
+            "SELECT c.oid::regclass::text FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' "
+            "AND (c.reltuples < 0 OR NOT EXISTS (SELECT FROM pg_stats s "
+            "WHERE s.schemaname = n.nspname AND s.tablename = c.relname)) "
+            "AND pg_relation_size(c.oid) >= %s AND c.oid IN ("
             "SELECT to_regclass(%s)::oid UNION "
             "SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) ORDER BY 1",
             [WORTH_BYTES, quoted, quoted],
