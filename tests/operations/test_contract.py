@@ -174,6 +174,21 @@ def test_inside_a_transaction_it_refuses_and_changes_nothing(shop, sample):
     assert (shop.schema(), shop.data()) == (schema, data)
 
 
+@every_sample
+def test_an_ordinary_role_that_owns_the_tables_may_do_it(pg, sample):
+    """No deploy runs as a superuser."""
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "DO $$ BEGIN CREATE ROLE ordinary; EXCEPTION WHEN duplicate_object THEN END $$; "
+            "GRANT ALL ON SCHEMA public TO ordinary; SET SESSION AUTHORIZATION ordinary"
+        )
+    shop = ready(Shop(pg).open(), sample)
+    before, operation = shop.state, sample.make()
+    shop.apply(operation)
+    shop.unapply(operation, before)
+    assert shop.ask("SELECT session_user::text") == [("ordinary",)]
+
+
 MISSING = [
     pytest.param(sample, make, id=f"{sample}-{number}")
     for sample in SAMPLES
