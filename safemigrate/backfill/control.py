@@ -12,8 +12,8 @@ from django.db import OperationalError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
+from safemigrate.backends import server_for
 from safemigrate.backfill import states
-from safemigrate.backfill.server import server_for
 from safemigrate.backfill.states import Event, State
 from safemigrate.backfill.store import Store
 from safemigrate.facts.errors import LockNotObtained, WrongOperation
@@ -75,9 +75,8 @@ class Seen:
 def seen(connection: BaseDatabaseWrapper, *ids: int) -> list[Seen]:
     """Return the runs, oldest first; all of them if none is named. Changes no run."""
     store = Store(connection)
-    if not store.has_table():
+    if not store.has_tables():
         return []
-    store.ensure_schema()
     counted = store.failures().order_by().values_list("run_id").annotate(n=Count("id"))
     failures = dict(counted)
     runs = store.runs().filter(pk__in=ids) if ids else store.runs()
@@ -205,9 +204,8 @@ def _changed(
     connection: BaseDatabaseWrapper, run_id: int, change: Callable[[Store, Any], None]
 ) -> Seen:
     store = Store(connection)
-    if not store.has_table():
+    if not store.has_tables():
         raise _unknown(connection, run_id)
-    store.ensure_schema()
     server = server_for(connection)
     until = time.monotonic() + DEADLINE / timedelta(seconds=1)
     while True:

@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
-from django.db import DatabaseError, models, transaction
+from django.db import models, transaction
 from django.db.models import Q
 
 from safemigrate.backfill.orders import Orders, orders_of
 from safemigrate.backfill.store import KEPT, STATE_TABLE, made_of
+from safemigrate.backfill.tables import OwnTables
 from safemigrate.backfill.walking import Counts
 
 if TYPE_CHECKING:
@@ -87,25 +88,13 @@ class Leases:
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
+        self._tables = OwnTables(connection, _range_model())
 
     def exist(self) -> bool:
-        with self.connection.cursor() as cursor:
-            return RANGE_TABLE in self.connection.introspection.table_names(cursor)
+        return self._tables.exist()
 
     def ensure_schema(self) -> None:
-        if self.exist():
-            return
-        editor = self.connection.SchemaEditorClass(self.connection, atomic=False)
-        sql, params = editor.table_sql(_range_model())
-        try:
-            with (
-                transaction.atomic(using=self.connection.alias),
-                self.connection.cursor() as cursor,
-            ):
-                cursor.execute(sql, params or None)
-        except DatabaseError:
-            if not self.exist():
-                raise
+        self._tables.ensure()
 
     def cut(self, run_id: int, after: str, bounds: Sequence[str]) -> None:
         """Make the ranges from ``after`` to the last of ``bounds``; the caller holds the run."""

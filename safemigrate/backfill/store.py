@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
-from django.db import DatabaseError, models, transaction
+from django.db import models
 from django.utils import timezone
 
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.states import State
+from safemigrate.backfill.tables import OwnTables
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,9 +29,7 @@ def _both() -> tuple[Any, Any]:
     """
     Return the models of our two tables, in an app registry of their own.
 
-    No migration makes these tables: they must be there before the first one, on each database.
     Built when first asked for, so that this module imports before the apps are ready.
-    Source:  django/db/migrations/recorder.py:24 (5.2)
     """
     global _models
     if _models is None:
@@ -128,68 +126,18 @@ class Store:
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
+        self._tables = OwnTables(connection, *_both())
 
-    def has_table(self) -> bool:
-        return STATE_TABLE in self._tables()
+    def has_tables(self) -> bool:
+        """Whether anything was ever written down here; what an older version lacked is added."""
+        if not self._tables.there():
+            return False
+        self.ensure_schema()
+        return True
 
     def ensure_schema(self) -> None:
-        """
-        Make the tables if they are not there, and the columns that an older version had not.
-
-        Re-run:  two processes may do it at once: PostgreSQL lets one of them fail on the catalog.
-        """
-        there = self._tables()
-        for model in _both():
-            table = model._meta.db_table
-            if table not in there:
-                self._unless_done(self._creating(model), partial(self._is_there, table, None))
-                continue
-            have = self._columns(table)
-            for field in model._meta.concrete_fields:
-                if field.column not in have:
-                    self._unless_done(
-                        self._adding(model, field), partial(self._is_there, table, field.column)
-                    )
-
-    def _is_there(self, table: str, column: str | None) -> bool:
-        return table in self._tables() and (column is None or column in self._columns(table))
-
-    def _tables(self) -> set[str]:
-        with self.connection.cursor() as cursor:
-            return set(self.connection.introspection.table_names(cursor))
-
-    def _columns(self, table: str) -> set[str]:
-        with self.connection.cursor() as cursor:
-            found = self.connection.introspection.get_table_description(cursor, table)
-        return {column.name for column in found}
-
-    def _unless_done(self, statement: tuple[str, Any], is_done: Callable[[], bool]) -> None:
-        sql, params = statement
-        try:
-            with (
-                transaction.atomic(using=self.connection.alias),
-                self.connection.cursor() as cursor,
-            ):
-                cursor.execute(sql, params or None)
-        except DatabaseError:
-            if not is_done():
-                raise
-
-    # The editor only words the statements. Entered, it would refuse inside a transaction on
-    # SQLite, and run what is deferred in it; these tables have nothing deferred.
-
-    def _creating(self, model: Any) -> tuple[str, Any]:
-        editor = self.connection.SchemaEditorClass(self.connection, atomic=False)
-        sql, params = editor.table_sql(model)
-        return sql, params
-
-    def _adding(self, model: Any, field: Any) -> tuple[str, Any]:
-        """Return the statement for a column that rows of an older version lack; it may be NULL."""
-        editor = self.connection.SchemaEditorClass(self.connection, atomic=False)
-        quote = self.connection.ops.quote_name
-        words, params = editor.column_sql(model, field)
-        table = quote(model._meta.db_table)
-        return f"ALTER TABLE {table} ADD COLUMN {quote(field.column)} {words}", params
+        """Make the tables, or what they lack; two processes may do it at once."""
+        self._tables.ensure()
 
     def latest(self, key: str) -> Any | None:
         """Return the newest run of ``key``, locked, or None."""
@@ -251,15 +199,13 @@ class Store:
         self._rows().filter(pk=run_id).update(waiting=why, updated_at=timezone.now())
 
     def forget(self, key: str) -> None:
-        there = self._tables()
-        if STATE_TABLE not in there:
+        if not self.has_tables():
             return
         from safemigrate.backfill.leases import Leases
 
         runs = self._rows().filter(key=key)
         ids = list(runs.values_list("pk", flat=True))
-        if FAILURE_TABLE in there:
-            self.failures().filter(run_id__in=ids).delete()
+        self.failures().filter(run_id__in=ids).delete()
         Leases(self.connection).forget(ids)
         runs.delete()
 

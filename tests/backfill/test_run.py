@@ -263,13 +263,17 @@ def test_no_setting_outlives_a_batch(orders, pg):
 
 def test_two_processes_may_make_the_state_table_at_once(pg, server, monkeypatch):
     """The one that comes second finds that it is there."""
-    from safemigrate.backfill.store import Store
+    from safemigrate.backfill.store import STATE_TABLE, Store
+    from safemigrate.backfill.tables import OwnTables
 
     first, second = Store(pg), Store(pg)
     first.ensure_schema()
-    answers = iter([False, True])
-    monkeypatch.setattr(Store, "has_table", lambda self: next(answers))
+    looks = iter([lambda self: set()])
+    there = OwnTables.there
+    monkeypatch.setattr(OwnTables, "there", lambda self: next(looks, there)(self))
     second.ensure_schema()
+    assert next(looks, None) is None
+    assert STATE_TABLE in second.connection.introspection.table_names()
 
 
 def test_a_batch_is_timed_from_its_first_statement_to_its_commit(orders, pg):
