@@ -140,9 +140,9 @@ def _pause(asked: Any) -> None:
         pause(f"after {migration}")
         return after
 
-    Pace.__init__ = small  # type: ignore[method-assign]
-    Pace.finished = lambda self, took: pause("between batches")  # type: ignore[method-assign]
-    SafeExecutor.apply_migration = apply_and_pause  # type: ignore[method-assign]
+    Pace.__init__ = small  # type: ignore[method-assign]  # so that it can be killed
+    Pace.finished = lambda self, took: pause("between batches")  # type: ignore[method-assign]  # the same
+    SafeExecutor.apply_migration = apply_and_pause  # type: ignore[method-assign]  # the same
 
 
 def do_orm(asked: Any, name: str, **arguments: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -290,24 +290,25 @@ class SafeExecutor(MigrationExecutor):
         Forwards that is everything that is applied: a contract that was held back comes on top
         of later migrations. Backwards, as Django does it, what stands before it.
         """
-        applied = self.loader.parts_applied.union(self.recorder.applied_migrations())
-        backwards = (migration.app_label, migration.name) in applied
-        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]  # not in the stubs
-        everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
-        for other, _ in everything:
-            if other == migration and backwards:
-                break
-            if (other.app_label, other.name) in applied:
-                other.mutate_state(state, preserve=False)
-        return state
+        key, applied = (migration.app_label, migration.name), self._applied()
+        return self._state_of(applied, until=key if key in applied else None)
 
     def state_now(self, key: Key) -> ProjectState:
         """What the applied migrations make, and ``key`` if it is being applied."""
-        applied = self.loader.parts_applied.union(self.recorder.applied_migrations())
-        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]
-        for other, _ in super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True):
-            if (other.app_label, other.name) in applied or (other.app_label, other.name) == key:
-                other.mutate_state(state, preserve=False)
+        return self._state_of(self._applied() | {key})
+
+    def _applied(self) -> set[Key]:
+        return self.loader.parts_applied.union(self.recorder.applied_migrations())
+
+    def _state_of(self, keys: Set[Key], until: Key | None = None) -> ProjectState:
+        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]  # not in the stubs
+        everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
+        for migration, _ in everything:
+            key = (migration.app_label, migration.name)
+            if key == until:
+                break
+            if key in keys:
+                migration.mutate_state(state, preserve=False)
         return state
 
     def _top_up(self, state: ProjectState, migration: Migration) -> None:

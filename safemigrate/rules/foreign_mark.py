@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from django.db.migrations.migration import Migration
@@ -47,7 +48,8 @@ def _of_attribute(migration: Migration, name: str, package: str, tool: str) -> I
     runs = _runs(migration)
     if runs is None or said in (None, runs):
         return
-    phases = " and ".join(str(phase) for phase in sorted(phases_of(migration), key=_order))
+    in_order = sorted(phases_of(migration), key=attrgetter("order"))
+    phases = " and ".join(str(phase) for phase in in_order)
     yield Finding(
         what=f"The mark {name!r} of {tool} says {said} the rollout; here it is {runs}.",
         why=(
@@ -76,7 +78,3 @@ def _runs(migration: Migration) -> str | None:
     if not phases:
         return None
     return "after" if phases == {Phase.CONTRACT} else "before"
-
-
-def _order(phase: Phase) -> int:
-    return phase.order

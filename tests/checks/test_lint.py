@@ -66,7 +66,7 @@ def git(project, monkeypatch):
         run("commit", "-q", "-m", "x")
 
     commit()
-    run.commit = commit  # type: ignore[attr-defined]
+    run.commit = commit  # type: ignore[attr-defined]  # two commands, one fixture
     return run
 
 
