@@ -7,12 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.backends.base import Backend, IndexState, Session
+from safemigrate.backends.server import PlainServer
 from safemigrate.facts.errors import UnsupportedDatabase
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Backend", "IndexState", "Session", "backend_for", "refuse_missing_driver"]
+__all__ = [
+    "Backend",
+    "IndexState",
+    "PlainServer",
+    "Session",
+    "backend_for",
+    "refuse_missing_driver",
+    "server_for",
+]
 
 
 def backend_for(connection: BaseDatabaseWrapper) -> Backend:
@@ -35,6 +44,15 @@ def backend_for(connection: BaseDatabaseWrapper) -> Backend:
         do="Use PostgreSQL or SQLite for this alias, or migrate it from a settings module "
         'without "safemigrate" in INSTALLED_APPS.',
     )
+
+
+def server_for(connection: BaseDatabaseWrapper) -> PlainServer:
+    """Return what a backfill asks for on this connection; asks the database nothing."""
+    if connection.vendor == "postgresql":
+        from safemigrate.backends.postgresql.server import PostgresServer
+
+        return PostgresServer(connection)
+    return PlainServer(connection, shares_transactions=connection.vendor == "sqlite")
 
 
 def refuse_missing_driver(databases: Mapping[str, Mapping[str, Any]]) -> None:

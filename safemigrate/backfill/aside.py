@@ -15,8 +15,8 @@ from safemigrate.facts.progress import say
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
 
+    from safemigrate.backends import PlainServer
     from safemigrate.backfill.ranges import Key, Keys
-    from safemigrate.backfill.server import PlainServer
     from safemigrate.backfill.store import Store
     from safemigrate.backfill.work import Backfill
 
@@ -62,12 +62,6 @@ class SettingAside:
             self._set_aside(span, failed)
         return Filled(filled.matched, filled.changed, len(failed))
 
-    def is_about_rows(self, error: Exception) -> bool:
-        """Whether other rows of the batch may well be filled."""
-        return isinstance(error, RowRefused) or (
-            isinstance(error, Error) and self.server.is_about_rows(error)
-        )
-
     def _halved(self, span: Span, failed: list[tuple[Key, str]]) -> Filled:
         try:
             with transaction.atomic(using=self.rows.connection.alias):
@@ -75,9 +69,9 @@ class SettingAside:
                 self.server.check_deferred()
                 return filled
         except (Error, RowRefused) as error:
-            if not self.is_about_rows(error):
+            if not is_about_rows(error, self.server):
                 raise
-            why = self.worded(error)
+            why = _worded(error, self.server)
         middle = self._middle(span)
         if middle is None:
             failed.append((self._only(span), why))
@@ -120,12 +114,20 @@ class SettingAside:
     def table(self) -> str:
         return self.rows.model._meta.db_table
 
-    def worded(self, error: Exception) -> str:
-        """Return class, SQLSTATE and the first line; never DETAIL, which quotes whole rows."""
-        if isinstance(error, RowRefused):
-            return str(error)
-        kind = f"{type(error).__name__} {self.server.sqlstate(error)}".strip()
-        return f"{kind}: {self.server.said(error)}"
+
+def is_about_rows(error: Exception, server: PlainServer) -> bool:
+    """Whether other rows of the batch may well be filled."""
+    return isinstance(error, RowRefused) or (
+        isinstance(error, Error) and server.is_about_rows(error)
+    )
+
+
+def _worded(error: Exception, server: PlainServer) -> str:
+    """Return class, SQLSTATE and the first line; never DETAIL, which quotes whole rows."""
+    if isinstance(error, RowRefused):
+        return str(error)
+    kind = f"{type(error).__name__} {server.sqlstate(error)}".strip()
+    return f"{kind}: {server.said(error)}"
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,6 @@ def replay(
     Returns: how many are filled (or gone, or filled by somebody else), how many still fail.
     """
     keys = keys.of_rows
-    aside = SettingAside(filler_for(backfill, keys, server), keys, server, store, 0)
     well = ill = 0
     for failure in list(store.failures().filter(run_id=run_id)):
         point = Point(keys, None, keys.load(failure.row_key))
@@ -164,9 +165,9 @@ def replay(
                 store.failures().filter(pk=failure.pk).delete()
             well += 1
         except (Error, RowRefused) as error:
-            if not aside.is_about_rows(error):
+            if not is_about_rows(error, server):
                 raise
-            store.set_aside(run_id, failure.row_key, failure.batch, aside.worded(error))
+            store.set_aside(run_id, failure.row_key, failure.batch, _worded(error, server))
             ill += 1
     return well, ill
 

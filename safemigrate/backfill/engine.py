@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections, transaction
 from django.utils import timezone
 
+from safemigrate.backends import PlainServer, server_for
 from safemigrate.backends.base import project_settings
 from safemigrate.backfill import failing, states, store
 from safemigrate.backfill.aside import open_keys
@@ -19,7 +20,6 @@ from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unf
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.ranges import Keys
-from safemigrate.backfill.server import PlainServer, server_for
 from safemigrate.backfill.states import Event, State
 from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED

@@ -5,23 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from safemigrate.backfill.telling import duration, rounded
+
+if TYPE_CHECKING:
+    from safemigrate.backends.server import Size
 
 SERVER_ROWS = 30_000  # per second and worker, for one narrow column: an assumption
 PYTHON_ROWS = 10_000  # the same, through a function
 PAGE = 8_192
 RECORD = 80  # bytes of WAL beside the row itself
 ENTRY = 60  # and for an entry in each index
-
-
-@dataclass(frozen=True)
-class Size:
-    """A table, about. Shape: indexes: how many it has."""
-
-    rows: int
-    table_bytes: int
-    indexes: int
 
 
 @dataclass(frozen=True)

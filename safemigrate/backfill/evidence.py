@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
+from safemigrate.backends import PlainServer, server_for
 from safemigrate.backfill.ranges import Keys, narrowed
-from safemigrate.backfill.server import PlainServer, server_for
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -47,7 +47,7 @@ def unfilled(
     rows = narrowed(keys.all(), backfill.where)
     if but:
         rows = rows.exclude(pk__in=but)
-    return rows.values(*keys.names)[:limit]  # type: ignore[return-value]
+    return rows.values(*keys.names)[:limit]  # type: ignore[return-value]  # of dicts, by the stubs
 
 
 @contextmanager

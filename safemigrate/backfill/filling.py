@@ -20,8 +20,8 @@ from safemigrate.facts.errors import WrongOperation
 if TYPE_CHECKING:
     from django.db.models import Field, Model, QuerySet
 
+    from safemigrate.backends import PlainServer
     from safemigrate.backfill.ranges import Key, Keys, Span
-    from safemigrate.backfill.server import PlainServer
     from safemigrate.backfill.work import Backfill
 
 
@@ -120,16 +120,15 @@ class ByCallables:
         found = list(target.order_by("pk").values_list(*self.keys.names))
         if not found:
             return Filled(0, 0)
-        changed = self.server.write(
-            Writing(
-                target,
-                self.server.prepared_keys(self.keys, found),
-                self.keys.fields,
-                [(field, self._values(field, call, found)) for field, call in self.called],
-                self.constants,
-                self.expressions,
-            )
+        writing = Writing(
+            target,
+            self.server.prepared_keys(self.keys.fields, found),
+            self.keys.fields,
+            [(field, self._values(field, call, found)) for field, call in self.called],
+            self.constants,
+            self.expressions,
         )
+        changed = _written(writing, self.server)
         # A row that somebody else filled in between is not ours and no longer matches.
         return Filled(changed, changed)
 
@@ -224,8 +223,14 @@ class ByFunction:
             (field, [prepared(field, entry[name], self.keys) for _, entry in part])
             for name, field in ((name, self._fields[name]) for name in names)
         ]
-        found = self.server.prepared_keys(self.keys, [key for key, _ in part])
-        return self.server.write(Writing(target, found, self.keys.fields, columns))
+        found = self.server.prepared_keys(self.keys.fields, [key for key, _ in part])
+        return _written(Writing(target, found, self.keys.fields, columns), self.server)
+
+
+def _written(writing: Writing, server: PlainServer) -> int:
+    """Return how many rows were changed."""
+    bulk = writing.bulk(server.connection)
+    return 0 if bulk is None else server.write(bulk)
 
 
 def prepared(field: Field[Any, Any], value: Any, keys: Keys) -> Any:

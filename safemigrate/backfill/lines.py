@@ -11,10 +11,13 @@ from django.db.models import BooleanField, Expression
 from django.db.models.sql.datastructures import BaseTable
 
 from safemigrate.backfill.ranges import Key, Keys, Span, Statement
+from safemigrate.backfill.writing import condition_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model, QuerySet
+
+    from safemigrate.backends.server import Places, PlainServer
 
 
 class Part(Keys):
@@ -119,40 +122,45 @@ class Parts(Keys):
         return super().say(key) if key is None else f"{key[0]} {super().say(key[1:])}"
 
 
-class _Placed(Expression):
-    """``after`` < ctid <= ``upto``: a range that the server reads block by block."""
+class _BetweenPlaces(Expression):
+    """``after`` < place <= ``upto``: a range that the server reads block by block."""
 
     conditional = True
 
-    def __init__(self, table: str, after: Sequence[Any] | None, upto: Sequence[Any] | None) -> None:
+    def __init__(
+        self, line: ByPlace, after: Sequence[Any] | None, upto: Sequence[Any] | None
+    ) -> None:
         super().__init__(output_field=BooleanField())
-        self.table = table
-        self.bounds = [(sign, key[0]) for sign, key in ((">", after), ("<=", upto)) if key]
+        both = ((line.places.after, after), (line.places.upto, upto))
+        self.bounds = [(word(line.table), key[0]) for word, key in both if key]
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:  # type: ignore[override]  # the stub of 6.1 wants a tuple
-        column = f"{connection.ops.quote_name(self.table)}.ctid"
-        bounds = [f"{column} {sign} %s::tid" for sign, _ in self.bounds]
-        return " AND ".join(bounds) or "1 = 1", [value for _, value in self.bounds]
+        sql = " AND ".join(words for words, _ in self.bounds)
+        return sql or "1 = 1", [value for _, value in self.bounds]
 
 
-class Ctids(Keys):
+class ByPlace(Keys):
     """
     A table whose key has no index, along the places of its rows in its file.
 
     A row that is changed moves to another place, maybe to one that is still to come: a ``where``
     must say that it is done.
 
-    Shape:   a Key is a place, "(block,number)".
+    Shape:   a Key is a place, in the server's words.
     """
 
     needs_where = True
+
+    def __init__(self, model: type[Model], connection: BaseDatabaseWrapper, places: Places) -> None:
+        super().__init__(model, connection)
+        self.places = places
 
     @property
     def of_rows(self) -> Keys:
         return Keys(self.model, self.connection)
 
     def rows(self, after: Sequence[Any] | None, upto: Sequence[Any] | None) -> QuerySet[Model]:
-        return self.all().filter(_Placed(self.table, after, upto))
+        return self.all().filter(_BetweenPlaces(self, after, upto))
 
     def prepared(self, key: Key | None) -> Sequence[Any] | None:
         return key
@@ -162,27 +170,12 @@ class Ctids(Keys):
 
     def last(self) -> Key | None:
         """Return the end of the file as it is now."""
-        quote = self.connection.ops.quote_name
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_relation_size(to_regclass(%s)) / current_setting('block_size')::int",
-                [quote(self.table)],
-            )
-            blocks = cursor.fetchone()[0]
-        return (f"({blocks},0)",) if blocks else None
+        found = self.places.last(self.table)
+        return None if found is None else (found,)
 
     def _end_of(self, span: Span) -> Statement:
-        keys = span.template.order_by().only(*self.names)
-        compiler = keys.query.get_compiler(connection=self.connection)
-        compiler.setup_query()
-        where, params = compiler.compile(compiler.query.where)
-        table = self.connection.ops.quote_name(self.table)
-        # In the order of the file by itself; to sort would read all that is left of it.
-        sql = (
-            f"SELECT place::text FROM (SELECT ctid AS place FROM {table} WHERE {where} LIMIT %s) "  # noqa: S608  (quoted)
-            "AS batch ORDER BY place DESC LIMIT 1"
-        )
-        return Statement(sql, list(params))
+        where, params = condition_of(span.template, self.connection)
+        return Statement(self.places.end_of_batch(self.table, where), params)
 
     def converted(self, found: Sequence[Any]) -> Key:
         return tuple(found)
@@ -194,4 +187,23 @@ class Ctids(Keys):
         return tuple(json.loads(text))
 
     def say(self, key: Key | None) -> str:
-        return super().say(key) if key is None else f"ctid {key[0]}"
+        return super().say(key) if key is None else f"{self.places.name} {key[0]}"
+
+
+def line_of(model: type[Model], connection: BaseDatabaseWrapper, server: PlainServer) -> Keys:
+    """Return what the table is walked along."""
+    keys = Keys(model, connection)
+    found = server.shape_of(keys.table, keys.columns)
+    if found.places is not None:
+        return ByPlace(model, connection, found.places)
+    return Parts(model, connection, found.parts) if found.parts else keys
+
+
+def inner_bounds(span: Span, server: PlainServer, pieces: int) -> list[Key]:
+    """Return the last keys of about equal pieces of the span, but for the last piece."""
+    keys = span.keys
+    if keys.needs_where:
+        return []
+    where = condition_of(span.rows, keys.connection)
+    found = server.bounds(keys.table, keys.columns, where, pieces)
+    return [keys.converted(row) for row in found]

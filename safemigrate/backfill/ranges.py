@@ -120,6 +120,7 @@ class Keys:
         self.connection = connection
         self.fields = cast("tuple[Field[Any, Any], ...]", tuple(model._meta.pk_fields))
         self.names = [field.attname for field in self.fields]
+        self.columns = [column_of(field) for field in self.fields]
         self.table = model._meta.db_table
         self._ends: dict[str, Statement] = {}
 
@@ -185,7 +186,7 @@ class Keys:
         keys = span.template.order_by("pk").only(*self.names)
         inside, params = keys.query.get_compiler(connection=self.connection).as_sql()
         quote = self.connection.ops.quote_name
-        columns = [quote(column_of(field)) for field in self.fields]
+        columns = [quote(column) for column in self.columns]
         sql = (
             f"SELECT {', '.join(columns)} FROM ({inside} LIMIT %s) AS {quote('batch')} "  # noqa: S608  (quoted)
             f"ORDER BY {', '.join(f'{column} DESC' for column in columns)} LIMIT 1"

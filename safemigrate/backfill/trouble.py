@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import Error, transaction
 
 from safemigrate.backfill import failing, states, store
-from safemigrate.backfill.aside import BudgetSpent
+from safemigrate.backfill.aside import BudgetSpent, is_about_rows
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import RowRefused, RowsRefused
 from safemigrate.backfill.states import Event
 from safemigrate.facts.progress import say
 
 if TYPE_CHECKING:
+    from safemigrate.backends import PlainServer
     from safemigrate.backfill.aside import SettingAside
     from safemigrate.backfill.pace import Pace
     from safemigrate.backfill.ranges import Key, Keys
-    from safemigrate.backfill.server import PlainServer
     from safemigrate.facts.errors import BackfillFailed
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class Trouble:
     def _comes_again_carefully(self, error: Exception) -> bool:
         """Whether the batch is tried again with the rows that it fails for set aside."""
         aside = self.aside
-        if aside is None or not aside.budget or not aside.is_about_rows(error):
+        if aside is None or not aside.budget or not is_about_rows(error, self.server):
             return False
         self.pace.careful()
         aside.careful = True
@@ -200,7 +200,7 @@ class Trouble:
 
     def _blockers(self) -> list[str]:
         with suppress(Error):
-            return self.server.blockers(self.table)
+            return self.server.blockers(self.table, store.STATE_TABLE)
         return []
 
 

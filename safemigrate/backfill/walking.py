@@ -18,6 +18,7 @@ from safemigrate.backfill import failing, store
 from safemigrate.backfill.aside import SettingAside
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import Filled, Filler, filler_for
+from safemigrate.backfill.lines import line_of
 from safemigrate.backfill.orders import Orders, orders_of
 from safemigrate.backfill.pace import Pace
 from safemigrate.backfill.ranges import Key, Span, narrowed
@@ -35,7 +36,7 @@ from safemigrate.facts.progress import say
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from safemigrate.backfill.server import PlainServer
+    from safemigrate.backends import PlainServer
     from safemigrate.backfill.work import Backfill
     from safemigrate.facts.settings import Settings
 
@@ -136,7 +137,7 @@ class Walk:
         self.own, self.tell, self.waiting = own, tell, waiting
         self.table = backfill.table
         self.store = store.Store(connection)
-        self.keys = server.line(backfill.model)
+        self.keys = line_of(backfill.model, connection, server)
         if self.keys.needs_where and backfill.where is None:
             raise failing.needs_where(self.table, self.keys.names)
         self.pace = Pace(backfill.batch_target, backfill.batch_rows)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from django.db import Error, connections
 
+from safemigrate.backends import server_for
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.leases import DONE, OPEN, LeaseLost, Leases, RangeSeat
-from safemigrate.backfill.lines import Parts
+from safemigrate.backfill.lines import Parts, inner_bounds
 from safemigrate.backfill.orders import Orders, orders_of
-from safemigrate.backfill.server import server_for
 from safemigrate.backfill.walking import Counts, Walk
 from safemigrate.facts.progress import current_listener, heard_by
 
@@ -78,7 +78,7 @@ def cut(walk: Walk, run_id: int, workers: int) -> bool:
             if isinstance(walk.keys, Parts):
                 inner = walk.keys.ends(after, last)
             else:
-                inner = walk.server.bounds(walk.keys.span(after, last), pieces)
+                inner = inner_bounds(walk.keys.span(after, last), walk.server, pieces)
             bounds = [key for key in inner if key != last]
             if not bounds:
                 return False

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from django.core.exceptions import EmptyResultSet
+
+from safemigrate.backends.server import Bulk, Sql
+
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Field, Model, QuerySet
 
     from safemigrate.backfill.ranges import Key
-
-Sql = tuple[str, list[Any]]
 
 
 @dataclass
@@ -38,27 +40,45 @@ class Writing:
         """The table of the query: of a partitioned model, the partition that the batch is in."""
         return self.target.query.base_table or self.target.model._meta.db_table
 
+    def bulk(self, connection: BaseDatabaseWrapper) -> Bulk | None:
+        """Return the same in columns and SQL, None if Django can tell that no row matches."""
+        compiled = _Compiled(self.target, connection)
+        try:
+            condition = compiled.condition()
+        except EmptyResultSet:
+            return None
+        return Bulk(
+            self.table,
+            [column_of(key) for key in self.key_fields],
+            self.keys,
+            [(column_of(column), values) for column, values in self.columns],
+            condition,
+            [(column_of(column), value) for column, value in self.constants],
+            [compiled.assignment(column, value) for column, value in self.expressions],
+        )
 
-class Compiled:
-    """The parts of the statement that Django's compiler can word, on any server."""
 
-    def __init__(self, writing: Writing, connection: BaseDatabaseWrapper) -> None:
-        self._query = writing.target.query.chain()
+def condition_of(rows: QuerySet[Model], connection: BaseDatabaseWrapper) -> Sql:
+    """Return what the rows are filtered by, in columns of their one table."""
+    return _Compiled(rows, connection).condition()
+
+
+class _Compiled:
+    """The parts of a statement over ``rows`` that Django's compiler can word, on any server."""
+
+    def __init__(self, rows: QuerySet[Model], connection: BaseDatabaseWrapper) -> None:
+        self._query = rows.query.chain()
         self._query.clear_ordering(force=True)
         self._query.get_initial_alias()
         self._compiler = self._query.get_compiler(connection=connection)
         self._connection = connection
-        self._expressions = writing.expressions
 
-    def assignments(self) -> list[Sql]:
+    def assignment(self, column: Field[Any, Any], value: Any) -> Sql:
         """
-        Return ``column = expression`` for each expression.
+        Return ``column = expression``.
 
         Source:  django/db/models/sql/compiler.py, SQLUpdateCompiler.as_sql (5.2 and 6.1)
         """
-        return [self._assignment(column, value) for column, value in self._expressions]
-
-    def _assignment(self, column: Field[Any, Any], value: Any) -> Sql:
         resolved = value.resolve_expression(self._query, allow_joins=False, for_save=True)
         placed = getattr(column, "get_placeholder_sql", None)
         if placed is not None:

@@ -9,10 +9,10 @@ from django.db import connections
 from django.db.migrations.migration import Migration
 
 from safemigrate import backfill
+from safemigrate.backends import server_for
 from safemigrate.backfill import aside, control
-from safemigrate.backfill.estimate import Estimate, Size, estimated, said
+from safemigrate.backfill.estimate import Estimate, estimated, said
 from safemigrate.backfill.ranges import Keys
-from safemigrate.backfill.server import server_for
 from safemigrate.backfill.states import State
 from safemigrate.backfill.store import Store
 from safemigrate.backfill.work import is_called_per_row
@@ -25,6 +25,7 @@ from safemigrate.operations.phases import flat
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from safemigrate.backends.server import Size
     from safemigrate.backfill.control import Seen
 
 
@@ -90,13 +91,15 @@ def estimates(executor: SafeExecutor) -> list[str]:
     lines = []
     for key in executor.planned:
         migration = cast("Migration", executor.loader.graph.nodes[key])
-        for operation in flat(migration.operations):
-            if isinstance(operation, BatchedBackfill):
-                state = executor.loader.project_state(key)
-                task = operation.work(key[0], state)
-                size = server.size_of(task.table)
-                if size is not None:
-                    lines.append(f"{'.'.join(key)}: {said(task.table, _estimate(task, size))}")
+        found = [o for o in flat(migration.operations) if isinstance(o, BatchedBackfill)]
+        if not found:
+            continue
+        state = executor.loader.project_state(key)
+        for operation in found:
+            task = operation.work(key[0], state)
+            size = server.size_of(task.table)
+            if size is not None:
+                lines.append(f"{'.'.join(key)}: {said(task.table, _estimate(task, size))}")
     return lines
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.db.models import Case, F, Q, Value, When
 
+from safemigrate.backends import server_for
 from safemigrate.backfill import Backfill, aside, control, run, trouble
 from safemigrate.backfill.filling import ByServer
 from safemigrate.backfill.ranges import Keys
-from safemigrate.backfill.server import server_for
 from safemigrate.backfill.store import Store
 from safemigrate.facts.errors import BackfillFailed, WrongOperation
 

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
-from safemigrate.backfill.estimate import Size, estimated, said
+from safemigrate.backends.server import Size
+from safemigrate.backfill.estimate import estimated, said
 
 LARGE = Size(rows=20_000_000, table_bytes=2_000_000_000, indexes=2)
 TARGET = timedelta(milliseconds=20)

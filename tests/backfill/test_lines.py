@@ -4,10 +4,10 @@ import pytest
 from django.db import transaction
 from django.db.models import F, Q
 
+from safemigrate.backends import server_for
 from safemigrate.backfill import Backfill, run, workers
-from safemigrate.backfill.lines import Ctids, Parts
+from safemigrate.backfill.lines import ByPlace, Parts, line_of
 from safemigrate.backfill.ranges import Keys
-from safemigrate.backfill.server import server_for
 from safemigrate.backfill.walking import Walk
 from safemigrate.facts.errors import BackfillFailed, WrongOperation
 
@@ -180,7 +180,7 @@ def test_partitions_in_another_schema_are_walked_as_one_table(pg):
         "INSERT INTO shop_order (id, amount) VALUES (1, 1), (2, 2)",
     )
     try:
-        assert type(server_for(pg).line(Order)) is Keys
+        assert type(line_of(Order, pg, server_for(pg))) is Keys
         assert run(pg, Backfill(Order, values=PLAIN), key="k").rows == 2
     finally:
         sql(pg, "DROP SCHEMA away CASCADE")
@@ -200,8 +200,8 @@ def test_a_table_without_an_index_is_filled_along_its_file(bare, pg, way, batch_
 
 def test_a_batch_reads_its_own_blocks_only(bare, pg):
     """No sequential scan for each batch: that would be quadratic."""
-    keys = server_for(pg).line(Order)
-    assert isinstance(keys, Ctids)
+    keys = line_of(Order, pg, server_for(pg))
+    assert isinstance(keys, ByPlace)
     end = keys.end_of_batch(("(3,0)",), keys.last(), 50)
     with transaction.atomic(using=pg.alias):
         server_for(pg)._set_local({"enable_seqscan": "off"})
@@ -221,14 +221,14 @@ def test_without_a_where_it_is_refused(bare, pg):
 
 def test_a_key_in_front_of_a_longer_index_is_used(pg, make):
     sql(pg, f"CREATE TABLE shop_order ({COLUMNS}); CREATE INDEX ON shop_order (id, amount)")
-    assert type(server_for(pg).line(Order)) is Keys
+    assert type(line_of(Order, pg, server_for(pg))) is Keys
     sql(pg, "DROP TABLE shop_order")
     sql(pg, f"CREATE TABLE shop_order ({COLUMNS}); CREATE INDEX ON shop_order (amount, id)")
-    assert type(server_for(pg).line(Order)) is Ctids
+    assert type(line_of(Order, pg, server_for(pg))) is ByPlace
 
 
 def test_parts_know_their_keys(parted, pg):
-    keys = server_for(pg).line(Order)
+    keys = line_of(Order, pg, server_for(pg))
     assert isinstance(keys, Parts)
     assert list(keys.parts) == ["empty", "inner 2", "inner_1", "z_first"]
     assert keys.last() == ("z_first", 99)

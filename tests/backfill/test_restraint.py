@@ -19,6 +19,7 @@ from testproject import database
 
 from .tables import Order
 
+SERVER = "safemigrate.backends.postgresql.server.PostgresServer"
 BUSY = Load(lock_waiters=9)
 answers: list[str | None] = []
 
@@ -144,7 +145,7 @@ def test_it_does_not_wait_for_ever(orders, pg, monkeypatch):
     from datetime import timedelta
 
     monkeypatch.setattr("safemigrate.backfill.walking.HELD_SECONDS", 0.01)
-    monkeypatch.setattr("safemigrate.backfill.server.PostgresServer.load", lambda *_: BUSY)
+    monkeypatch.setattr(f"{SERVER}.load", lambda *_: BUSY)
     with (
         override_settings(SAFEMIGRATE={"HELD_BACK_DEADLINE": timedelta(milliseconds=50)}),
         pytest.raises(BackfillFailed, match=r"was held back for .*: 9 sessions wait for locks"),
@@ -161,9 +162,9 @@ def test_a_run_that_is_paused_while_it_waits_ends_its_walk(orders, pg, other, mo
         other.commit()
         return BUSY
 
-    monkeypatch.setattr("safemigrate.backfill.server.PostgresServer.load", busy)
+    monkeypatch.setattr(f"{SERVER}.load", busy)
+    from safemigrate.backends import server_for
     from safemigrate.backfill.engine import _Engine
-    from safemigrate.backfill.server import server_for
     from safemigrate.backfill.walking import RunSeat
 
     engine = _Engine(pg, server_for(pg), Backfill(Order, values={"n": 1}), "k", own=True)

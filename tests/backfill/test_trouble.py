@@ -87,7 +87,7 @@ def test_a_statement_that_takes_too_long_is_tried_with_fewer_rows(orders, pg, mo
             "CREATE TRIGGER slow BEFORE UPDATE ON shop_order "
             "FOR EACH ROW EXECUTE FUNCTION slow()"
         )
-    from safemigrate.backfill.server import PostgresServer
+    from safemigrate.backends.postgresql.server import PostgresServer
 
     begin = PostgresServer.begin_batch
     monkeypatch.setattr(PostgresServer, "begin_batch", lambda self, limit: begin(self, limit / 25))

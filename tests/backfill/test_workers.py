@@ -11,10 +11,11 @@ from django.db import connections
 from django.db.models import F, Q
 from django.test import override_settings
 
+from safemigrate.backends import server_for
 from safemigrate.backfill import STATE_TABLE, Backfill, forget, run, workers
 from safemigrate.backfill.engine import _Engine
 from safemigrate.backfill.leases import RANGE_TABLE, Leases
-from safemigrate.backfill.server import server_for
+from safemigrate.backfill.lines import inner_bounds
 from safemigrate.backfill.walking import Walk
 from safemigrate.facts.errors import BackfillFailed
 
@@ -97,7 +98,7 @@ def test_any_kind_of_key_is_cut_into_ranges_of_about_the_same_size(make, pg, mod
         pg, server_for(pg), Backfill(model, values={"n": 1}), "k",
         own=True, tell=lambda counts: None, waiting=lambda why: None,
     )  # fmt: skip
-    bounds = walk.server.bounds(walk.keys.span(None, walk.last()), 8)
+    bounds = inner_bounds(walk.keys.span(None, walk.last()), walk.server, 8)
     assert len(bounds) == 7
     ends = [None, *bounds, walk.last()]
     sizes = [walk.keys.span(after, upto).rows.count() for after, upto in itertools.pairwise(ends)]

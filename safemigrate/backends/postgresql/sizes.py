@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from safemigrate.backends.server import Size
+
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -17,8 +19,8 @@ FROM pg_class part WHERE part.relkind = 'r' AND (part.oid = to_regclass(%s)
 """
 
 
-def rows_bytes_indexes(connection: BaseDatabaseWrapper, table: str) -> tuple[int, int, int] | None:
-    """Return about how many rows, bytes and indexes the table has; None if it is not there."""
+def size_of(connection: BaseDatabaseWrapper, table: str) -> Size | None:
+    """Return about how large the table is; None if it is not there."""
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
         cursor.execute(_QUERY, [quoted, quoted, quoted])
@@ -30,4 +32,4 @@ def rows_bytes_indexes(connection: BaseDatabaseWrapper, table: str) -> tuple[int
             cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {quoted}")
             plan = cursor.fetchone()[0]
             rows = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-    return (int(rows) if table_bytes else 0), int(table_bytes), int(indexes)
+    return Size(int(rows) if table_bytes else 0, int(table_bytes), int(indexes))

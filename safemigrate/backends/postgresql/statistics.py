@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.backends.postgresql.load import as_json
+from safemigrate.backends.server import Shape
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -99,18 +99,36 @@ FROM pg_class t WHERE t.oid = to_regclass(%s)
 """
 
 
-@dataclass(frozen=True)
-class Shape:
-    """
-    What a table can be walked along.
+class Ctids:
+    """The places of rows in the table's file, "(block,number)"."""
 
-    Shape:   has_order: an index serves the order of its key. parts: its partitions, if each can be
-             addressed by its bare name, is an ordinary table, and is ours to read and write.
-    """
+    name = "ctid"
 
-    is_plain: bool = False
-    has_order: bool = False
-    parts: tuple[str, ...] = ()
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+        self._quote = connection.ops.quote_name
+
+    def after(self, column_of: str) -> str:
+        return f"{self._quote(column_of)}.ctid > %s::tid"
+
+    def upto(self, column_of: str) -> str:
+        return f"{self._quote(column_of)}.ctid <= %s::tid"
+
+    def last(self, table: str) -> str | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_relation_size(to_regclass(%s)) / current_setting('block_size')::int",
+                [self._quote(table)],
+            )
+            blocks = cursor.fetchone()[0]
+        return f"({blocks},0)" if blocks else None
+
+    def end_of_batch(self, table: str, where: str) -> str:
+        # In the order of the file by itself; to sort would read all that is left of it.
+        return (
+            f"SELECT place::text FROM (SELECT ctid AS place FROM {self._quote(table)} "
+            f"WHERE {where} LIMIT %s) AS batch ORDER BY place DESC LIMIT 1"
+        )
 
 
 def shape_of(connection: BaseDatabaseWrapper, table: str, key: Sequence[str]) -> Shape:
@@ -121,4 +139,6 @@ def shape_of(connection: BaseDatabaseWrapper, table: str, key: Sequence[str]) ->
         return Shape()
     kind, indexes, parts = map(as_json, found)
     ordered = any(columns[: len(key)] == list(key) for columns in indexes or [])
-    return Shape(kind == "r", ordered, tuple(parts or ()) if ordered else ())
+    if ordered:
+        return Shape(parts=tuple(parts or ()))
+    return Shape(places=Ctids(connection) if kind == "r" else None)

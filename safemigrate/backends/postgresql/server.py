@@ -1,4 +1,4 @@
-"""What a backfill must say to one server in that server's own words."""
+"""A backfill on PostgreSQL, by psycopg 3."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import EmptyResultSet
-from django.db import (
-    DataError,
-    Error,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    transaction,
-)
+from django.db import Error, InterfaceError, OperationalError, transaction
 
 from safemigrate.backends import backend_for
 from safemigrate.backends.postgresql.load import look
-from safemigrate.backends.postgresql.sizes import rows_bytes_indexes
+from safemigrate.backends.postgresql.sizes import size_of
 from safemigrate.backends.postgresql.statistics import (
     analyze,
     never_analyzed,
@@ -27,17 +19,12 @@ from safemigrate.backends.postgresql.statistics import (
     sampled,
     shape_of,
 )
-from safemigrate.backfill.estimate import Size
-from safemigrate.backfill.lines import Ctids, Parts
-from safemigrate.backfill.ranges import Keys
-from safemigrate.backfill.store import STATE_TABLE
-from safemigrate.backfill.writing import Compiled, Writing, column_of
+from safemigrate.backends.server import Bulk, PlainServer, Shape, Size, Sql
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models import Model, QuerySet
+    from django.db.models import Field, Model, QuerySet
 
-    from safemigrate.backfill.ranges import Key, Span
     from safemigrate.facts.load import Load
 
 # A batch holds the rows it has already changed while it waits for the next one, so whoever wants
@@ -56,135 +43,8 @@ WORTH_RETRYING = {
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
 
 
-class PlainServer:
-    """
-    A server that needs no more than Django says: SQLite, which one process writes at a time.
-
-    ``shares_transactions``: a backfill may run inside the caller's transaction unasked.
-    """
-
-    def __init__(self, connection: BaseDatabaseWrapper, *, shares_transactions: bool) -> None:
-        self.connection = connection
-        self.shares_transactions = shares_transactions
-
-    def only_one_starts(self, key: str) -> None:
-        """Let one process at a time begin the run of ``key``, until the transaction ends."""
-
-    def begin_batch(self, statement_limit: timedelta) -> None:
-        """Bound the waits of the transaction that has just begun."""
-
-    def begin_looking(self, statement_limit: timedelta) -> None:
-        """Bound the reading transaction that has just begun."""
-
-    def learn(self, table: str) -> None:
-        """Let the planner know the table before the first batch, if it knows nothing."""
-
-    def estimated_rows(self, table: str) -> int | None:
-        """Return about how many rows the table has, None if the server does not know."""
-        return None
-
-    def pages(self, table: str) -> int:
-        """Return how large the table is, 0 where several workers are no use."""
-        return 0
-
-    def bounds(self, span: Span, pieces: int) -> list[Key]:
-        """Return the last keys of about equal pieces of the span, but for the last piece."""
-        return []
-
-    def line(self, model: type[Model]) -> Keys:
-        """Return what the table is walked along."""
-        return Keys(model, self.connection)
-
-    def load(self, table: str) -> Load | None:
-        """Return how busy the server is, None if it has nothing to tell."""
-        return None
-
-    def size_of(self, table: str) -> Size | None:
-        """Return about how large the table is; None if it is not there, or nobody knows."""
-        return None
-
-    def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
-        """Return ``rows`` so that reading them keeps others from changing them."""
-        return rows.select_for_update()
-
-    def prepared_keys(self, keys: Keys, found: Sequence[Key]) -> Sequence[Key]:
-        """Return keys that the ORM read as the database takes them."""
-        return [
-            tuple(
-                column.get_db_prep_save(value, self.connection)
-                for column, value in zip(keys.fields, key, strict=True)
-            )
-            for key in found
-        ]
-
-    def write(self, writing: Writing) -> int:
-        """Write the batch's values and return how many rows were changed."""
-        compiled = Compiled(writing, self.connection)
-        try:
-            condition, condition_params = compiled.condition()
-        except EmptyResultSet:
-            return 0
-        quote = self.connection.ops.quote_name
-        named = [*writing.columns, *((column, None) for column, _ in writing.constants)]
-        fixed = [value for _, value in writing.constants]
-        sets = [f"{quote(column_of(column))} = %s" for column, _ in named]
-        computed = compiled.assignments()
-        sets += [sql for sql, _ in computed]
-        computed_params = [param for _, params in computed for param in params]
-        table = quote(writing.table)
-        match = [f"{table}.{quote(column_of(column))} = %s" for column in writing.key_fields]
-        sql = (
-            f"UPDATE {table} SET {', '.join(sets)} "  # noqa: S608  (quoted names)
-            f"WHERE {' AND '.join(match)} AND ({condition})"
-        )
-        changed = 0
-        with self.connection.cursor() as cursor:
-            for number, key in enumerate(writing.keys):
-                own = [values[number] for _, values in writing.columns]
-                cursor.execute(sql, [*own, *fixed, *computed_params, *key, *condition_params])
-                changed += cursor.rowcount
-        return changed
-
-    def sqlstate(self, error: BaseException) -> str:
-        return ""
-
-    def retry_reason(self, error: BaseException) -> str | None:
-        """Return why the same batch may succeed when tried again, None if it may not."""
-        return None
-
-    def is_about_rows(self, error: BaseException) -> bool:
-        """Whether single rows are the reason, so that others can be written."""
-        return isinstance(error, (DataError, IntegrityError))
-
-    def check_deferred(self) -> None:
-        """Have the constraints checked now that the server would check at COMMIT."""
-
-    def session_settings(self) -> dict[str, str]:
-        """Return what a new connection has to be told, to go on as this one."""
-        return {}
-
-    def tell_session(self, settings: dict[str, str]) -> None:
-        """Set what ``session_settings`` returned."""
-
-    def is_lost(self, error: BaseException) -> bool:
-        """Whether the connection ended, so that nobody knows if the last COMMIT arrived."""
-        return False
-
-    def said(self, error: BaseException) -> str:
-        """Return the server's message in one line."""
-        return str(error).partition("\n")[0]
-
-    def worded(self, rows: QuerySet[Any]) -> str:
-        """Return the query as somebody can paste it."""
-        return str(rows.query)
-
-    def blockers(self, table: str) -> list[str]:
-        """Return who holds locks on the table or on our own state, the oldest first."""
-        return []
-
-
 class PostgresServer(PlainServer):
-    """PostgreSQL by psycopg 3."""
+    """PostgreSQL: each batch is a transaction, and its values travel as arrays."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection, shares_transactions=False)
@@ -248,30 +108,18 @@ class PostgresServer(PlainServer):
     def pages(self, table: str) -> int:
         return pages_of(self.connection, table)
 
-    def bounds(self, span: Span, pieces: int) -> list[Key]:
+    def bounds(
+        self, table: str, columns: Sequence[str], where: Sql, pieces: int
+    ) -> list[tuple[Any, ...]]:
         """
         Take every n-th key of a sample of the table's blocks.
 
-        No arithmetic on keys: a sample knows gaps, and serves texts and UUIDs as well. None for
-        a table without an index on its key.
+        No arithmetic on keys: a sample knows gaps, and serves texts and UUIDs as well.
         """
-        if span.keys.needs_where:
-            return []
-        compiler = span.rows.order_by().query.get_compiler(connection=self.connection)
-        compiler.setup_query()
-        where, params = compiler.compile(compiler.query.where)
-        columns = [column_of(field) for field in span.keys.fields]
-        pages = self.pages(span.keys.table)
-        found = sampled(self.connection, span.keys.table, columns, (where, params), pages, pieces)
-        return [span.keys.converted(row) for row in found]
+        return sampled(self.connection, table, columns, where, self.pages(table), pieces)
 
-    def line(self, model: type[Model]) -> Keys:
-        keys = Keys(model, self.connection)
-        columns = [column_of(field) for field in keys.fields]
-        found = shape_of(self.connection, keys.table, columns)
-        if found.is_plain and not found.has_order:
-            return Ctids(model, self.connection)
-        return Parts(model, self.connection, found.parts) if found.parts else keys
+    def shape_of(self, table: str, key: Sequence[str]) -> Shape:
+        return shape_of(self.connection, table, key)
 
     def load(self, table: str) -> Load | None:
         with transaction.atomic(using=self.connection.alias):
@@ -279,34 +127,30 @@ class PostgresServer(PlainServer):
             return look(self.connection, table)
 
     def size_of(self, table: str) -> Size | None:
-        found = rows_bytes_indexes(self.connection, table)
-        return found and Size(*found)
+        return size_of(self.connection, table)
 
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
         # NO KEY: inserting a row that refers to one of these does not wait for the batch.
         return rows.select_for_update(of=("self",), no_key=True)
 
-    def prepared_keys(self, keys: Keys, found: Sequence[Key]) -> Sequence[Key]:
+    def prepared_keys(
+        self, fields: Sequence[Field[Any, Any]], found: Sequence[tuple[Any, ...]]
+    ) -> Sequence[tuple[Any, ...]]:
         # psycopg takes what it gave, unless the field made something else of it.
-        if any(hasattr(column, "from_db_value") for column in keys.fields):
-            return super().prepared_keys(keys, found)
+        if any(hasattr(field, "from_db_value") for field in fields):
+            return super().prepared_keys(fields, found)
         return found
 
-    def write(self, writing: Writing) -> int:
+    def write(self, bulk: Bulk) -> int:
         """
         Write the batch in one statement, each column sent as one array.
 
         An array has no limit on the number of rows, as parameters do, and is parsed faster than
         VALUES. A type that cannot be an element (an array) travels as text and is cast row by row.
         """
-        compiled = Compiled(writing, self.connection)
-        try:
-            condition, condition_params = compiled.condition()
-        except EmptyResultSet:
-            return 0
         quote = self.connection.ops.quote_name
-        types = self._column_types(writing.table)
-        table, new = quote(writing.table), quote("safemigrate_new")
+        types = self._column_types(bulk.table)
+        table, new = quote(bulk.table), quote("safemigrate_new")
         names: list[str] = []
         arrays: list[str] = []
         params: list[Any] = []
@@ -320,25 +164,18 @@ class PostgresServer(PlainServer):
             return f"{new}.{names[-1]}" + (f"::{kind}" if as_text else "")
 
         match = [
-            f"{table}.{quote(column_of(column))} = "
-            + sent(column_of(column), [key[place] for key in writing.keys])
-            for place, column in enumerate(writing.key_fields)
+            f"{table}.{quote(column)} = {sent(column, [key[place] for key in bulk.keys])}"
+            for place, column in enumerate(bulk.key_columns)
         ]
-        sets = [
-            f"{quote(column_of(column))} = {sent(column_of(column), values)}"
-            for column, values in writing.columns
-        ]
-        sets += [
-            f"{quote(column_of(column))} = %s::{types[quote(column_of(column))][0]}"
-            for column, _ in writing.constants
-        ]
-        set_params = [value for _, value in writing.constants]
-        for sql, expression_params in compiled.assignments():
-            sets.append(sql)
-            set_params += expression_params
+        sets = [f"{quote(column)} = {sent(column, values)}" for column, values in bulk.columns]
+        sets += [f"{quote(column)} = %s::{types[quote(column)][0]}" for column, _ in bulk.constants]
+        sets += [sql for sql, _ in bulk.assignments]
+        set_params = [value for _, value in bulk.constants]
+        set_params += [param for _, own in bulk.assignments for param in own]
+        condition, condition_params = bulk.condition
         with self.connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE {table} SET {', '.join(sets)} "  # noqa: S608  (quoted names, server's types)
+                f"UPDATE {table} SET {', '.join(sets)} "
                 f"FROM unnest({', '.join(arrays)}) AS {new}({', '.join(names)}) "
                 f"WHERE {' AND '.join(match)} AND ({condition})",
                 [*set_params, *params, *condition_params],
@@ -417,7 +254,7 @@ class PostgresServer(PlainServer):
         sql, params = rows.query.get_compiler(using=self.connection.alias).as_sql()
         return backend_for(self.connection).composed(sql, params)
 
-    def blockers(self, table: str) -> list[str]:
+    def blockers(self, *tables: str) -> list[str]:
         quote = self.connection.ops.quote_name
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -427,21 +264,15 @@ class PostgresServer(PlainServer):
                 "WHERE a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL AND EXISTS ("
                 "SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.granted "
                 "AND l.mode <> 'AccessShareLock' "
-                "AND l.relation IN (to_regclass(%s), to_regclass(%s))) "
+                "AND l.relation IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name)) "
                 "ORDER BY a.xact_start LIMIT 3",
-                [quote(table), quote(STATE_TABLE)],
+                [[quote(table) for table in tables]],
             )
             return [
                 f"process {pid} ({name or 'no application_name'}, {state or 'state hidden'}, "
                 f"{verb.upper() or 'query hidden'}, transaction open for {age})"
                 for pid, name, state, verb, age in cursor.fetchall()
             ]
-
-
-def server_for(connection: BaseDatabaseWrapper) -> PlainServer:
-    if connection.vendor == "postgresql":
-        return PostgresServer(connection)
-    return PlainServer(connection, shares_transactions=connection.vendor == "sqlite")
 
 
 def _ms(wait: timedelta) -> str:
