@@ -57,6 +57,17 @@ class Together(abc.ABC):
         """Undo ``end_move``: the old names work again."""
 
     @abc.abstractmethod
+    def repoint(
+        self, editor: BaseDatabaseSchemaEditor, was: Field[Any, Any], becomes: Field[Any, Any]
+    ) -> None:
+        """
+        Let the column of ``becomes`` refer to what it shall, where no older code could mind.
+
+        Its table and column have their new names, and the foreign key of ``was`` is dropped; else
+        ``add_foreign_key`` is for a time when older code is gone.
+        """
+
+    @abc.abstractmethod
     def begin_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
         """
         Add the column of the new name, empty, and keep both the same from now on.

@@ -30,6 +30,7 @@ from safemigrate.operations.indexes import (
     AddIndexConcurrently,
     RemoveIndexConcurrently,
 )
+from safemigrate.operations.many_to_many import ContractAlterManyToMany, ExpandAlterManyToMany
 from safemigrate.operations.names import (
     AlterIndex,
     RenameConstraint,
@@ -71,6 +72,7 @@ __all__ = [
     "Assured",
     "BatchedBackfill",
     "CompleteRenamedField",
+    "ContractAlterManyToMany",
     "ContractDrop",
     "ContractFieldCheck",
     "ContractForeignKey",
@@ -86,6 +88,7 @@ __all__ = [
     "DropRenamedField",
     "DropShadowField",
     "ExpandAlterField",
+    "ExpandAlterManyToMany",
     "ExpandField",
     "ExpandRenameField",
     "ExpandRenameModel",

@@ -79,7 +79,7 @@ def target_of(asked: Asked, field: Any) -> Target | None:
     remote = getattr(field, "remote_field", None)
     if remote is None or not getattr(remote, "model", None):
         return None
-    app, model = resolve_relation(remote.model, asked.app_label, asked.model.name)
+    app, model = resolve_relation(remote.model, asked.app_label, asked.model.name_lower)
     to_fields = getattr(field, "to_fields", None) or [None]
     return Target(app, model, to_fields[0])
 

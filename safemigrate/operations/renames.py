@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Pair = tuple[type["Model"], type["Model"]]
 
 
-class _Renaming(SafeOperation):
+class MovingOperation(SafeOperation):
     """What renames tables: the same ones in its expand and in its contract."""
 
     @property
@@ -51,7 +51,7 @@ class _Renaming(SafeOperation):
                 yield backend, Move.between(old, new)
 
 
-class _Expanding(_Renaming):
+class ExpandMove(MovingOperation):
     phase = Phase.EXPAND
 
     def forwards(self, way: Way) -> None:
@@ -69,7 +69,7 @@ class _Expanding(_Renaming):
         return Operation.reduce(self, operation, app_label)
 
 
-class _Contracting(_Renaming):
+class ContractMove(MovingOperation):
     """``_before`` says what the names were; the state has the new ones since the expand."""
 
     phase = Phase.CONTRACT
@@ -114,21 +114,21 @@ def _tables_of(old: type[Model], new: type[Model], after: ProjectState) -> Itera
     """The model's own table, and the tables that Django made for many-to-many fields with it."""
     yield old, new
     for before, now in zip(old._meta.local_many_to_many, new._meta.local_many_to_many, strict=True):
-        yield from _throughs(before, now)
+        yield from throughs(before, now)
     for relation in old._meta.related_objects:
         if relation.many_to_many and relation.related_model is not old:
             other: Any = relation.related_model
             model = after.apps.get_model(other._meta.app_label, other._meta.model_name)
-            yield from _throughs(relation.field, model._meta.get_field(relation.field.name))
+            yield from throughs(relation.field, model._meta.get_field(relation.field.name))
 
 
-def _throughs(old: Any, new: Any) -> Iterator[Pair]:
+def throughs(old: Any, new: Any) -> Iterator[Pair]:
     before, after = through_of(old), through_of(new)
     if before and after:
         yield before, after
 
 
-class _OfModel(_Renaming):
+class _OfModel(MovingOperation):
     old_name: str
     new_name: str
 
@@ -137,7 +137,7 @@ class _OfModel(_Renaming):
         return self.old_name, self.new_name
 
 
-class _OfTable(_Renaming):
+class _OfTable(MovingOperation):
     name: str
 
     @property
@@ -145,7 +145,7 @@ class _OfTable(_Renaming):
         return self.name, self.name
 
 
-class _OfField(_Renaming):
+class _OfField(MovingOperation):
     model_name: str
     old_name: str
     new_name: str
@@ -159,12 +159,12 @@ class _OfField(_Renaming):
         old, new = self._models(app_label, before, after)
         field = self._field(new, self.new_name)
         if field.many_to_many:
-            yield from _throughs(self._field(old, self.old_name), field)
+            yield from throughs(self._field(old, self.old_name), field)
         else:
             yield old, new
 
 
-class ExpandRenameModel(_OfModel, _Expanding, migrations.RenameModel):
+class ExpandRenameModel(_OfModel, ExpandMove, migrations.RenameModel):
     """
     Rename a model and its table, with the many-to-many tables and columns named after it.
 
@@ -194,7 +194,7 @@ class ExpandRenameModel(_OfModel, _Expanding, migrations.RenameModel):
         return f"Rename model {self.old_name} to {self.new_name} for both releases"
 
 
-class ContractRenameModel(_OfModel, _Contracting):
+class ContractRenameModel(_OfModel, ContractMove):
     """
     Drop the views that ExpandRenameModel left under the old names.
 
@@ -224,7 +224,7 @@ class ContractRenameModel(_OfModel, _Contracting):
         return f"renamed_{self.old_name.lower()}_{self.new_name.lower()}"
 
 
-class ExpandRenameTable(_OfTable, _Expanding, migrations.AlterModelTable):
+class ExpandRenameTable(_OfTable, ExpandMove, migrations.AlterModelTable):
     """
     Rename a model's table, with the many-to-many tables named after it, for both releases.
 
@@ -249,7 +249,7 @@ class ExpandRenameTable(_OfTable, _Expanding, migrations.AlterModelTable):
         return f"rename_table_{self.name_lower}"
 
 
-class ContractRenameTable(_OfTable, _Contracting):
+class ContractRenameTable(_OfTable, ContractMove):
     """
     Drop the views that ExpandRenameTable left; ``old_table``: the ``db_table`` before it.
 
@@ -279,7 +279,7 @@ class ContractRenameTable(_OfTable, _Contracting):
         return f"renamed_table_{self.name.lower()}"
 
 
-class ExpandRenameField(_OfField, _Expanding, migrations.RenameField):
+class ExpandRenameField(_OfField, ExpandMove, migrations.RenameField):
     """
     Rename a many-to-many field with the table that Django made for it, for both releases.
 
@@ -298,7 +298,7 @@ class ExpandRenameField(_OfField, _Expanding, migrations.RenameField):
         return f"Rename {self.model_name}.{self.old_name} to {self.new_name} for both releases"
 
 
-class ContractRenameField(_OfField, _Contracting):
+class ContractRenameField(_OfField, ContractMove):
     """
     Drop the view that ExpandRenameField left for the old name.
 

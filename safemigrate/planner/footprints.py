@@ -28,6 +28,7 @@ from safemigrate.operations import (
     Assured,
     BatchedBackfill,
     CompleteRenamedField,
+    ContractAlterManyToMany,
     ContractDrop,
     ContractFieldCheck,
     ContractForeignKey,
@@ -233,8 +234,9 @@ def _(operation: Any, app_label: str) -> Footprint:
     return _touching(Touch(app_label, operation.model_name.lower()))
 
 
-@_of.register
-def _(operation: FieldOperation, app_label: str) -> Footprint:
+@_of.register(FieldOperation)
+@_of.register(ContractAlterManyToMany)
+def _(operation: Any, app_label: str) -> Footprint:
     model = operation.model_name.lower()
     own = Touch(app_label, model, operation.name.lower())
     return _touching(own, *_references(getattr(operation, "field", None), app_label, model))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
@@ -62,10 +62,31 @@ class Walk:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
         ordered = self._computed_first(_behind_its_fields(list(operations)), app_label)
         instead = combine(ordered, app_label, self.state)
+        altered = self._altered(ordered, app_label)
         return [
-            self._step(operation, app_label, going, instead.get(place))
+            self._step(operation, app_label, going, instead.get(place), altered.get(place))
             for place, operation in enumerate(ordered)
         ]
+
+    def _altered(self, operations: Sequence[Operation], app_label: str) -> dict[int, Rewritten]:
+        """
+        By their places, what becomes of a field that goes and comes again under its name.
+
+        From 6.1 on Django says so of a many-to-many field that refers to another model.
+        """
+        found: dict[int, Rewritten] = {}
+        for gone, come in _come_again(operations):
+            state = self.state.clone()
+            for earlier in operations[:gone]:
+                earlier.state_forwards(app_label, state)
+            new: Any = operations[come]
+            alter = migrations.AlterField(new.model_name, new.name, new.field)
+            step = replace(self._asking(alter, app_label), before=state)
+            chain = chain_for(step) if self._is_used(new, app_label) else None
+            if chain is not None:
+                found[gone] = Rewritten(new, chain.operations())
+                found[come] = Rewritten(operations[gone], [])
+        return found
 
     def _computed_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
         """
@@ -92,9 +113,12 @@ class Walk:
         app_label: str,
         going: dict[str, bool],
         instead: list[Operation] | None,
+        altered: Rewritten | None,
     ) -> Rewritten:
-        """``instead``: what it comes to together with others, if with any."""
-        if instead is not None and self._is_used(operation, app_label):
+        """``instead``, ``altered``: what it comes to together with others, if with any."""
+        if altered is not None:
+            found = altered
+        elif instead is not None and self._is_used(operation, app_label):
             found = Rewritten(operation, instead)
         else:
             found = _with_its_model(operation, going) or self._asked(operation, app_label)
@@ -166,6 +190,18 @@ class Walk:
             new_models=frozenset(self.new_models),
             connection=self.connection,
         )
+
+
+def _come_again(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:
+    """The places of RemoveField and AddField of one many-to-many field."""
+    gone: dict[tuple[str, str], int] = {}
+    for place, operation in enumerate(operations):
+        if isinstance(operation, migrations.RemoveField):
+            gone[operation.model_name_lower, operation.name] = place
+        elif isinstance(operation, migrations.AddField) and operation.field.many_to_many:
+            key = (operation.model_name_lower, operation.name)
+            if key in gone:
+                yield gone.pop(key), place
 
 
 def _behind_its_fields(operations: list[Operation]) -> list[Operation]:

@@ -50,6 +50,7 @@ def foreign_key(step: Step) -> Iterator[Finding]:
 
 def _other_table(step: Step) -> Finding:
     op: Any = step.operation
+    chain = chain_for(step)
     return Finding(
         what=f"AlterField gives {short(op.name)} of {short(step.table)} another table.",
         why=(
@@ -57,7 +58,8 @@ def _other_table(step: Step) -> Finding:
             "EXCLUSIVE locks, or refuses to; code of the release that is still running no longer "
             "finds it."
         ),
-        steps=_STEPS,
+        instead=chain,
+        steps=() if chain else _STEPS,
     )
 
 

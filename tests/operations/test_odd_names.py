@@ -70,6 +70,8 @@ MOVES = (
     operations.ContractRenameModel,
     operations.ExpandRenameTable,
     operations.ContractRenameTable,
+    operations.ExpandAlterManyToMany,
+    operations.ContractAlterManyToMany,
     operations.ExpandRenameField,
     operations.ContractRenameField,
     operations.ExpandRenamePrimaryKey,

@@ -28,6 +28,7 @@ from safemigrate.operations import (
     Assured,
     BatchedBackfill,
     CompleteRenamedField,
+    ContractAlterManyToMany,
     ContractDrop,
     ContractFieldCheck,
     ContractForeignKey,
@@ -43,6 +44,7 @@ from safemigrate.operations import (
     DropRenamedField,
     DropShadowField,
     ExpandAlterField,
+    ExpandAlterManyToMany,
     ExpandField,
     ExpandRenameField,
     ExpandRenameModel,
@@ -62,6 +64,8 @@ from safemigrate.operations import (
 from safemigrate.planner.footprints import Footprint, footprint_of
 
 TO_CUSTOMER = models.ForeignKey("shop.Customer", models.CASCADE)
+TO_TAGS = models.ManyToManyField("shop.Tag")
+TO_FIRMS = models.ManyToManyField("shop.Firm")
 NUMBER = models.IntegerField(null=True)
 BY_TOTAL = models.Index(fields=["total"], name="by_total")
 NOT_NEGATIVE = models.CheckConstraint(condition=Q(total__gte=0), name="not_negative")
@@ -134,6 +138,8 @@ SAMPLES: list[Operation] = [
     ContractRenameTable("order", None),
     ExpandRenameField("order", "tags", "labels"),
     ContractRenameField("order", "tags", "labels"),
+    ExpandAlterManyToMany("order", "tags", TO_FIRMS),
+    ContractAlterManyToMany("order", "tags", TO_FIRMS, TO_TAGS),
     AddShadowField("order", "total", NUMBER),
     CopyShadowField("order", "total", NUMBER),
     SwapShadowField("order", "total", NUMBER),
@@ -166,6 +172,13 @@ def test_a_key_of_another_type_meets_the_columns_that_refer_to_it():
     assert not meet(swap, migrations.AddField("line", "text", models.TextField(null=True)))
     assert not meet(swap, migrations.AddField("order", "text", models.TextField(null=True)))
     assert not meet(swap, SwapShadowField("line", "id", models.BigAutoField(primary_key=True)))
+
+
+def test_what_a_many_to_many_field_no_longer_refers_to_may_go_at_once():
+    """In the run that points it elsewhere; what it refers to now must keep its name meanwhile."""
+    contract = ContractAlterManyToMany("order", "tags", TO_FIRMS, TO_TAGS)
+    assert not meet(contract, MakeModelIgnorable("tag"))
+    assert meet(contract, ExpandRenameModel("Firm", "Company"))
 
 
 def test_no_operation_of_django_or_ours_is_forgotten():

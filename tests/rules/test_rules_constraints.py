@@ -5,10 +5,16 @@ from django.contrib.postgres import operations as contrib
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import migrations, models
 from django.db.migrations.migration import Migration
+from django.db.migrations.state import ModelState
 from django.db.models import Q
 
-from safemigrate.operations import AddCheckConstraint, AddForeignKey
-from tests.rules.asking import adding, altering, ids, on_a_new_table, one
+from safemigrate.operations import (
+    AddCheckConstraint,
+    AddForeignKey,
+    ContractAlterManyToMany,
+    ExpandAlterManyToMany,
+)
+from tests.rules.asking import adding, altering, ids, on_a_new_table, one, shop
 
 CHECK = models.CheckConstraint(condition=Q(total__gte=0), name="total_positive")
 
@@ -91,12 +97,24 @@ class TestForeignKey:
         "field",
         [
             models.ManyToManyField("shop.Shop", related_name="+"),
-            models.ManyToManyField("shop.Customer", related_name="+", through="shop.Shop"),
+            models.ManyToManyField("self", related_name="+"),
             models.ManyToManyField("shop.Customer", related_name="+", db_constraint=False),
         ],
     )
-    def test_a_many_to_many_field_with_another_table_has_steps(self, field):
-        assert one(altering("tags", field), "E106").steps
+    def test_a_many_to_many_field_keeps_its_rows_when_it_refers_to_another_model(self, field):
+        finding = one(altering("tags", field), "E106")
+        kinds = [type(o) for o in finding.instead.operations()]
+        assert kinds == [ExpandAlterManyToMany, ContractAlterManyToMany]
+
+    def test_a_many_to_many_field_with_another_kind_of_table_has_steps(self):
+        """The rows have numbers, which are no codes; a model of one's own has another shape."""
+        through = models.ManyToManyField("shop.Customer", related_name="+", through="shop.Shop")
+        assert one(altering("tags", through), "E106").steps
+        before = shop()
+        code = [("code", models.CharField(max_length=9, primary_key=True))]
+        before.add_model(ModelState("shop", "Coded", code))
+        coded = models.ManyToManyField("shop.Coded", related_name="+")
+        assert one(altering("tags", coded), "E106", before=before).steps
 
     def test_a_many_to_many_field_with_other_words_is_left_alone(self):
         same = models.ManyToManyField("shop.Customer", related_name="marked", blank=True)

@@ -102,6 +102,11 @@ class Tables(Partitions):
                 partial(editor.execute, drop, params=None),
             )
 
+    def repoint(
+        self, editor: BaseDatabaseSchemaEditor, was: Field[Any, Any], becomes: Field[Any, Any]
+    ) -> None:
+        """Until older code is gone it refers to nothing."""
+
     def add_foreign_key(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:

@@ -335,6 +335,12 @@ class Tables(Alone):
                 rename = f"RENAME COLUMN {quote(old)} TO {quote(new)}"
                 editor.execute(f"ALTER TABLE {quote(move.new_table)} {rename}", params=None)
 
+    def repoint(
+        self, editor: BaseDatabaseSchemaEditor, was: Field[Any, Any], becomes: Field[Any, Any]
+    ) -> None:
+        moved = variant(was, column=column_of(becomes))
+        self.alter_column(editor, becomes.model, moved, becomes, for_both=True)
+
     def move_back(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         self.move_table(editor, move.back)
 

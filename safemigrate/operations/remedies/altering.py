@@ -29,6 +29,8 @@ def alter_field(asked: Asked) -> Chain | None:
     if operation.name not in asked.model.fields:
         return None  # renamed in the same run
     old, new = altered(asked)
+    if old.many_to_many and new.many_to_many:
+        return renames.another_table(asked, old, new)
     if old.many_to_many or new.many_to_many or old.generated or new.generated:
         return None
     if old.primary_key != new.primary_key or is_counted(old) != is_counted(new):

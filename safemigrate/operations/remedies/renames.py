@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import migrations
 from django.db.migrations.utils import get_references
+from django.db.models import CASCADE, ForeignKey
 
 from safemigrate.facts.defaults import DefaultKind, default_of
 from safemigrate.operations.columns import (
@@ -15,7 +16,8 @@ from safemigrate.operations.columns import (
     CopyRenamedField,
     DropRenamedField,
 )
-from safemigrate.operations.reading import Asked, column_name, target_of
+from safemigrate.operations.many_to_many import ContractAlterManyToMany, ExpandAlterManyToMany
+from safemigrate.operations.reading import Asked, column_name, db_type, target_of
 from safemigrate.operations.remedies.base import Chain, remedy
 from safemigrate.operations.remedies.facets import Facets
 from safemigrate.operations.remedies.types import is_bound
@@ -79,6 +81,32 @@ def rename_field(asked: Asked) -> Chain | None:
             expand=[ExpandRenamePrimaryKey(*names)], contract=[ContractRenamePrimaryKey(*names)]
         )
     return _beside(asked, field) if can_have_two(asked, field) else None
+
+
+def another_table(asked: Asked, old: Any, new: Any) -> Chain | None:
+    """For a many-to-many field whose table refers to another model or has another name."""
+    operation: migrations.AlterField = asked.operation
+    if old.remote_field.through is not None or new.remote_field.through is not None:
+        return None
+    if _table_is_of(asked, old) == _table_is_of(asked, new):
+        return None  # the state alone
+    kinds = [db_type(asked, _key_to(field), operation.name) for field in (old, new)]
+    if None in kinds or kinds[0] != kinds[1] or not _can_move(asked, old.db_table, new.db_table):
+        return None
+    where = (operation.model_name, operation.name)
+    return Chain(
+        expand=[ExpandAlterManyToMany(*where, new)],
+        contract=[ContractAlterManyToMany(*where, new, old)],
+    )
+
+
+def _table_is_of(asked: Asked, field: Any) -> tuple[Any, ...]:
+    return target_of(asked, field), field.remote_field.db_constraint, field.db_table
+
+
+def _key_to(field: Any) -> ForeignKey[Any, Any]:
+    """Like the one in its table."""
+    return ForeignKey(field.remote_field.model, CASCADE)
 
 
 def another_column(asked: Asked, changed: Facets, new: Any) -> Chain | None:

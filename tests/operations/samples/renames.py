@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from django.db import models
+
 from safemigrate import operations as ops
 from tests.operations.samples.sample import Sample, unknown
+
+TAGS = models.ManyToManyField("shop.tag")
+CUSTOMERS = models.ManyToManyField("shop.customer", related_name="+")
+ELSEWHERE = models.ManyToManyField("shop.tag", db_table="shop_labels")
 
 SAMPLES = [
     Sample(
@@ -70,5 +76,23 @@ SAMPLES = [
             lambda: ops.ContractRenameField("nothing", "tags", "labels"),
         ],
         says=('DROP VIEW IF EXISTS "shop_order_tags"',),
+    ),
+    Sample(
+        "another model",
+        lambda: ops.ExpandAlterManyToMany("order", "tags", CUSTOMERS),
+        missing=unknown(ops.ExpandAlterManyToMany, "tags", CUSTOMERS),
+        says=('RENAME COLUMN "tag_id" TO "customer_id"', '"customer_id" AS "tag_id"'),
+    ),
+    Sample(
+        "another table",
+        lambda: ops.ExpandAlterManyToMany("order", "tags", ELSEWHERE),
+        says=('ALTER TABLE "shop_order_tags" RENAME TO "shop_labels"',),
+    ),
+    Sample(
+        "another model",
+        lambda: ops.ContractAlterManyToMany("order", "tags", CUSTOMERS, TAGS),
+        prepare=lambda: [ops.ExpandAlterManyToMany("order", "tags", CUSTOMERS)],
+        missing=unknown(ops.ContractAlterManyToMany, "tags", CUSTOMERS, TAGS),
+        says=('DROP VIEW IF EXISTS "shop_order_tags"', 'REFERENCES "shop_customer" ("id")'),
     ),
 ]

@@ -45,6 +45,10 @@ class Order(models.Model):
     total = models.IntegerField()
     tags = models.ManyToManyField({})
 """
+CODED = """
+class Coded(models.Model):
+    code = models.CharField(max_length=20, primary_key=True)
+"""
 TAGGED = (
     TAGS.format("Tag, through='Tagged'")
     + """
@@ -111,10 +115,44 @@ ROWS = [
         "a many-to-many field to another model",
         TAGS.format("Tag") + FIRM,
         TAGS.format("'Firm'") + FIRM,
-        # From 6.1 on Django removes the field and adds it.
+        renamed={"Order_tags.tag": "Order_tags.firm"},
+        values={"Order_tags.tag": "key('Tag', 'Firm')"},
+        phases=["expand", "contract"],
+    ),
+    Row(
+        "a many-to-many field to its own model",
+        TAGS.format("Tag"),
+        TAGS.format("'self'"),
+        renamed={
+            "Order_tags.order": "Order_tags.from_order",
+            "Order_tags.tag": "Order_tags.to_order",
+        },
+        values={"Order_tags.tag": "key('Tag', 'Order')"},
+    ),
+    Row(
+        "a many-to-many field to a model with another kind of key",
+        TAGS.format("Tag") + CODED,
+        TAGS.format("'Coded'") + CODED,
         refused="gives tags of shop_order another table"
         if django.VERSION < (6, 1)
         else "Add field tags to order can start only when this is done",
+    ),
+    Row(
+        "another table for a many-to-many field",
+        TAGS.format("Tag"),
+        TAGS.format("Tag, db_table='labels'"),
+        phases=["expand", "contract"],
+    ),
+    Row(
+        "constraints for the table of a many-to-many field",
+        TAGS.format("Tag, db_constraint=False"),
+        TAGS.format("Tag"),
+        phases=["expand", "contract"],
+    ),
+    Row(
+        "no constraints for the table of a many-to-many field",
+        TAGS.format("Tag"),
+        TAGS.format("Tag, db_constraint=False"),
     ),
     Row(
         "a many-to-many field gets a model for its table",

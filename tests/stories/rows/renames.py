@@ -32,6 +32,11 @@ META = (
         ]
 """
 )
+NOTE = """
+class Note(models.Model):
+    text = models.CharField(max_length=9)
+    about = models.ManyToManyField("shop.{}")
+"""
 
 
 def field(what: str, declared: str, old: str = "old", new: str = "new", **more: Any) -> Row:
@@ -209,6 +214,13 @@ ROWS = [
             "Customer_friends.to_customer": "Client_friends.to_client",
             "Note_about.customer": "Note_about.client",
         },
+        answers=("y",),
+    ),
+    Row(
+        "a model renamed that a many-to-many field of another app refers to",
+        {"shop": CUSTOMER, "crm": NOTE.format("Customer")},
+        {"shop": CUSTOMER.replace("Customer", "Client"), "crm": NOTE.format("Client")},
+        renamed={"Customer": "Client", "crm.Note_about.customer": "crm.Note_about.client"},
         answers=("y",),
     ),
     Row(
