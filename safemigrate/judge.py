@@ -177,6 +177,8 @@ def _is_absent(error: Exception, module: str) -> bool:
 class _Judging:
     """One pass over the whole plan, with one state that is changed operation by operation."""
 
+    version: tuple[int, ...] | None = None
+
     def __init__(
         self, loader: MigrationLoader, connection: BaseDatabaseWrapper, fresh: Collection[str] = ()
     ) -> None:
@@ -236,7 +238,13 @@ class _Judging:
             yield from self._excused(migration, found)
 
     def _of_operation(
-        self, operation: Operation, migration: Migration, state: ProjectState, new_models: set[Key]
+        self,
+        operation: Operation,
+        migration: Migration,
+        state: ProjectState,
+        new_models: set[Key],
+        *,
+        nested: bool = False,
     ) -> Iterator[Finding]:
         if isinstance(operation, Assured):
             found = tuple(self._of_operation(operation.operation, migration, state, new_models))
@@ -244,25 +252,33 @@ class _Judging:
             word = Vouched(name, operation.assurance, self.today, found)
             yield from self._vouched(word, migration)
             return
+        step = self._step(operation, migration, state, new_models)
         if isinstance(operation, migrations.SeparateDatabaseAndState) and is_known(operation):
+            if operation.state_operations and not nested:
+                yield from judge(step)  # as a whole: whether its halves agree
             if operation.database_operations:
                 inside = state.clone()
                 for one in operation.database_operations:
-                    yield from self._of_operation(one, migration, inside, new_models)
+                    yield from self._of_operation(one, migration, inside, new_models, nested=True)
                     one.state_forwards(migration.app_label, inside)
             return
+        yield from judge(step)
+
+    def _step(
+        self, operation: Operation, migration: Migration, state: ProjectState, new_models: set[Key]
+    ) -> Step:
         key = (migration.app_label, migration.name)
-        yield from judge(
-            Step(
-                app_label=migration.app_label,
-                operation=operation,
-                before=state,
-                migration=migration,
-                vendor=self.vendor,
-                new_models=frozenset(new_models),
-                connection=self.connection,
-                ancestors=lambda: self._migrations(self.loader.graph.forwards_plan(key)),
-            )
+        return Step(
+            app_label=migration.app_label,
+            operation=operation,
+            before=state,
+            migration=migration,
+            vendor=self.vendor,
+            version=self.version,
+            new_models=frozenset(new_models),
+            connection=self.connection,
+            ancestors=lambda: self._migrations(self.loader.graph.forwards_plan(key)),
+            after=lambda: self._migrations(self.loader.graph.backwards_plan(key)),
         )
 
     def _vouched(self, word: Vouched, migration: Migration) -> Iterator[Finding]:

@@ -54,6 +54,8 @@ class Step:
     rendered. ``migration``: None while makemigrations asks. ``new_models``: (app label, lower-case
     name) of models created in the same migration or run. ``connection``: for ``db_type()`` alone.
     ``ancestors``: every migration before this one, and this one; None if nobody knows them yet.
+    ``after``: this one and every migration that builds on it; None likewise. ``version``: of the
+    server; None where nobody has said it.
     """
 
     app_label: str
@@ -65,6 +67,7 @@ class Step:
     new_models: frozenset[tuple[str, str]] = frozenset()
     connection: BaseDatabaseWrapper | None = None
     ancestors: Ancestors | None = None
+    after: Ancestors | None = None
 
     def of(self, kind: type[Kind]) -> Kind:
         """The operation as one of the ``kind`` that the rule is registered for."""

@@ -2,69 +2,142 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import migrations
-from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 
 from safemigrate.operations import ContractDrop
 from safemigrate.operations.contrib import is_not_valid, is_validation
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
-from safemigrate.rules.base import Finding, Placed, rule
-from safemigrate.rules.sql import sent
+from safemigrate.rules.base import Finding, Placed, model_name_of, rule
+from safemigrate.rules.sql import Effect, read_alone, sent
+
+_ADDS = ("add-check-not-valid", "add-not-null-not-valid", "add-fk-not-valid")
+_ENDS = ("validate-constraint", "validate-fk", "drop-constraint", "drop-fk", "rename-constraint")
+_TABLE_GOES = ("drop-table", "rename-table")
+_SAYS_SO = re.compile(r"\bnot\s+valid\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Added:
+    """
+    A constraint that is NOT VALID yet.
+
+    ``name``: empty if the server makes it up. ``table``: empty where only ``model`` is known.
+    """
+
+    name: str
+    app_label: str
+    model: str = ""
+    table: str = ""
+
+    @property
+    def on(self) -> str:
+        return self.table or self.model
 
 
 @rule("W409", "never-validated", about=Placed)
 def never_validated(placed: Placed) -> Iterator[Finding]:
     """A constraint is added NOT VALID, and nothing ever validates it."""
-    added = [o for o in flat(placed.migration.operations) if is_not_valid(o)]
-    if not added:
-        return
-    after = [placed.migration, *placed.after()]
-    for operation in added:
-        if not _is_settled(operation, after, placed.migration.app_label):
-            yield _finding(operation)
+    app_label = placed.migration.app_label
+    operations = list(flat(placed.migration.operations))
+    for number, operation in enumerate(operations):
+        for added, inside in _added_by(operation, app_label):
+            rest = [(app_label, one) for one in operations[number + 1 :]]
+            later = (
+                (migration.app_label, one)
+                for migration in placed.after()
+                if migration is not placed.migration
+                for one in flat(migration.operations)
+            )
+            after = (one for some in (rest, later) for one in some)
+            if not inside and not any(_settles(one, app, added) for app, one in after):
+                yield _finding(added, is_sql=isinstance(operation, migrations.RunSQL))
 
 
-def _is_settled(added: Any, after: Sequence[Migration], app_label: str) -> bool:
-    """Whether it is validated or removed, or goes with its table; SQL counts if it names it."""
-    return any(
-        _settles(operation, added)
-        for migration in after
-        for operation in flat(migration.operations)
-        if migration.app_label == app_label or isinstance(operation, migrations.RunSQL)
-    )
+def _added_by(operation: Any, app_label: str) -> Iterator[tuple[_Added, bool]]:
+    """Each, and whether the same SQL settles it."""
+    if is_not_valid(operation):
+        yield _Added(operation.constraint.name, app_label, operation.model_name.lower()), False
+    elif isinstance(operation, migrations.RunSQL) and any(
+        map(_SAYS_SO.search, sent(operation.sql))
+    ):
+        effects = _effects(operation, app_label)
+        for number, effect in enumerate(effects):
+            if effect.fact.key in _ADDS and not effect.is_new:
+                added = _Added(effect.name, app_label, table=effect.table)
+                yield added, any(_ends(one, added) for one in effects[number + 1 :])
 
 
-def _settles(operation: Operation, added: Any) -> bool:
-    name: str = added.constraint.name
+def _effects(operation: migrations.RunSQL, app_label: str) -> list[Effect]:
+    items = read_alone(app_label, [operation]).items
+    return [item for item in items if isinstance(item, Effect)]
+
+
+def _ends(effect: Effect, added: _Added) -> bool:
+    """Whether it is validated or removed, or goes with its table."""
+    if effect.fact.key in _TABLE_GOES:
+        return bool(added.table) and effect.table == added.table
+    if effect.fact.key not in _ENDS:
+        return False
+    # The name of one that a model has is the only one of its kind in the database.
+    same_table = not added.table or not effect.table or effect.table == added.table
+    # Nobody knows what the server calls it, or a block puts the name together as it runs.
+    return same_table and (not added.name or "%" in effect.name or effect.name == added.name)
+
+
+def _settles(operation: Operation, app_label: str, added: _Added) -> bool:
     if isinstance(operation, migrations.RunSQL):
-        return any(name.lower() in sql.lower() for sql in sent(operation.sql))
+        return _settles_by_sql(operation, app_label, added)
     found: Any = operation
     if is_validation(operation) or isinstance(operation, migrations.RemoveConstraint):
-        return bool(found.name == name)
-    model: str = added.model_name.lower()
+        return not added.name or bool(found.name == added.name)
+    goes = isinstance(operation, (migrations.DeleteModel, migrations.RenameModel))
     if isinstance(operation, ContractDrop):
-        return operation.name is None and operation.model_name_lower == model
-    if isinstance(operation, migrations.DeleteModel):
-        return bool(operation.name_lower == model)
+        goes = operation.name is None
     # Under another name it can be followed no further.
-    return isinstance(operation, migrations.RenameModel) and bool(operation.old_name_lower == model)
+    return goes and _is_about(added, app_label, model_name_of(operation))
 
 
-def _finding(operation: Any) -> Finding:
-    name, model = operation.constraint.name, operation.model_name
+def _is_about(added: _Added, app_label: str, model: str) -> bool:
+    if added.table:
+        return added.table == f"{app_label}_{model}"
+    return (added.app_label, added.model) == (app_label, model)
+
+
+def _settles_by_sql(operation: migrations.RunSQL, app_label: str, added: _Added) -> bool:
+    texts = [sql.lower() for sql in sent(operation.sql)]
+    named = [sql for sql in texts if (added.name or "constraint").lower() in sql]
+    if added.table:
+        named += [sql for sql in texts if added.table.rpartition(".")[2] in sql]
+    if not named:
+        return False
+    if any(_ends(effect, added) for effect in _effects(operation, app_label)):
+        return True
+    # What a block runs from a text of its own is read as far as it is written there.
+    return any("execute" in sql and added.name.lower() in sql for sql in named)
+
+
+def _finding(added: _Added, *, is_sql: bool) -> Finding:
+    name = added.name or "A constraint"
+    if is_sql:
+        sql = f"ALTER TABLE {added.on} VALIDATE CONSTRAINT {added.name or '<its name>'}"
+        step = f'migrations.RunSQL("{sql}"), in a migration of its own after this one.'
+    else:
+        step = (
+            f'ValidateConstraint("{added.model}", "{added.name}") of '
+            "django.contrib.postgres.operations, in a migration of its own after this one."
+        )
     return Finding(
         what=f"{short(name, 40)} stays NOT VALID: nothing validates it.",
         why=(
-            f"Rows of {model} that were there before may break it, and nobody finds out. The "
+            f"Rows of {added.on} that were there before may break it, and nobody finds out. The "
             "planner cannot rely on it, and a dump with such rows cannot be restored."
         ),
-        steps=(
-            f'ValidateConstraint("{model}", "{name}") of django.contrib.postgres.operations, in a '
-            "migration of its own after this one.",
-        ),
+        steps=(step,),
     )

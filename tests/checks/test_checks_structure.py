@@ -1,4 +1,4 @@
-"""E201 to E204, W409: what a whole migration, and what stands before and after it, says."""
+"""E201 to E206, W409: what a whole migration, and what stands before and after it, says."""
 
 import pytest
 
@@ -160,6 +160,7 @@ class TestNeverValidated:
             f'{PG}ValidateConstraint("order", "total_pos"),',
             'migrations.RemoveConstraint("order", "total_pos"),',
             'migrations.RunSQL("ALTER TABLE x VALIDATE CONSTRAINT total_pos", ""),',
+            'migrations.RunSQL("alter table x drop constraint if exists total_pos", ""),',
             'ContractDrop("order"),',
         ],
     )
@@ -176,3 +177,146 @@ class TestNeverValidated:
             after="0002_add",
         )
         assert project.rules_of("0002_add") == ["W409"]
+
+    NOT_VALID = "ALTER TABLE shop_order ADD CONSTRAINT k CHECK (total > 0) NOT VALID"
+    KEY = "alter table only shop_order add constraint k foreign key (c) references c not\\nvalid"
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            NOT_VALID,
+            KEY,
+            f"SELECT 1; {NOT_VALID}",
+            f"DO $$ BEGIN {NOT_VALID}; END $$",
+            "ALTER TABLE shop_order ADD CONSTRAINT k NOT NULL total NOT VALID",
+            "ALTER TABLE shop_order ADD CHECK (total > 0) NOT VALID",
+            f"ALTER TABLE shop_order VALIDATE CONSTRAINT k; {NOT_VALID}",
+        ],
+    )
+    def test_one_added_by_sql_is_reported_too(self, project, sql):
+        project.migration("0002_add", f'migrations.RunSQL("{sql}", ""),')
+        assert "W409" in project.rules_of("0002_add")
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "SELECT 'NOT VALID'",
+            "ALTER TABLE shop_order ADD CONSTRAINT k CHECK (total > 0) -- NOT VALID",
+            f"CREATE TABLE shop_order (total int); {NOT_VALID}",
+        ],
+    )
+    def test_what_is_valid_at_once_is_left_alone(self, project, sql):
+        project.migration("0002_add", f'migrations.RunSQL("{sql}", ""),')
+        assert "W409" not in project.rules_of("0002_add")
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            'migrations.RunSQL("alter table shop_order\\n validate constraint k", ""),',
+            "migrations.RunSQL([('ALTER TABLE public.shop_order VALIDATE CONSTRAINT k', None)]),",
+            'migrations.RunSQL("ALTER TABLE shop_order DROP CONSTRAINT k", ""),',
+            'migrations.RunSQL("DROP TABLE shop_order", ""),',
+            f'{PG}ValidateConstraint("order", "k"),',
+            "migrations.RunSQL(\"DO $$ BEGIN EXECUTE 'ALTER TABLE shop_order VALIDATE "
+            "CONSTRAINT k'; END $$\", ''),",
+        ],
+    )
+    def test_one_added_by_sql_is_validated_by_table_and_name(self, project, end):
+        project.migration("0002_add", f'migrations.RunSQL("{self.NOT_VALID}", ""),')
+        project.migration("0003_end", end, after="0002_add", atomic=False)
+        assert project.rules_of("0002_add") == []
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            "ALTER TABLE shop_order VALIDATE CONSTRAINT kk",
+            "ALTER TABLE shop_shop VALIDATE CONSTRAINT k",
+            "COMMENT ON CONSTRAINT k ON shop_order IS 'later'",
+        ],
+    )
+    def test_another_one_validated_by_sql_does_not_count(self, project, end):
+        project.migration("0002_add", f'migrations.RunSQL("{self.NOT_VALID}", ""),')
+        project.migration("0003_end", f'migrations.RunSQL("{end}", ""),', after="0002_add")
+        assert project.rules_of("0002_add") == ["W409"]
+
+
+class TestSyncNeverEnds:
+    """Each chain as makemigrations writes it, with its last migration and without."""
+
+    BIG = "models.BigIntegerField(null=True)"
+    SMALL = "models.IntegerField(null=True)"
+    CHAINS = {
+        "renamed field": (
+            'AddRenamedField("order", "total", "amount"),',
+            'DropRenamedField("order", "total", "amount"),',
+        ),
+        "another column": (
+            'AddRenamedField("order", "total", "total", '
+            'models.IntegerField(null=True, db_column="t")),',
+            f'DropRenamedField("order", "total", "total", {SMALL}),',
+        ),
+        "another type": (
+            f'AddShadowField("order", "total", {BIG}),',
+            f'DropShadowField("order", "total", {SMALL}),',
+        ),
+        "renamed model": (
+            'ExpandRenameModel("Order", "Sale"),',
+            'ContractRenameModel("Order", "Sale"),',
+        ),
+        "renamed table": (
+            'ExpandRenameTable("order", "sales"),',
+            'ContractRenameTable("order", None),',
+        ),
+        "renamed primary key": (
+            'ExpandRenamePrimaryKey("order", "id", "key"),',
+            'ContractRenamePrimaryKey("order", "id", "key"),',
+        ),
+    }
+
+    @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+    def test_a_chain_that_ends_is_left_alone_and_one_that_does_not_is_refused(self, project, chain):
+        start, end = chain
+        project.migration("0002_start", start, atomic=False)
+        project.migration("0003_end", end, after="0002_start", atomic=False)
+        assert project.found() == []
+        (project.migrations / "0003_end.py").unlink()
+        assert project.rules_of("0002_start")[0] == "E206"
+
+    def test_somebody_may_vouch_for_it(self, project):
+        start = 'Assured(AddRenamedField("order", "total", "amount"), because="kept for reports"),'
+        project.migration("0002_start", start, atomic=False)
+        assert project.found() == []
+
+    def test_the_end_of_another_chain_does_not_count(self, project):
+        project.migration(
+            "0002_start", 'AddRenamedField("order", "total", "amount"),', atomic=False
+        )
+        project.migration(
+            "0003_end", 'DropRenamedField("order", "flag", "amount"),', "0002_start", atomic=False
+        )
+        assert project.rules_of("0002_start") == ["E206"]
+
+    def test_it_ends_with_its_model_or_under_the_models_new_name(self, project):
+        project.migration(
+            "0002_start", 'AddRenamedField("order", "total", "amount"),', atomic=False
+        )
+        project.migration("0003_drop", 'ContractDrop("order"),', "0002_start", atomic=False)
+        assert project.rules_of("0002_start") == []
+        (project.migrations / "0003_drop.py").unlink()
+        project.migration(
+            "0003_end",
+            'migrations.RenameModel("Order", "Sale"),DropRenamedField("sale", "total", "amount"),',
+            "0002_start",
+            atomic=False,
+        )
+        assert project.rules_of("0002_start") == []
+
+    def test_a_model_whose_table_keeps_its_name_leaves_no_view(self, project):
+        project.migration(
+            "0001_initial",
+            'migrations.CreateModel("Order", [("id", models.BigAutoField(primary_key=True))], '
+            'options={"db_table": "orders"}),',
+            after=None,
+        )
+        project.migration("0002_start", 'ExpandRenameModel("Order", "Sale"),', atomic=False)
+        assert project.found() == []

@@ -39,7 +39,7 @@ def rename_model(asked: Asked) -> Chain | None:
     if not _can_move(asked):
         return None
     chain = Chain(expand=[ExpandRenameModel(operation.old_name, operation.new_name)])
-    if not asked.model.options.get("db_table") or _is_in_many_to_many(asked):
+    if not asked.model.options.get("db_table") or is_in_many_to_many(asked):
         chain.contract = [ContractRenameModel(operation.old_name, operation.new_name)]
     return chain
 
@@ -165,7 +165,7 @@ def _has_table(asked: Asked) -> bool:
     )
 
 
-def _is_in_many_to_many(asked: Asked) -> bool:
+def is_in_many_to_many(asked: Asked) -> bool:
     """Whether Django made a table whose columns have the model's name."""
     own = (asked.app_label, asked.model.name_lower)
     for key, model in asked.before.models.items():

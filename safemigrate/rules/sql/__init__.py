@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 
 from safemigrate.facts.statements import Harm
 from safemigrate.operations.phases import flat
@@ -24,6 +25,7 @@ from safemigrate.rules.sql.context import (
 )
 
 __all__ = [
+    "Context",
     "Effect",
     "Item",
     "Sent",
@@ -35,7 +37,9 @@ __all__ = [
     "is_atomic",
     "quoted",
     "read",
+    "read_alone",
     "said",
+    "sent",
 ]
 
 _last: list[tuple[Step, tuple[Item, ...]]] = []
@@ -59,6 +63,15 @@ def read(step: Step) -> tuple[Item, ...]:
     found = (*forth, *_but_what_was_made(ctx, back.items))
     _last[:] = [(step, found)]
     return found
+
+
+def read_alone(app_label: str, operations: Iterable[migrations.RunSQL]) -> Context:
+    """What several RunSQLs do forwards, one after the other, whatever state they start from."""
+    ctx = Context(Step(app_label, migrations.RunSQL(""), ProjectState()))
+    for operation in operations:
+        for sql in sent(operation.sql):
+            ctx.unit(sql)
+    return ctx
 
 
 def effects_of(step: Step, *harms: Harm) -> Iterator[Effect]:

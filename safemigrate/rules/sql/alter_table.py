@@ -99,13 +99,15 @@ def _add_column(ctx: Context, table: str, name: str, definition: Node) -> None:
     kinds = {one.get("contype", "CONSTR_NULL"): one for one in constraints}
     found = [column.get("colname", "")]
     default = kinds.get("CONSTR_DEFAULT")
+    ctx.types[table, found[0]] = type_of(column.get("type_name", {})) or "unknown"
     for key in _column_keys(ctx, column, kinds):
         ctx.effect(key, table, found[0])
     foreign = kinds.get("CONSTR_FOREIGN")
     if foreign:
         other = table_name(foreign["pktable"])
         has_value = default is not None and not _is_null(default)
-        ctx.effect("add-column-fk-default" if has_value else "add-column-fk", table, found[0])
+        key = "add-column-fk-default" if has_value else "add-column-fk"
+        ctx.effect(key, table, found[0], other=other)
         ctx.foreign_keys.add((table, other))
 
 
@@ -220,7 +222,7 @@ def _add_constraint(ctx: Context, table: str, name: str, definition: Node) -> No
         other = table_name(constraint["pktable"])
         ctx.foreign_keys.add((table, named))
         # Rows of a new table refer to nobody yet, but the other table is locked all the same.
-        ctx.effect("add-fk-not-valid" if later else "add-fk", table, other)
+        ctx.effect("add-fk-not-valid" if later else "add-fk", table, named, other=other)
     elif kind in ("CONSTR_CHECK", "CONSTR_NOTNULL"):
         key = "add-check" if kind == "CONSTR_CHECK" else "add-not-null"
         ctx.effect(f"{key}-not-valid" if later else key, table, named)

@@ -33,11 +33,15 @@ class Sent:
 
 @dataclass(frozen=True)
 class Effect(Sent):
-    """``name``: of column, index or constraint. ``is_new``: its table is made in this migration."""
+    """
+    ``name``: of column, index or constraint. ``other``: the table that a foreign key refers to.
+    ``is_new``: its table is made in this migration.
+    """
 
     fact: Fact
     table: str = ""
     name: str = ""
+    other: str = ""
     is_new: bool = False
 
     @property
@@ -77,7 +81,7 @@ class Context:
     """
     ``made``: what is no table, by name. ``functions``: name -> (language, body; of PL/pgSQL the
     whole CREATE FUNCTION). ``source``: the statement that is being read. ``variables``: of the
-    block around it. ``types``: what columns became.
+    block around it. ``types``: what columns became. ``columns``: of tables that are made here.
     """
 
     step: Step
@@ -89,6 +93,7 @@ class Context:
     foreign_keys: set[tuple[str, str]] = field(default_factory=set)
     not_null_checks: dict[tuple[str, str], str] = field(default_factory=dict)
     types: dict[tuple[str, str], str] = field(default_factory=dict)
+    columns: dict[str, set[str]] = field(default_factory=dict)
     valid_not_null: set[tuple[str, str]] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     in_loop: bool = False
@@ -110,10 +115,14 @@ class Context:
             "backwards": self._backwards,
         }
 
-    def effect(self, key: str, table: str = "", name: str = "", *, new: bool = False) -> None:
+    def effect(
+        self, key: str, table: str = "", name: str = "", *, new: bool = False, other: str = ""
+    ) -> None:
         is_new = new or (bool(table) and self.is_new(table))
         self.items.append(
-            Effect(**self._sent, fact=FACTS[key], table=table, name=name, is_new=is_new)
+            Effect(
+                **self._sent, fact=FACTS[key], table=table, name=name, other=other, is_new=is_new
+            )
         )
 
     def setting(self, name: str, value: str | None, local: bool) -> None:

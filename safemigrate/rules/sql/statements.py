@@ -7,7 +7,7 @@ from collections.abc import Callable
 from safemigrate.facts.grammar import Node, parts
 from safemigrate.facts.locks import LockMode
 from safemigrate.rules.sql import code, writes
-from safemigrate.rules.sql.alter_table import alter_table
+from safemigrate.rules.sql.alter_table import alter_table, type_of
 from safemigrate.rules.sql.context import Context, dotted, name_of, table_name
 from safemigrate.rules.sql.writes import constant
 
@@ -59,12 +59,25 @@ def _create_table(ctx: Context, node: Node) -> None:
     parents = [table_name(relation) for relation in parts(node.get("inh_relations"), "range_var")]
     others = [table_name(relation) for relation in parts(node.get("table_elts"), "pktable")]
     ctx.new |= {table, table.removeprefix("pg_temp.")}
+    _remember_columns(ctx, table, node)
     for parent in parents:
         ctx.effect("create-partition" if "partbound" in node else "create-child", parent, table)
     for other in others:
         ctx.effect("create-table-fk", other, table)
     if not parents and not others:
         ctx.effect("create-table", "", table)
+
+
+def _remember_columns(ctx: Context, table: str, node: Node) -> None:
+    """Unless it takes them from another table, and nobody knows which."""
+    definitions = [one for one in node.get("table_elts", []) if "column_def" in one]
+    for one in definitions:
+        column = one["column_def"]
+        kind = type_of(column.get("type_name", {})) or "unknown"
+        ctx.types[table, column["colname"].lower()] = kind
+    copied = any("table_like_clause" in one for one in node.get("table_elts", []))
+    if definitions and not copied and "inh_relations" not in node and "of_typename" not in node:
+        ctx.columns[table] = {one["column_def"]["colname"].lower() for one in definitions}
 
 
 def _create_table_as(ctx: Context, node: Node) -> None:

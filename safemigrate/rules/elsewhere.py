@@ -1,0 +1,194 @@
+"""Whether another migration makes up for what one half of an operation leaves out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+
+from safemigrate.operations import ContractDrop
+from safemigrate.operations.assured import inner
+from safemigrate.operations.reading import column_name
+from safemigrate.rules.base import model_name_of
+from safemigrate.rules.sql import sent
+from safemigrate.rules.sql.context import plain
+
+if TYPE_CHECKING:
+    from safemigrate.rules.halves import Difference
+
+ModelKey = tuple[str, str]
+
+
+def mentions(texts: Iterable[str], *names: str) -> bool:
+    """Whether one SQL text has all of these names in it, but for empty ones."""
+    wanted = [
+        re.compile(rf"(?<!\w){re.escape(name.rpartition('.')[2])}(?!\w)", re.IGNORECASE)
+        for name in names
+        if name
+    ]
+    return any(all(one.search(text) for one in wanted) for text in texts)
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """``database``, ``state``: which of the two it changes; an ordinary operation both."""
+
+    app_label: str
+    operation: Any
+    database: bool
+    state: bool
+
+    @property
+    def key(self) -> ModelKey:
+        return self.app_label, model_name_of(self.operation)
+
+
+@dataclass
+class Elsewhere:
+    """All that the migrations before and after do, but for ``but``."""
+
+    but: Operation
+    migrations: Sequence[Migration]
+
+    @cached_property
+    def _leaves(self) -> list[_Leaf]:
+        once = {id(one): one for one in self.migrations}.values()
+        return [leaf for one in once for leaf in self._of(one.operations, one.app_label)]
+
+    def _of(
+        self,
+        operations: Iterable[Operation],
+        app_label: str,
+        database: bool = True,
+        state: bool = True,
+    ) -> Iterator[_Leaf]:
+        for wrapped in operations:
+            bare: Any = inner(wrapped)
+            if bare is self.but:
+                continue
+            if isinstance(bare, migrations.SeparateDatabaseAndState):
+                if database:
+                    yield from self._of(bare.database_operations, app_label, True, False)
+                if state:
+                    yield from self._of(bare.state_operations, app_label, False, True)
+                continue
+            yield _Leaf(app_label, bare, database, state)
+            if state and isinstance(bare, migrations.RunSQL):
+                yield from self._of(bare.state_operations, app_label, False, True)
+
+    @cached_property
+    def _tables(self) -> dict[ModelKey, set[str]]:
+        """Every name that the table of a model has at some time."""
+        found: dict[ModelKey, set[str]] = {}
+        for leaf in self._leaves:
+            op, own = leaf.operation, found.setdefault(leaf.key, set())
+            if isinstance(op, migrations.CreateModel):
+                own.add(plain(op.options.get("db_table") or f"{leaf.app_label}_{op.name}"))
+            elif isinstance(op, migrations.AlterModelTable):
+                own.add(plain(op.table or f"{leaf.app_label}_{op.name}"))
+            elif isinstance(op, migrations.RenameModel):
+                own.add(plain(f"{leaf.app_label}_{op.new_name}"))
+        return found
+
+    def settles(self, one: Difference) -> bool:
+        """Whether any of them brings or takes away what the two sides differ in."""
+        models = self._with_other_names(one.models)
+        return any(self._does(leaf, one, models) for leaf in self._leaves)
+
+    def _with_other_names(self, models: Iterable[ModelKey]) -> set[ModelKey]:
+        found = set(models)
+        pairs = [
+            {leaf.key, (leaf.app_label, leaf.operation.new_name_lower)}
+            for leaf in self._leaves
+            if isinstance(leaf.operation, migrations.RenameModel)
+        ]
+        for _ in pairs:
+            for pair in pairs:
+                found |= pair if pair & found else set()
+        return found
+
+    def _does(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+        op = leaf.operation
+        if isinstance(op, migrations.RunSQL):
+            return leaf.database and mentions(sent(op.sql), one.table, one.column)
+        kind = one.kind.name
+        if kind == "OTHER":
+            # What only one of the two sides hears of may be what puts it right.
+            return leaf.database is not leaf.state and self._names(leaf, one, models)
+        brings, takes = self._brings(leaf, one, models), self._takes(leaf, one, models)
+        if kind == "MISSING":
+            return (leaf.database and brings) or (not leaf.database and takes)
+        whole = not one.column or isinstance(op, migrations.DeleteModel) or _drops_model(op)
+        gone = takes and (not leaf.state or whole)
+        return (leaf.database and gone) or (not leaf.database and (brings or takes))
+
+    def _brings(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+        op = leaf.operation
+        if not one.column:
+            return one.table in self._made_by(leaf)
+        if leaf.key not in models:
+            return False
+        if isinstance(op, migrations.CreateModel):
+            return any(_is(field, name, one) for name, field in op.fields)
+        changes = isinstance(op, (migrations.AlterField, migrations.RenameField))
+        if changes and leaf.database and leaf.state:
+            return False  # it changes what is there
+        return self._names(leaf, one, models)
+
+    def _names(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+        """Whether it gives a field of this name, or one with this column."""
+        op = leaf.operation
+        if leaf.key not in models:
+            return False
+        if isinstance(op, migrations.RenameField):
+            return one.field == op.new_name
+        field, name = getattr(op, "field", None), getattr(op, "name", None)
+        return field is not None and isinstance(name, str) and _is(field, name, one)
+
+    def _takes(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+        op = leaf.operation
+        if leaf.key not in models:
+            return False
+        if isinstance(op, migrations.DeleteModel) or _drops_model(op):
+            return True
+        if not one.column:
+            renames = isinstance(op, (migrations.RenameModel, migrations.AlterModelTable))
+            return renames and leaf.database is not leaf.state
+        gone = op.old_name if isinstance(op, migrations.RenameField) else getattr(op, "name", None)
+        takes = (migrations.RemoveField, migrations.RenameField, ContractDrop)
+        made_ignorable = isinstance(op, migrations.AlterField) and not leaf.state
+        return gone == one.field and (isinstance(op, takes) or made_ignorable)
+
+    def _made_by(self, leaf: _Leaf) -> set[str]:
+        op = leaf.operation
+        fields: Any
+        if isinstance(op, migrations.CreateModel):
+            fields, tables = op.fields, set(self._tables[leaf.key])
+        elif isinstance(op, (migrations.AlterModelTable, migrations.RenameModel)):
+            return set(self._tables[leaf.key])
+        elif isinstance(op, (migrations.AddField, migrations.AlterField)):
+            fields, tables = [(op.name, op.field)], set()
+        else:
+            return set()
+        default = f"{leaf.app_label}_{leaf.key[1]}"
+        for name, field in fields:
+            if getattr(field, "many_to_many", False):
+                own = self._tables.get(leaf.key) or {default}
+                tables |= {plain(field.db_table or f"{table}_{name}") for table in own}
+        return tables
+
+
+def _is(field: Any, name: str, one: Difference) -> bool:
+    if name == one.field:
+        return True
+    return field is not None and (column_name(field, name) or "").lower() == one.column
+
+
+def _drops_model(operation: Operation) -> bool:
+    return isinstance(operation, ContractDrop) and operation.name is None

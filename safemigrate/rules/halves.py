@@ -1,0 +1,307 @@
+"""Where the state half of one operation and the database as it is then do not agree."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
+
+from safemigrate.facts.types import TypeChange, change, parsed
+from safemigrate.operations.phases import flat
+from safemigrate.operations.reading import column_name, db_type, has_table, is_counted
+from safemigrate.rules.base import Step, table_of
+from safemigrate.rules.elsewhere import Elsewhere, mentions
+from safemigrate.rules.known import is_known
+from safemigrate.rules.sql import Context, read_alone, sent
+from safemigrate.rules.sql.context import plain
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+ModelKey = tuple[str, str]
+# Of others, such as citext, enums and domains, it cannot be told what they hold.
+_TOLD_APART = frozenset(
+    (
+        *("smallint", "integer", "bigint", "numeric", "real", "double precision", "varchar"),
+        *("text", "boolean", "uuid", "date", "interval", "bytea", "inet", "jsonb"),
+        "timestamp with time zone",
+    )
+)
+
+
+class Kind(enum.Enum):
+    MISSING = "the state has it, the database has not"
+    LEFT = "the database has it, the state has not"
+    OTHER = "both have it, and not the same"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as a state has it."""
+
+    key: ModelKey
+    name: str
+    field: Any
+
+    @property
+    def is_required(self) -> bool:
+        """Whether an INSERT that leaves it out fails."""
+        field = self.field
+        given = field.null or field.generated or field.has_db_default() or is_counted(field)
+        return not given
+
+
+@dataclass(frozen=True)
+class Difference:
+    """
+    ``column``: empty if it is about the whole table. ``models``: all that have the table.
+    ``says``: of columns that are not the same, how. ``required``: as ``Column.is_required``.
+    """
+
+    kind: Kind
+    table: str
+    models: frozenset[ModelKey]
+    column: str = ""
+    field: str = ""
+    says: str = ""
+    required: bool = False
+
+    @property
+    def thing(self) -> str:
+        return f"{self.table}.{self.column}" if self.column else self.table
+
+
+Columns = Mapping[str, Column]
+Tables = dict[str, Columns | None]
+"""None: a table that Django makes for a many-to-many field."""
+
+_last: list[tuple[Step, list[Difference]]] = []
+
+
+def differences(step: Step) -> list[Difference]:
+    """
+    What the state half says and the database does not have, or the other way round.
+
+    Not what another migration, before or after, makes up for. Empty where nobody can know.
+    """
+    if not (_last and _last[0][0] is step):  # three rules ask about one step
+        _last[:] = [(step, _found(step))]
+    return _last[0][1]
+
+
+def database_half(operation: Any) -> list[Operation]:
+    """What reaches the database, at any depth."""
+    if isinstance(operation, migrations.RunSQL):
+        return [operation]
+    return list(flat(operation.database_operations))
+
+
+def _found(step: Step) -> list[Difference]:
+    if step.ancestors is None or step.after is None or not has_state_half(step.operation):
+        return []
+    beside = flat(step.migration.operations) if step.migration else ()
+    if any(_is_unknown(one) for one in (*beside, *database_half(step.operation))):
+        return []
+    found = list(_Halves(step).differences())
+    if not found:
+        return []
+    elsewhere = Elsewhere(step.operation, [*step.ancestors(), *step.after()])
+    return [one for one in found if not elsewhere.settles(one)]
+
+
+def has_state_half(operation: Any) -> bool:
+    return bool(getattr(operation, "state_operations", None))
+
+
+def _is_unknown(operation: Operation) -> bool:
+    """Code may do anything to the database."""
+    if isinstance(operation, migrations.RunPython):
+        return operation.code is not migrations.RunPython.noop
+    return not is_known(operation)
+
+
+@dataclass
+class _Halves:
+    """The states that the two halves of ``step``'s operation lead to."""
+
+    step: Step
+
+    @cached_property
+    def stated(self) -> ProjectState:
+        op: Any = self.step.operation
+        return self._after(op.state_operations)
+
+    @cached_property
+    def made(self) -> ProjectState:
+        half = database_half(self.step.operation)
+        return self._after([one for one in half if not isinstance(one, migrations.RunSQL)])
+
+    def _after(self, operations: Collection[Operation]) -> ProjectState:
+        state = self.step.before.clone()
+        for operation in operations:
+            operation.state_forwards(self.step.app_label, state)
+        return state
+
+    @cached_property
+    def sql(self) -> list[str]:
+        half = database_half(self.step.operation)
+        return [s for one in half if isinstance(one, migrations.RunSQL) for s in sent(one.sql)]
+
+    @cached_property
+    def read(self) -> Context:
+        half = database_half(self.step.operation)
+        sql = [one for one in half if isinstance(one, migrations.RunSQL)]
+        return read_alone(self.step.app_label, sql)
+
+    def differences(self) -> Iterator[Difference]:
+        before, stated, made = self.step.before, self.stated, self.made
+        keys = _changed(before, stated) | _changed(before, made)
+        keys = {key for key in keys if _are_tables(key, before, stated, made)}
+        has, had = _tables(stated, keys), _tables(made, keys)
+        for table in sorted({*has, *had}):
+            if table in had and table in has:
+                yield from self._of_columns(table, has[table], had[table])
+            elif table in had:
+                yield from self._of_table(Kind.LEFT, table)
+            elif table in self.read.columns:
+                yield from self._of_sql(table, has[table])
+            else:
+                yield from self._of_table(Kind.MISSING, table)
+
+    def _models(self, table: str) -> frozenset[ModelKey]:
+        return frozenset(
+            key
+            for state in (self.step.before, self.stated, self.made)
+            for key, model in state.models.items()
+            if plain(table_of(model)) == table
+        )
+
+    def _of_table(self, kind: Kind, table: str) -> Iterator[Difference]:
+        still = self.step.before if kind is Kind.MISSING else self.stated
+        shared = any(plain(table_of(model)) == table for model in still.models.values())
+        if not shared and not mentions(self.sql, table):
+            yield Difference(kind, table, self._models(table))
+
+    def _of_columns(
+        self, table: str, has: Columns | None, had: Columns | None
+    ) -> Iterator[Difference]:
+        if has is None or had is None:
+            return
+        for column in sorted({*has, *had}):
+            here, there = has.get(column), had.get(column)
+            if here and there:
+                yield from self._of_both(table, column, here, there)
+            elif here:
+                yield from self._missing(table, column, here)
+            elif there and not mentions(self.sql, table, column):
+                yield self._difference(Kind.LEFT, table, column, there)
+
+    def _of_sql(self, table: str, has: Columns | None) -> Iterator[Difference]:
+        """Of a table that the SQL creates with columns that can be read."""
+        for column, here in sorted((has or {}).items()):
+            yield from self._missing(table, column, here)
+
+    def _missing(self, table: str, column: str, here: Column) -> Iterator[Difference]:
+        kind = self._type_in_sql(table, column)
+        if kind is not None:
+            said = _contradicts(self._type(self.stated, here), kind)
+            if said:
+                yield self._difference(Kind.OTHER, table, column, here, said)
+        elif not mentions(self.sql, table, column):
+            yield self._difference(Kind.MISSING, table, column, here)
+
+    def _type_in_sql(self, table: str, column: str) -> str | None:
+        types = {(t, c.lower()): kind for (t, c), kind in self.read.types.items()}
+        return types.get((table, column))
+
+    def _of_both(
+        self, table: str, column: str, here: Column, there: Column
+    ) -> Iterator[Difference]:
+        if here.field is there.field:
+            return
+        in_sql = self._type_in_sql(table, column)
+        if in_sql is None and mentions(self.sql, table, column):
+            return
+        kind = in_sql or self._type(self.made, there)
+        said = _contradicts(self._type(self.stated, here), kind)
+        if not said and here.field.null and not there.field.null and not there.field.primary_key:
+            said = "NULL in the state, NOT NULL in the database"
+        if said:
+            yield self._difference(Kind.OTHER, table, column, here, said)
+
+    def _difference(
+        self, kind: Kind, table: str, column: str, of: Column, says: str = ""
+    ) -> Difference:
+        models = self._models(table) | {of.key}
+        return Difference(kind, table, models, column, of.name, says, of.is_required)
+
+    def _type(self, state: ProjectState, column: Column) -> str | None:
+        model = state.models[column.key]
+        asking = _Asking(None, column.key[0], state, self.step.connection, model)
+        return db_type(asking, column.field, column.name)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """As much as ``db_type`` wants to know."""
+
+    operation: Any
+    app_label: str
+    before: ProjectState
+    connection: BaseDatabaseWrapper | None
+    model: ModelState
+
+
+def _changed(one: ProjectState, other: ProjectState) -> set[ModelKey]:
+    """Models that are not the same in both; a state shares fields with the one it is made of."""
+    return {
+        key
+        for key in {*one.models, *other.models}
+        if not _is_same(one.models.get(key), other.models.get(key))
+    }
+
+
+def _is_same(one: ModelState | None, other: ModelState | None) -> bool:
+    if one is None or other is None:
+        return False
+    if table_of(one) != table_of(other) or one.fields.keys() != other.fields.keys():
+        return False
+    return all(field is other.fields[name] for name, field in one.fields.items())
+
+
+def _are_tables(key: ModelKey, *states: ProjectState) -> bool:
+    return all(has_table(state.models[key]) for state in states if key in state.models)
+
+
+def _tables(state: ProjectState, keys: Collection[ModelKey]) -> Tables:
+    found: Tables = {}
+    for key in keys:
+        if (model := state.models.get(key)) is None:
+            continue
+        columns = dict(found.get(plain(table_of(model))) or {})
+        for name, field in model.fields.items():
+            if field.many_to_many:
+                if field.remote_field.through is None:
+                    found[plain(field.db_table or f"{table_of(model)}_{name}")] = None
+            elif (column := column_name(field, name)) is not None:
+                columns[column.lower()] = Column(key, name, field)
+        found[plain(table_of(model))] = columns
+    return found
+
+
+def _contradicts(stated: str | None, made: str | None) -> str:
+    """What the state's type writes and the database's cannot hold."""
+    if stated is None or made is None:
+        return ""
+    old, new = parsed(stated), parsed(made)
+    if old.dimensions or new.dimensions or not {old.name, new.name} <= _TOLD_APART:
+        return ""
+    if change(stated, made) in (TypeChange.FREE, TypeChange.SHARED):
+        return ""
+    return f"{stated} in the state, {made} in the database"

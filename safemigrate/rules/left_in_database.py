@@ -1,0 +1,57 @@
+"""W410."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import migrations
+
+from safemigrate.operations.reading import short
+from safemigrate.rules.base import Finding, Step, rule, table_of
+from safemigrate.rules.halves import Difference, Kind, differences
+from safemigrate.rules.sql.context import plain
+from safemigrate.rules.state_alone import is_required
+
+
+@rule(
+    "W410",
+    "left-in-database",
+    operation=(migrations.SeparateDatabaseAndState, migrations.RunSQL),
+)
+def left_in_database(step: Step) -> Iterator[Finding]:
+    """The state forgets a column or a table, and nothing ever drops it."""
+    found = differences(step)
+    if any(one.kind is Kind.MISSING for one in found):
+        return  # under another name, rather than left; that is an error
+    for one in found:
+        if one.kind is Kind.LEFT and _was_known(step, one) and not is_required(step, one):
+            yield _finding(one)
+
+
+def _was_known(step: Step, one: Difference) -> bool:
+    """What the database half alone makes may be on its way into the state."""
+    models = [step.before.models[key] for key in one.models if key in step.before.models]
+    if one.column:
+        return any(one.field in model.fields for model in models)
+    auto = {
+        plain(field.db_table or f"{table_of(model)}_{name}")
+        for model in step.before.models.values()
+        for name, field in model.fields.items()
+        if field.many_to_many and field.remote_field.through is None
+    }
+    return bool(models) or one.table in auto
+
+
+def _finding(one: Difference) -> Finding:
+    kind = "column" if one.column else "table"
+    return Finding(
+        what=f"{short(one.thing, 40)} leaves the state, and nothing drops it.",
+        why=(
+            f"The {kind} stays in the database with all its data, and nobody who reads the models "
+            "knows of it. Whoever drops it by hand takes an ACCESS EXCLUSIVE lock for it."
+        ),
+        steps=(
+            "Drop it in a later release: ContractDrop instead of this operation, or "
+            "SeparateDatabaseAndState with the removal in database_operations.",
+        ),
+    )
