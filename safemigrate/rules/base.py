@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 Kind = TypeVar("Kind", bound=Operation)
+Answer = TypeVar("Answer")
 Ancestors = Callable[[], Sequence[Migration]]
 
 
@@ -43,6 +44,8 @@ class Finding:
     instead: Chain | tuple[Operation, ...] | None = None
     steps: tuple[str, ...] = ()
     rule: str = ""
+    place: int | None = None
+    """Which of the migration's operations it is about, from 0; None: the migration as a whole."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,14 @@ class Step:
     connection: BaseDatabaseWrapper | None = None
     ancestors: Ancestors | None = None
     after: Ancestors | None = None
+    _answers: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, question: Callable[[Step], Answer]) -> Answer:
+        """What ``question`` makes of this step; many rules ask the same, and it takes its time."""
+        if question not in self._answers:
+            self._answers[question] = question(self)
+        answer: Answer = self._answers[question]
+        return answer
 
     def of(self, kind: type[Kind]) -> Kind:
         """The operation as one of the ``kind`` that the rule is registered for."""
@@ -197,18 +208,18 @@ class Rule:
     def doc(self) -> str:
         return (self.judge.__doc__ or "").strip()
 
-    def covers(self, subject: Subject) -> bool:
-        if not isinstance(subject, self.about):
+    def covers(self, about: type[Any], operation: type[Any], vendor: str | None) -> bool:
+        """``operation``: the class of the step's; of any other subject nothing is asked."""
+        if not issubclass(about, self.about):
             return False
-        if subject.vendor is not None and subject.vendor not in self.vendors:
+        if vendor is not None and vendor not in self.vendors:
             return False
-        if not isinstance(subject, Step):
+        if not issubclass(about, Step):
             return True
-        operation = subject.operation
-        if not isinstance(operation, self.operations):
+        if not issubclass(operation, self.operations):
             return False
         # Our own operations are no hazard; a rule about them names them.
-        return not isinstance(operation, SafeOperation) or any(
+        return not issubclass(operation, SafeOperation) or any(
             issubclass(wanted, SafeOperation) for wanted in self.operations
         )
 
@@ -249,12 +260,15 @@ def rule(
 
 def judge(subject: Subject) -> list[Finding]:
     """Everything the rules have to say about ``subject``; never raises."""
-    return [
-        finding
-        for known in registry().values()
-        if known.covers(subject)
-        for finding in _ask(known, subject)
-    ]
+    about: Any = type(subject)
+    operation: Any = type(getattr(subject, "operation", None))
+    asked = _rules_for(about, operation, subject.vendor)
+    return [finding for known in asked for finding in _ask(known, subject)]
+
+
+@cache
+def _rules_for(about: Any, operation: Any, vendor: str | None) -> tuple[Rule, ...]:
+    return tuple(r for r in registry().values() if r.covers(about, operation, vendor))
 
 
 def _ask(known: Rule, subject: Subject) -> Iterator[Finding]:

@@ -48,25 +48,26 @@ class Source:
     names: dict[str, ast.expr] = field(default_factory=dict)
 
 
-_last: list[tuple[Step, list[tuple[Source, bool]]]] = []
-
-
 def sources(step: Step) -> list[tuple[Source, bool]]:
     """Each function of a RunPython, those of its file that it calls too; and whether backwards."""
-    if not _last or _last[0][0] is not step:  # several rules ask about one step, one by one
-        operation: Any = step.operation
-        ways = ((operation.code, False), (operation.reverse_code, True))
-        found = [(source, back) for code, back in ways for source in _reachable(code)]
-        _last[:] = [(step, found)]
-    return _last[0][1]
+    return step.once(_sources)
+
+
+def _sources(step: Step) -> list[tuple[Source, bool]]:
+    return [(source, back) for code, back in _ways(step) for source in _reachable(code)]
 
 
 def unreadable(step: Step) -> Iterator[tuple[Any, bool]]:
     """What a RunPython calls and nobody can read: a lambda, an object; and whether backwards."""
-    operation: Any = step.operation
-    for code, backwards in ((operation.code, False), (operation.reverse_code, True)):
-        if code is not None and next(_reachable(code), None) is None:
+    read = {backwards for _, backwards in sources(step)}
+    for code, backwards in _ways(step):
+        if code is not None and backwards not in read:
             yield code, backwards
+
+
+def _ways(step: Step) -> tuple[tuple[Any, bool], ...]:
+    operation: Any = step.operation
+    return (operation.code, False), (operation.reverse_code, True)
 
 
 def _reachable(code: Callable[..., Any] | None) -> Iterator[Source]:

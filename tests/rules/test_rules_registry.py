@@ -147,3 +147,15 @@ def test_a_long_name_is_cut_and_a_warning_is_a_warning():
     long = models.Index(fields=["total"], name="a" * 30)
     found = ask(migrations.AddIndex("order", long))
     assert len(found[0].what) < 80
+
+
+def test_what_many_rules_ask_of_a_step_is_worked_out_once():
+    """A RunSQL is parsed for the first of ten rules."""
+    step, asked = Step("shop", INDEX, shop()), []
+
+    def question(one: Step) -> int:
+        asked.append(one)
+        return len(asked)
+
+    assert [step.once(question), step.once(question)] == [1, 1]
+    assert Step("shop", INDEX, shop()).once(question) == 2

@@ -42,13 +42,13 @@ __all__ = [
     "sent",
 ]
 
-_last: list[tuple[Step, tuple[Item, ...]]] = []
-
 
 def read(step: Step) -> tuple[Item, ...]:
     """What the RunSQL of ``step`` does, in order, and then what its way back does."""
-    if _last and _last[0][0] is step:  # ten rules ask about one step, one after the other
-        return _last[0][1]
+    return step.once(_read)
+
+
+def _read(step: Step) -> tuple[Item, ...]:
     ctx = _context(step)
     op = step.of(migrations.RunSQL)
     for sql in sent(op.sql):
@@ -60,9 +60,7 @@ def read(step: Step) -> tuple[Item, ...]:
     for sql in sent(op.reverse_sql):
         back.unit(sql, backwards=True)
     forth = [item for item in ctx.items if not _comes_back(ctx, item)]
-    found = (*forth, *_but_what_was_made(ctx, back.items))
-    _last[:] = [(step, found)]
-    return found
+    return (*forth, *_but_what_was_made(ctx, back.items))
 
 
 def read_alone(app_label: str, operations: Iterable[migrations.RunSQL]) -> Context:
