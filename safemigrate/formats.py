@@ -21,8 +21,9 @@ def as_json(found: Sequence[Judged]) -> str:
     """
     One object for each finding.
 
-    Shape: {"version": 1, "findings": [{"rule", "slug", "level", "migration", "path", "what",
-    "why", "do"}]}; level is "error" or "warning", path is relative to the working directory.
+    Shape: {"version": 1, "findings": [{"rule", "slug", "level", "migration", "path", "line",
+    "what", "why", "do"}]}; level is "error" or "warning", path is relative to the working
+    directory.
     """
     findings = [
         {
@@ -31,6 +32,7 @@ def as_json(found: Sequence[Judged]) -> str:
             "level": _level(one),
             "migration": one.name,
             "path": _path(one),
+            "line": one.line,
             "what": one.finding.what,
             "why": one.finding.why,
             "do": _do(one),
@@ -47,10 +49,14 @@ def as_github(found: Sequence[Judged]) -> str:
     Source: https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
     """
     return "\n".join(
-        f"::{_level(one)} file={_escaped(_path(one), ',:')},line=1,"
+        f"::{_level(one)} {_where(one)}"
         f"title={_escaped(_title(one), ',:')}::{_escaped(_message(one))}"
         for one in found
     )
+
+
+def _where(one: Judged) -> str:
+    return f"file={_escaped(_path(one), ',:')},line={one.line or 1}," if one.path else ""
 
 
 def _escaped(text: str, more: str = "") -> str:
@@ -71,7 +77,7 @@ def as_gitlab(found: Sequence[Judged]) -> str:
             "check_name": registry()[one.finding.rule].check_id,
             "fingerprint": _fingerprint(one),
             "severity": "major" if one.is_error else "minor",
-            "location": {"path": _path(one), "lines": {"begin": 1}},
+            "location": {"path": _path(one), "lines": {"begin": one.line or 1}},
         }
         for one in found
     ]
@@ -113,7 +119,7 @@ def _sarif_rule(rule: str) -> dict[str, Any]:
 
 
 def _sarif_result(one: Judged, index: int) -> dict[str, Any]:
-    place = {"artifactLocation": {"uri": _path(one)}, "region": {"startLine": 1}}
+    place = {"artifactLocation": {"uri": _path(one)}, "region": {"startLine": one.line or 1}}
     return {
         "ruleId": registry()[one.finding.rule].check_id,
         "ruleIndex": index,
@@ -134,6 +140,9 @@ def as_junit(found: Sequence[Judged]) -> str:
         case = ElementTree.SubElement(
             suite, "testcase", classname=one.name or "project", name=_title(one), time="0"
         )
+        if one.path:
+            case.set("file", _path(one))
+            case.set("line", str(one.line or 1))
         if one.is_error:
             ElementTree.SubElement(case, "failure", message=_message(one)).text = _do(one)
         else:

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,14 +24,14 @@ from django.utils.timezone import localdate
 from safemigrate.assured import of_settings, words_of
 from safemigrate.facts.ownership import is_first_party, is_first_party_app
 from safemigrate.operations import Assured
+from safemigrate.places import line_of
+from safemigrate.planner.lineage import Key, Lineage
 from safemigrate.planner.walk import note_new
 from safemigrate.rules import Finding, Placed, Step, Unreadable, Vouched, judge
 from safemigrate.rules.known import is_known
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Judged:
     @property
     def is_error(self) -> bool:
         return self.finding.rule.startswith("E")
+
+    @property
+    def line(self) -> int | None:
+        """Where it is in the file; None if nobody can read that."""
+        return line_of(self.path, self.finding.place)
 
 
 @dataclass
@@ -144,16 +149,17 @@ class _Unreadables:
                 if config.label in settings.MIGRATION_MODULES or not _is_absent(error, module):
                     yield self._one(config.label, "", error)
                 continue
-            for _, name, is_package in pkgutil.iter_modules(getattr(package, "__path__", [])):
+            for finder, name, is_package in pkgutil.iter_modules(getattr(package, "__path__", [])):
                 if is_package or name[0] in "_~":
                     continue
                 try:
                     loaded = importlib.import_module(f"{module}.{name}")
                 except Exception as error:  # noqa: BLE001  as above
-                    yield self._one(config.label, name, error)
+                    yield self._one(config.label, name, error, finder)
                     continue
                 if not hasattr(loaded, "Migration"):
-                    yield self._one(config.label, name, "The file has no class Migration.")
+                    text = "The file has no class Migration."
+                    yield self._one(config.label, name, text, finder)
 
     def of_graph(self, error: Exception) -> Judged:
         said = Unreadable("The graph of the migrations", error)
@@ -164,9 +170,11 @@ class _Unreadables:
             text = f"{', '.join(sorted(names))} are both the last; run makemigrations --merge."
             yield Judged(judge(Unreadable(f"The order of {label}", text))[0], label)
 
-    def _one(self, label: str, name: str, error: Exception | str) -> Judged:
+    def _one(self, label: str, name: str, error: Exception | str, finder: Any = None) -> Judged:
         full = f"{label}.{name}" if name else f"The migrations of {label}"
-        return Judged(judge(Unreadable(full, error))[0], label, name)
+        folder = getattr(finder, "path", None)
+        path = Path(folder) / f"{name}.py" if folder else None
+        return Judged(judge(Unreadable(full, error))[0], label, name, path)
 
 
 def _is_absent(error: Exception, module: str) -> bool:
@@ -183,6 +191,8 @@ class _Judging:
         self, loader: MigrationLoader, connection: BaseDatabaseWrapper, fresh: Collection[str] = ()
     ) -> None:
         self.loader = loader
+        self.plan = self._plan()
+        self.lineage = Lineage(loader.graph, self.plan)
         self.vendor = connection.vendor
         self.connection = _mute(connection)
         self.result = Judgement()
@@ -192,7 +202,7 @@ class _Judging:
 
     def run(self, apps: Collection[str] | None, only: Collection[str] | None) -> Judgement:
         state = ProjectState(real_apps=self.loader.unmigrated_apps)
-        for key in self._plan():
+        for key in self.plan:
             migration: Migration = self.loader.graph.nodes[key]
             path = path_of(migration)
             if not is_ours(migration, path):
@@ -227,14 +237,14 @@ class _Judging:
         key = (migration.app_label, migration.name)
         new_models = self.fresh_models if ".".join(key) in self.fresh else set()
         found: list[Finding] = []
-        for operation in migration.operations:
+        for place, operation in enumerate(migration.operations):
             if wanted:
-                found += self._of_operation(operation, migration, state, new_models)
+                said = self._of_operation(operation, migration, state, new_models)
+                found += (dataclasses.replace(finding, place=place) for finding in said)
             note_new(operation, migration.app_label, new_models)
             operation.state_forwards(migration.app_label, state)
         if wanted:
-            after = lambda: self._migrations(self.loader.graph.backwards_plan(key))  # noqa: E731
-            found += judge(Placed(migration, after, self.vendor))
+            found += judge(Placed(migration, lambda: self.lineage.after(key), self.vendor))
             yield from self._excused(migration, found)
 
     def _of_operation(
@@ -256,10 +266,11 @@ class _Judging:
         if isinstance(operation, migrations.SeparateDatabaseAndState) and is_known(operation):
             if operation.state_operations and not nested:
                 yield from judge(step)  # as a whole: whether its halves agree
-            if operation.database_operations:
-                inside = state.clone()
-                for one in operation.database_operations:
-                    yield from self._of_operation(one, migration, inside, new_models, nested=True)
+            inside = state
+            for one in operation.database_operations:
+                yield from self._of_operation(one, migration, inside, new_models, nested=True)
+                if _changes_the_state(one):  # a copy of the state is a copy of every model
+                    inside = state.clone() if inside is state else inside
                     one.state_forwards(migration.app_label, inside)
             return
         yield from judge(step)
@@ -277,8 +288,8 @@ class _Judging:
             version=self.version,
             new_models=frozenset(new_models),
             connection=self.connection,
-            ancestors=lambda: self._migrations(self.loader.graph.forwards_plan(key)),
-            after=lambda: self._migrations(self.loader.graph.backwards_plan(key)),
+            ancestors=lambda: self.lineage.before(key),
+            after=lambda: self.lineage.after(key),
         )
 
     def _vouched(self, word: Vouched, migration: Migration) -> Iterator[Finding]:
@@ -302,8 +313,14 @@ class _Judging:
             word = Vouched(f"assured[{rule!r}]", said, self.today, silenced)
             yield from self._vouched(word, migration)
 
-    def _migrations(self, keys: Sequence[Key]) -> list[Migration]:
-        return [self.loader.graph.nodes[key] for key in keys]
+
+def _changes_the_state(operation: Operation) -> bool:
+    """Whether it may. SQL and Python leave the models as they are, unless they say otherwise."""
+    forwards: Any = type(operation).state_forwards
+    if forwards is migrations.RunSQL.state_forwards:
+        sql: Any = operation
+        return bool(sql.state_operations)
+    return forwards is not migrations.RunPython.state_forwards
 
 
 def path_of(migration: Migration) -> Path | None:

@@ -190,7 +190,7 @@ class _Reader:
                 continue
             if isinstance(statement, ast.Pass):
                 continue
-            name = _assigned(statement)
+            name = assigned(statement)
             if name not in _KEPT:
                 raise self.refuse(
                     f"has more than a plain class Migration on line {statement.lineno}"
@@ -235,7 +235,8 @@ def _first_line(node: ast.stmt) -> int:
     return min((int(one.lineno) for one in decorators), default=node.lineno)
 
 
-def _assigned(statement: ast.stmt) -> str:
+def assigned(statement: ast.stmt) -> str:
+    """The name that a statement gives a value to; empty for any other statement."""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         target: ast.expr = statement.targets[0]
     elif isinstance(statement, ast.AnnAssign):

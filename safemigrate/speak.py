@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.core import checks
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.writer import OperationWriter
+from rich.text import Text
 
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.phases import flat
@@ -22,8 +23,9 @@ from safemigrate.rules.known import needs_autocommit
 if TYPE_CHECKING:
     from safemigrate.judge import Judged
 
-_WIDTH = 96
+WIDTH = 96
 _INDENT = 15
+_CODE = "cyan"
 _IN_EVERY_FILE = {
     "from django.db import migrations, models",
     "from django.db import migrations",
@@ -32,26 +34,45 @@ _IN_EVERY_FILE = {
 
 
 def text(judged: Judged) -> str:
-    """The four parts, for a terminal."""
-    return finding_text(judged.finding, judged.name, judged.path)
+    """The four parts, for a log."""
+    return told(judged).plain
 
 
-def finding_text(finding: Finding, label: str, path: Path | None = None) -> str:
+def told(judged: Judged, width: int = WIDTH) -> Text:
+    """As ``text``, with colours, for a terminal of that width."""
+    where = f"{_relative(judged.path)}:{judged.line}" if judged.path and judged.line else ""
+    return _told(judged.finding, judged.name, judged.path, where, width)
+
+
+def finding_text(finding: Finding, label: str) -> str:
     """
-    As ``text``; ``label``: the migration, or the app while no file is written.
+    As ``text``, while no file is written; ``label``: the app.
 
-    Without a ``path`` the code says which migrations, not which files.
+    The code says which migrations, not which files.
     """
+    return _told(finding, label, None, "", WIDTH).plain
+
+
+def _told(finding: Finding, label: str, path: Path | None, where: str, width: int) -> Text:
     rule = registry()[finding.rule]
-    parts = [
-        f"{label or 'the project'}   {rule.check_id} {rule.slug}",
-        "",
-        _part("What happens", finding.what),
-        _part("Why it hurts", finding.why),
-        *_instead(finding, path),
-        _part("If it is safe", way_past(finding)),
-    ]
-    return "\n".join(parts)
+    head = Text.assemble(
+        (label or "the project", "bold"), "   ", (f"{rule.check_id} {rule.slug}", colour_of(rule))
+    )
+    return Text("\n").join(
+        [
+            head,
+            *([Text(where)] if where else []),
+            Text(),
+            _part("What happens", finding.what, width),
+            _part("Why it hurts", finding.why, width),
+            *_instead(finding, path, width),
+            _part("If it is safe", way_past(finding), width),
+        ]
+    )
+
+
+def colour_of(rule: Rule) -> str:
+    return "bold red" if rule.id.startswith("E") else "bold yellow"
 
 
 def as_check(judged: Judged) -> checks.CheckMessage:
@@ -60,9 +81,10 @@ def as_check(judged: Judged) -> checks.CheckMessage:
     rule = registry()[finding.rule]
     kind = checks.Error if rule.id.startswith("E") else checks.Warning
     message = " ".join(finding.what.split())
+    instead = (part.plain for part in _instead(finding, judged.path, WIDTH))
     return kind(
         message if len(message) < 80 else f"{message[:78]}…",
-        hint="\n".join([finding.why, *_instead(finding, judged.path)]),
+        hint="\n".join([finding.why, *instead]),
         obj=judged.name or None,
         id=rule.check_id,
     )
@@ -83,42 +105,46 @@ def way_past(finding: Finding) -> str:
     return f'silence it: SILENCED_SYSTEM_CHECKS = ["{rule.check_id}"]'
 
 
-def _part(head: str, body: str) -> str:
-    return textwrap.fill(
+def _part(head: str, body: str, width: int) -> Text:
+    filled = textwrap.fill(
         body,
-        _WIDTH,
+        width,
         initial_indent=f"{head:<{_INDENT}}",
         subsequent_indent=" " * _INDENT,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    found = Text(filled)
+    found.stylize("bold", 0, len(head))
+    return found
 
 
-def _instead(finding: Finding, path: Path | None) -> Iterator[str]:
+def _instead(finding: Finding, path: Path | None, width: int) -> Iterator[Text]:
     """The third part: code to paste, else the deployments in order."""
     pieces = list(_pieces(finding))
     head = "Do instead"
     if not pieces:
         for number, step in enumerate(finding.steps, 1):
-            yield _part(head if number == 1 else "", _numbered(step, number, finding.steps))
+            yield _part(head if number == 1 else "", _numbered(step, number, finding.steps), width)
         return
     if len(pieces) == 1:
         _, operations = pieces[0]
-        yield _part(head, f"in {_file(path)}{_autocommit(operations)}:")
-        yield from ("", code(operations), "")
+        yield _part(head, f"in {_file(path)}{_autocommit(operations)}:", width)
+        yield from (Text(), Text(code(operations), _CODE), Text())
     else:
-        yield _part(head, f"in {len(pieces)} migrations, each of its own, in this order:")
+        yield _part(head, f"in {len(pieces)} migrations, each of its own, in this order:", width)
         for number, (phase, operations) in enumerate(pieces, 1):
             named = f"{phase}: " if phase else ""
             where = _file(path, number - 1, str(phase or number))
-            yield ""
-            yield _part("", f"{number}. {named}{where}{_autocommit(operations)}")
-            yield from ("", code(operations))
-        yield ""
+            yield Text()
+            yield _part("", f"{number}. {named}{where}{_autocommit(operations)}", width)
+            yield from (Text(), Text(code(operations), _CODE))
+        yield Text()
         if any(phase is Phase.CONTRACT for phase, _ in pieces):
-            yield _part("", "migrate holds the contract back until no older release is running.")
+            held = "migrate holds the contract back until no older release is running."
+            yield _part("", held, width)
     for step in finding.steps:
-        yield _part("", step)
+        yield _part("", step, width)
 
 
 def _numbered(step: str, number: int, steps: tuple[str, ...]) -> str:

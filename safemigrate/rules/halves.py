@@ -81,8 +81,6 @@ Columns = Mapping[str, Column]
 Tables = dict[str, Columns | None]
 """None: a table that Django makes for a many-to-many field."""
 
-_last: list[tuple[Step, list[Difference]]] = []
-
 
 def differences(step: Step) -> list[Difference]:
     """
@@ -90,9 +88,7 @@ def differences(step: Step) -> list[Difference]:
 
     Not what another migration, before or after, makes up for. Empty where nobody can know.
     """
-    if not (_last and _last[0][0] is step):  # three rules ask about one step
-        _last[:] = [(step, _found(step))]
-    return _last[0][1]
+    return step.once(_found)
 
 
 def database_half(operation: Any) -> list[Operation]:

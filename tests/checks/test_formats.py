@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from django.core.management import CommandError, call_command
 
+from safemigrate.places import line_of
 from safemigrate.testing import assert_migrations_are_safe
 
 INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
@@ -80,7 +81,6 @@ def test_gitlab_knows_a_finding_again(project):
     first, second = json.loads(report(project, "gitlab")), json.loads(report(project, "gitlab"))
     assert [one["fingerprint"] for one in first] == [one["fingerprint"] for one in second]
     assert [one["severity"] for one in first] == ["major", "minor"]
-    assert first[0]["location"]["lines"] == {"begin": 1}
 
 
 def test_sarif_names_each_rule_once_and_points_at_it(project):
@@ -97,6 +97,62 @@ def test_junit_fails_for_errors_alone(project):
     suite = ElementTree.fromstring(report(project, "junit"))
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     assert len(suite.findall("testcase/failure")) == 1
+
+
+def test_every_report_leads_to_the_line_of_the_operation(project, monkeypatch):
+    """A click in the pull request opens what is to be changed."""
+    monkeypatch.chdir(project.folder)
+    harmless = 'migrations.RunSQL("SELECT 1", ""),'
+    path = project.migration("0002_two", f"{harmless}\n\n# the slow one\n{INDEX}")
+    line = 1 + next(n for n, text in enumerate(path.read_text().splitlines()) if "AddInd" in text)
+    name = f"{project.label}/migrations/0002_two.py"
+
+    def said(*options: str) -> str:
+        out = io.StringIO()
+        project.forget()
+        with pytest.raises(CommandError):
+            call_command("safemigrate", "lint", *options, stdout=out)
+        return out.getvalue()
+
+    assert f"{name}:{line}\n" in said()
+    assert f"file={name},line={line},title=" in said("--format", "github")
+    assert json.loads(said("--format", "json"))["findings"][0]["line"] == line
+    assert json.loads(said("--format", "gitlab"))[0]["location"]["lines"] == {"begin": line}
+    case = ElementTree.fromstring(said("--format", "junit")).find("testcase")
+    assert (case.get("file"), case.get("line")) == (name, str(line))
+    (result,) = json.loads(said("--format", "sarif"))["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": line}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "line"),
+    [
+        (
+            "x = 1\nclass Migration:\n    operations = [\n        A(),\n\n        B(\n        )]",
+            1,
+            6,
+        ),
+        ("class Migration:\n    operations: list = [A(),\n        B()]", 1, 2 + 1),
+        ("# about the whole\nclass Migration:\n    operations = [A()]", None, 2),
+        ("\n\nclass Migration:\n    operations = [A(), *more, B()]", 2, 3),
+        ("\nclass Migration:\n    operations = made()", 0, 2),
+        ("Migration = made()", 0, 1),
+        ("x = 1\ndef broken(:", None, 2),
+    ],
+)
+def test_the_line_is_that_of_the_operation_or_of_the_class(tmp_path, text, place, line):
+    path = tmp_path / "0002.py"
+    path.write_text(text)
+    assert line_of(path, place) == line
+
+
+def test_a_file_that_nobody_can_read_has_no_line(tmp_path):
+    """Only its bytecode is there, or it went meanwhile."""
+    compiled = tmp_path / "0002.pyc"
+    compiled.write_bytes(b"\xa7\x0d\x0d\x0a\xff")
+    assert line_of(compiled, 0) is None
+    assert line_of(tmp_path / "gone.py", 0) is None
+    assert line_of(None, None) is None
 
 
 def test_a_project_without_findings_has_an_empty_report(project):

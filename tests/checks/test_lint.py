@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from io import StringIO
 
@@ -213,3 +214,67 @@ def test_a_warning_alone_does_not_fail(project, say):
     text, code = say()
     assert "W403" in text
     assert code == 0
+
+
+def bare(text: str) -> str:
+    """Without colours."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+class Screen(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestText:
+    """What somebody reads: in colours on a terminal, the same words without them in a log."""
+
+    @pytest.fixture(autouse=True)
+    def terminal(self, monkeypatch):
+        """One of 160 columns, and an environment that asks for nothing special."""
+        for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.setenv("COLUMNS", "160")
+
+    @pytest.fixture
+    def bad(self, project):
+        project.migration("0002_bad", INDEX + INDEX.replace('"i"', '"j"'))
+        project.migration("0003_sql", 'migrations.RunSQL("SELECT 1"),', after="0002_bad")
+
+    def test_a_log_has_no_colours_and_ends_with_how_many_of_which_rule(self, bad, say):
+        text, code = say()
+        assert text == bare(text)
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        assert f"2 E101 plain-index {registry()['E101'].doc}" in lines
+        assert f"1 W403 no-way-back {registry()['W403'].doc}" in lines
+        assert lines[-1].startswith("3 findings in 2 migrations, 2 errors among them; 3 migrations")
+        assert code == 1
+
+    def test_a_terminal_shows_the_same_in_colours_by_severity(self, bad, say):
+        coloured, code = say("--force-color")
+        assert "\x1b[1;31msafemigrate.E101 plain-index\x1b[0m" in coloured
+        assert "\x1b[1;33msafemigrate.W403 no-way-back\x1b[0m" in coloured
+        assert bare(coloured) == say()[0]
+        assert code == 1
+
+    def test_a_narrow_terminal_breaks_sentences_and_no_code(self, bad, say, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "60")
+        text = bare(say("--force-color")[0])
+        assert "\n        index=models.Index(fields=['total'], name='i'),\n" in text
+        sentences = text.partition("What happens")[2].partition("Do instead")[0]
+        assert max(len(line) for line in sentences.splitlines()) <= 60
+        assert len(sentences.splitlines()) > 4
+
+    @pytest.mark.parametrize(("option", "colour"), [((), "\x1b[33m"), (("--no-color",), "")])
+    def test_a_terminal_without_colours_is_obeyed(self, project, option, colour):
+        project.migration("0002_sql", 'migrations.RunSQL("SELECT 1"),')
+        out = Screen()
+        call_command("safemigrate", "lint", *option, stdout=out)
+        assert f"\n{colour}1 finding in 1 migration, warnings only; 2" in out.getvalue()
+        assert colour or out.getvalue() == bare(out.getvalue())
+
+    def test_what_is_safe_is_one_line(self, say):
+        text, code = say()
+        assert text.startswith("Nothing unsafe; 1 migration judged for postgresql")
+        assert (text.count("\n"), code) == (1, 0)

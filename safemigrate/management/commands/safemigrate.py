@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,6 +19,7 @@ class Command(BaseCommand):
         subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
         for sub in SUBCOMMANDS:
             made = subparsers.add_parser(sub.name, help=sub.help, description=sub.help)
+            _add_colours(made)
             sub.add_arguments(made)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -26,3 +28,9 @@ class Command(BaseCommand):
             chosen.run(self, options)
         except SafeMigrateError as error:
             raise CommandError(str(error)) from error
+
+
+def _add_colours(parser: CommandParser) -> None:
+    """Django knows them in front of the sub-command alone; people type them behind it."""
+    for name in ("--no-color", "--force-color"):
+        parser.add_argument(name, action="store_true", default=SUPPRESS, help=SUPPRESS)

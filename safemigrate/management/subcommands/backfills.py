@@ -120,14 +120,14 @@ def _list(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[s
         return
     from rich.table import Table
 
-    from safemigrate.management.subcommands.status import print_table
+    from safemigrate.management.terminal import Terminal
 
     table = Table(title="Backfills", title_justify="left")
     for head in ("id", "backfill", "state", "rows", "of", "rows/s", "left", "set aside", "about"):
         table.add_column(head, overflow="fold")
     for r in runs:
         table.add_row(*_cells(r, rates.get(r.id)))
-    print_table(command, table)
+    Terminal(command, options).show(table)
 
 
 def _rates(connection: BaseDatabaseWrapper, runs: Sequence[Seen]) -> dict[int, float]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
+from rich.table import Table
+from rich.text import Text
 
 from safemigrate import baseline
 from safemigrate.checks import not_exempt
 from safemigrate.facts.errors import NoSuchPast
 from safemigrate.judge import Judged, Judgement, judgement, judging_connection
 from safemigrate.management.subcommands.base import add_database, connection_of
+from safemigrate.management.terminal import Terminal
+from safemigrate.rules import registry
 from safemigrate.since import changed_since, judgement_since, named, unapplied
-from safemigrate.speak import text
+from safemigrate.speak import WIDTH, colour_of, told
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -23,6 +28,10 @@ if TYPE_CHECKING:
 NOT_JUDGED = 2
 """The exit code if nothing was judged; 1 is that of errors."""
 _UNREADABLE = "E303"  # what could not be judged is in every choice
+_FURTHER = (
+    "safemigrate lint --explain ID prints the page of a rule; safemigrate fix APP MIGRATION rewrites "
+    "what is not applied yet."
+)
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -87,15 +96,36 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["format"] != "text":
         _report(command, options["format"], found)
         return
-    for judged in found:
-        command.stdout.write(text(judged) + "\n\n")
+    terminal = Terminal(command, options)
+    _tell(terminal, found)
     summary = _summary(found, len(inside) - len(found))
     counts = f"{_count(whole.migrations, 'migration')} judged for {connection.vendor}"
     if whole.third_party:
         counts += f", {whole.third_party} of other packages left alone"
     if any(judged.is_error for judged in found):
         raise CommandError(f"{summary}; {counts}.")
-    command.stdout.write(f"{summary}; {counts}.")
+    terminal.show(Text(f"{summary}; {counts}.", "yellow" if found else "green"))
+
+
+def _tell(terminal: Terminal, found: Sequence[Judged]) -> None:
+    """Each finding whole; at the end, where the eye is, how many there are of which rule."""
+    for judged in found:
+        terminal.show(told(judged, min(terminal.width or WIDTH, WIDTH)))
+        terminal.show(Text())
+    if len(found) > 1:
+        terminal.show(_by_rule(found))
+        terminal.show(Text(f"\n{_FURTHER}\n"))
+
+
+def _by_rule(found: Sequence[Judged]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for id, count in sorted(Counter(judged.finding.rule for judged in found).items()):
+        rule = registry()[id]
+        table.add_row(str(count), Text(f"{rule.id} {rule.slug}", colour_of(rule)), rule.doc)
+    return table
 
 
 def _judged(options: dict[str, Any], connection: BaseDatabaseWrapper) -> tuple[Judgement, str]:
@@ -125,7 +155,6 @@ def _unapplied(connection: BaseDatabaseWrapper) -> set[str]:
 
 
 def _explain(command: BaseCommand, id: str) -> None:
-    from safemigrate.rules import registry
     from safemigrate.speak import page_of
 
     wanted = id.removeprefix("safemigrate.")
@@ -173,8 +202,11 @@ def _summary(found: list[Judged], exempt: int) -> str:
     if not found:
         return "Nothing unsafe" + (f" but {exempt} in the baseline" if exempt else "")
     places = len({judged.name for judged in found})
+    errors = sum(judged.is_error for judged in found)
+    some = f", {_count(errors, 'error')} among them"
+    kinds = {0: ", warnings only", len(found): ""}.get(errors, some)
     aside = f" ({exempt} more in the baseline)" if exempt else ""
-    return f"{_count(len(found), 'finding')} in {_count(places, 'migration')}{aside}"
+    return f"{_count(len(found), 'finding')} in {_count(places, 'migration')}{kinds}{aside}"
 
 
 def _count(number: int, noun: str) -> str:

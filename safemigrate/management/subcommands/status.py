@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from io import StringIO
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 from django.utils import timezone
-from rich.console import Console
 from rich.table import Table
 
 from safemigrate.facts import settings
 from safemigrate.management.subcommands.base import add_database, connection_of
+from safemigrate.management.terminal import Terminal
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -39,11 +38,11 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             "Nothing was changed. Check that it is running, and DATABASES in the settings."
         ) from error
     if held:
-        print_table(command, _held_table(held))
+        Terminal(command, options).show(_held_table(held))
     else:
         command.stdout.write("Nothing is held back.")
     if rows:
-        print_table(command, _ledger_table(rows))
+        Terminal(command, options).show(_ledger_table(rows))
     else:
         command.stdout.write("The ledger has no rows to show.")
 
@@ -73,15 +72,6 @@ def _ledger_table(rows: Sequence[Any]) -> Table:
         started = _local(row.started).strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(started, what, row.phase, row.release, took, by, outcome)
     return table
-
-
-def print_table(command: BaseCommand, table: Table) -> None:
-    """Wide and plain where it is not a terminal, so that a log keeps one line a row."""
-    terminal = bool(command.stdout.isatty())
-    into = StringIO()
-    width = None if terminal else 160
-    Console(file=into, width=width, force_terminal=terminal).print(table)
-    command.stdout.write(into.getvalue().rstrip())
 
 
 def _local(moment: datetime) -> datetime:
