@@ -29,8 +29,8 @@ NOT_JUDGED = 2
 """The exit code if nothing was judged; 1 is that of errors."""
 _UNREADABLE = "E303"  # what could not be judged is in every choice
 _FURTHER = (
-    "safemigrate lint --explain ID prints the page of a rule; safemigrate fix APP MIGRATION rewrites "
-    "what is not applied yet."
+    "safemigrate lint --explain ID prints the page of a rule; safemigrate fix APP MIGRATION "
+    "rewrites what is not applied yet."
 )
 
 
