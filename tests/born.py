@@ -33,12 +33,17 @@ EARLY = [
     "environ",
     "tests.stories.writer",
 ]
+ASK_THE_SETTINGS = {
+    "safemigrate.queues.framework",
+    "safemigrate.queues.on_celery",
+    "safemigrate.tasks",
+}
 BATCH_ROWS = 5
 
 
 def main() -> None:
-    ours = [module.name for module in pkgutil.walk_packages(safemigrate.__path__, "safemigrate.")]
-    for name in [*EARLY, *ours]:
+    ours = {module.name for module in pkgutil.walk_packages(safemigrate.__path__, "safemigrate.")}
+    for name in [*EARLY, *sorted(ours - ASK_THE_SETTINGS)]:
         importlib.import_module(name)
     from django.conf import settings
 

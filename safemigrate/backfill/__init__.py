@@ -11,21 +11,25 @@ from safemigrate.backfill.keys import for_migration, key_for
 
 if TYPE_CHECKING:
     from safemigrate.backfill.checking import check
-    from safemigrate.backfill.engine import enqueue, run
+    from safemigrate.backfill.engine import enqueue, help_with, run
     from safemigrate.backfill.evidence import remaining
     from safemigrate.backfill.identity import fingerprint
+    from safemigrate.backfill.shifts import Helped, Shift
     from safemigrate.backfill.store import STATE_TABLE, forget
     from safemigrate.backfill.work import Backfill, Result
 
 __all__ = [
     "STATE_TABLE",
     "Backfill",
+    "Helped",
     "Result",
+    "Shift",
     "check",
     "enqueue",
     "fingerprint",
     "for_migration",
     "forget",
+    "help_with",
     "key_for",
     "remaining",
     "run",
@@ -34,11 +38,14 @@ __all__ = [
 _HOME = {
     "STATE_TABLE": "store",
     "Backfill": "work",
+    "Helped": "shifts",
     "Result": "work",
+    "Shift": "shifts",
     "check": "checking",
     "enqueue": "engine",
     "fingerprint": "identity",
     "forget": "store",
+    "help_with": "engine",
     "remaining": "evidence",
     "run": "engine",
 }

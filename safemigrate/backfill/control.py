@@ -27,7 +27,7 @@ DEADLINE = timedelta(seconds=30)
 """How long an order tries to get the run's row, which each batch has for as long as it takes."""
 MOST_WORKERS = 64
 
-_DONE_BY = {Event.PAUSE: "paused", Event.RESUME: "resumed", Event.CANCEL: "canceled"}
+_DONE_BY = {Event.PAUSE: "paused", Event.CANCEL: "canceled"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Seen:
     waiting: str
     note: str
     error: str
+    queue: str
     started: datetime
     finished: datetime | None
     silent: timedelta
@@ -100,6 +101,7 @@ def _seen(run: Any, failures: int) -> Seen:
         waiting=run.waiting or "",
         note=run.note or "",
         error=run.error,
+        queue=run.queue or "",
         started=run.started_at,
         finished=run.finished_at,
         silent=max(timezone.now() - run.updated_at, timedelta(0)),
@@ -117,8 +119,24 @@ def order(connection: BaseDatabaseWrapper, run_id: int, event: Event, *, by: str
     def change(store: Store, run: Any) -> None:
         run.state = states.after(run.state, event)
         # What moves needs no explanation; whoever finds it standing wants to know who.
-        run.note = None if event is Event.RESUME else f"{_DONE_BY[event]} by {by} at {_now()}"
+        run.note = f"{_DONE_BY[event]} by {by} at {_now()}" if event in _DONE_BY else None
         store.save(run, "state", "note")
+
+    return _changed(connection, run_id, change)
+
+
+def sent(connection: BaseDatabaseWrapper, run_id: int, queue: str) -> Seen:
+    """
+    Write down which queue was asked to work on a run; one that had failed is tried again.
+
+    Raises:  WrongOperation: no such run, or it is held or over.
+    """
+
+    def change(store: Store, run: Any) -> None:
+        if run.state != State.QUEUED:
+            run.state = states.after(run.state, Event.START)
+        run.queue, run.held_since, run.error = queue, None, ""
+        store.save(run, "state", "queue", "held_since", "error")
 
     return _changed(connection, run_id, change)
 

@@ -20,12 +20,13 @@ from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unf
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.ranges import Keys
+from safemigrate.backfill.shifts import Helped, Shift, ShiftSeat
 from safemigrate.backfill.states import Event, State
 from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED
 from safemigrate.backfill.walking import Counts, RunSeat, Walk
 from safemigrate.backfill.work import Backfill, Result
-from safemigrate.backfill.workers import by_workers
+from safemigrate.backfill.workers import by_one_of_many, by_workers
 from safemigrate.facts.errors import BackfillFailed, WrongOperation
 from safemigrate.facts.progress import say
 
@@ -49,15 +50,7 @@ def run(
              work under the same key starts over.
     Raises:  WrongOperation, NeedsAutocommit, BackfillFailed. Batches before a failure stay done.
     """
-    check(backfill)
-    if not 0 < len(key) <= KEY_CHARACTERS:
-        raise WrongOperation(
-            f"A backfill's key has {len(key)} characters.", do=f"Use 1 to {KEY_CHARACTERS}."
-        )
-    if backfill.rate is None:
-        backfill = replace(backfill, rate=project_settings().backfill_rate or None)
-    if backfill.workers is None:
-        backfill = replace(backfill, workers=project_settings().backfill_workers)
+    backfill = _complete(backfill, key)
     connection = connections[connection.alias]  # not the proxy, which is slow to ask per row
     server = server_for(connection)
     own = not connection.in_atomic_block and connection.get_autocommit()
@@ -68,6 +61,38 @@ def run(
         raise failing.needs_autocommit(backfill.table)
     with transaction.atomic(using=connection.alias):  # all of it or, after a failure, nothing
         return _Engine(connection, server, backfill, key, own=False).run()
+
+
+def help_with(
+    connection: BaseDatabaseWrapper, backfill: Backfill, *, key: str, shift: Shift
+) -> Helped:
+    """
+    Be one of a run's workers, until the run is over or held, or the shift ends.
+
+    Whoever finds nothing left ends the run, so it is ended whichever worker was killed.
+    Raises:  WrongOperation, BackfillFailed: what this worker failed at.
+    """
+    connection = connections[connection.alias]
+    backfill = _complete(backfill, key)
+    return _Helper(connection, server_for(connection), backfill, key, own=True).help(shift)
+
+
+def _complete(backfill: Backfill, key: str) -> Backfill:
+    """
+    Return it with the project's settings where it says nothing.
+
+    Raises:  WrongOperation.
+    """
+    check(backfill)
+    if not 0 < len(key) <= KEY_CHARACTERS:
+        raise WrongOperation(
+            f"A backfill's key has {len(key)} characters.", do=f"Use 1 to {KEY_CHARACTERS}."
+        )
+    if backfill.rate is None:
+        backfill = replace(backfill, rate=project_settings().backfill_rate or None)
+    if backfill.workers is None:
+        backfill = replace(backfill, workers=project_settings().backfill_workers)
+    return backfill
 
 
 def enqueue(connection: BaseDatabaseWrapper, backfill: Backfill, *, key: str) -> int | None:
@@ -113,6 +138,7 @@ class _Engine:
         self.resumed = False
         self.run_id: int | None = None
         self.passes = 0
+        self.pass_no: int | None = None
         self.progress = Progress(self.table, None)
 
     def run(self) -> Result:
@@ -121,6 +147,7 @@ class _Engine:
             say(f"{self.table}: this backfill is already done")
             return self._result()
         while True:  # _turn ends it after MAX_PASSES
+            self._look_at_pass(run_id)
             whole = self._fill(run_id)
             if self._was_held(run_id) or not whole:
                 continue  # the pass goes on at its cursor
@@ -141,6 +168,11 @@ class _Engine:
                 return None
             run, _ = self.trouble.patiently(lambda: self._open(again=True, state=State.QUEUED))
         return int(run.pk)
+
+    def _look_at_pass(self, run_id: int) -> None:
+        """Remember which pass this process walks: by its end others may be in the next one."""
+        run = self.trouble.patiently(partial(self._glance, run_id))
+        self.pass_no = run.pass_no if run else None
 
     def _fill(self, run_id: int) -> bool:
         """
@@ -260,8 +292,8 @@ class _Engine:
             run = self.store.lock(run_id)
             if run is None:
                 raise self._forgotten()
-            if run.state != store.RUNNING:
-                return run  # another process ended it, or somebody has just held it
+            if run.state != store.RUNNING or run.pass_no != self.pass_no:
+                return run  # another process ended it or this pass, or somebody has just held it
             run.cursor = ""
             run.batch_ms_median = self.counts.median_ms()
             fields = ["cursor", "batch_ms_median", "state", "pass_no", "pass_seen", "pass_rows"]
@@ -307,6 +339,51 @@ class _Engine:
             batch_ms_median=self.counts.median_ms(),
             resumed=self.resumed,
         )
+
+
+class _Helper(_Engine):
+    """One of several processes that share a run, none of which is the first."""
+
+    why: str | None = None  # it was held back at last
+
+    def help(self, shift: Shift) -> Helped:
+        run_id = self._begin()
+        if run_id is None:
+            return Helped(State.DONE)
+        while True:  # _turn ends it after MAX_PASSES
+            self._look_at_pass(run_id)
+            run = self._after_its_part(run_id, shift)
+            if run.state != State.RUNNING or shift.over():
+                self._note_shift(run_id, shift)
+                return Helped(run.state, self.counts.rows, run.state == State.RUNNING)
+            if self._is_over(run_id):
+                return Helped(State.DONE, self.counts.rows)
+
+    def _after_its_part(self, run_id: int, shift: Shift) -> Any:
+        """Walk what this worker gets of the pass, and return the run as it is then."""
+        if by_one_of_many(self.walk, run_id, shift):
+            self.walk.over_all(ShiftSeat(self.store, run_id, self.backfill, shift))
+        run = self.trouble.patiently(partial(self._glance, run_id))
+        if run is None:
+            raise self._forgotten()
+        return run
+
+    def _waiting(self, why: str | None) -> None:
+        self.why = why or self.why
+        super()._waiting(why)
+
+    def _note_shift(self, run_id: int, shift: Shift) -> None:
+        """
+        Count time held back over all shifts, for no process lives through it.
+
+        Raises:  BackfillFailed: it lasted longer than HELD_BACK_DEADLINE.
+        """
+        idle = self.why is not None and not self.counts.durations_ms
+        began = timezone.now() - shift.lasts if idle else None
+        since = self.trouble.patiently(lambda: self.store.note_shift(run_id, began))
+        if since and timezone.now() - since > self.walk.deadline:
+            kept = failing.stays(self.counts.run_rows, None)
+            raise failing.held_back(self.table, self.walk.deadline, self.why or "", kept)
 
 
 class _Ended:

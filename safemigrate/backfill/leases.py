@@ -104,10 +104,17 @@ class Leases:
             after = upto
         self._rows().bulk_create(ranges)
 
-    def take(self, run_id: int, worker: str) -> Lease | None:
-        """Lease the first range that nobody works on, None if there is none now."""
+    def take(self, run_id: int, worker: str, *, most: int | None = None) -> Lease | None:
+        """
+        Lease the first range that nobody works on, None if there is none now.
+
+        ``most``: None too while so many ranges have somebody at work.
+        """
         with transaction.atomic(using=self.connection.alias):
             dead = self._now() - LEASE
+            at_work = self._rows().filter(run_id=run_id, state=LEASED, beat_at__gte=dead)
+            if most is not None and at_work.count() >= most:
+                return None
             free = Q(state=OPEN) | Q(state=LEASED, beat_at__lt=dead)
             rows = self._rows().filter(free, run_id=run_id).order_by("number")
             found = rows.select_for_update(skip_locked=True).first()

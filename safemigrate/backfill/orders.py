@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.backfill import store
@@ -27,6 +27,10 @@ class Orders:
     @property
     def go_on(self) -> bool:
         return self.state == store.RUNNING
+
+    def stopped(self) -> Orders:
+        """The same for a worker that is to leave, though the run goes on without it."""
+        return replace(self, state="stopped")
 
 
 def orders_of(run: Any, backfill: Backfill) -> Orders:

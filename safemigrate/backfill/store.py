@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
@@ -60,6 +61,8 @@ def _both() -> tuple[Any, Any]:
             # An older version's table gets these columns without a rewrite: NULL, not "".
             waiting = models.TextField(null=True)  # noqa: DJ001  (see above)  why no batch is in work
             note = models.TextField(null=True)  # noqa: DJ001  (see above)  who ordered what, and when
+            queue = models.TextField(null=True)  # noqa: DJ001  (see above)  that was asked to help
+            held_since = models.DateTimeField(null=True)  # the shifts of a queue do nothing
 
             class Meta:
                 apps = registry
@@ -197,6 +200,20 @@ class Store:
 
     def note_waiting(self, run_id: int | None, why: str | None) -> None:
         self._rows().filter(pk=run_id).update(waiting=why, updated_at=timezone.now())
+
+    def note_shift(self, run_id: int, held_since: datetime | None) -> datetime | None:
+        """
+        Write down that a queue's worker did something, or since when none could.
+
+        Returns the start of the time in which none could, which may be an earlier worker's.
+        """
+        rows = self._rows().filter(pk=run_id)
+        if held_since is None:
+            rows.filter(held_since__isnull=False).update(held_since=None)
+            return None
+        rows.filter(held_since__isnull=True).update(held_since=held_since)
+        found: datetime | None = rows.values_list("held_since", flat=True).first()
+        return found
 
     def forget(self, key: str) -> None:
         if not self.has_tables():

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import Error, connections
@@ -23,8 +24,7 @@ from safemigrate.facts.progress import current_listener, heard_by
 if TYPE_CHECKING:
     from typing import Any
 
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
+    from safemigrate.backfill.shifts import Shift
     from safemigrate.backfill.work import Backfill
 
 RANGES_EACH = 8  # of one worker: who is done early takes over what is left
@@ -38,10 +38,29 @@ def by_workers(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -
 
     False if ranges are left because the run was stopped.
     """
+    return _in_ranges(walk, run_id, lambda: share(walk, run_id, waiting))
+
+
+def by_one_of_many(walk: Walk, run_id: int, shift: Shift) -> bool:
+    """
+    Take part in the ranges of the pass, if there are to be any, with one worker: this thread.
+
+    False if ranges are left because the run was stopped, or the shift is over.
+    """
+
+    def take_part() -> None:
+        work(walk, run_id, shift.worker, shift.over, linger=True, limited=True)
+        _end_ranges(walk, run_id)
+
+    return _in_ranges(walk, run_id, take_part)
+
+
+def _in_ranges(walk: Walk, run_id: int, fill: Callable[[], None]) -> bool:
     orders = _glance(walk, run_id)
     if orders is None or not orders.go_on or not cut(walk, run_id, orders.workers):
         return orders is None or not _has_ranges(walk, run_id)
-    share(walk, run_id, waiting)
+    walk.orders = orders
+    fill()
     return not _has_ranges(walk, run_id)
 
 
@@ -118,21 +137,26 @@ def share(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -> Non
             waiting(None)
     if crew.failed:
         raise crew.failed[0]
+    _end_ranges(walk, run_id)
+
+
+def _end_ranges(walk: Walk, run_id: int) -> None:
+    """Put the cursor of the run behind its ranges, if all are done, and forget them."""
+    leases = Leases(walk.connection)
+
+    def once() -> None:
+        with walk.transaction():
+            run = walk.store.lock(run_id)
+            last = leases.last(run_id)
+            if run is None or last is None or leases.left(run_id):
+                return
+            run.cursor = last
+            walk.store.save(run, "cursor")
+            leases.forget([run_id])
+
     orders = _glance(walk, run_id)
     if orders is not None and orders.go_on:
-        walk.trouble.patiently(lambda: _join(walk, leases, run_id))
-
-
-def _join(walk: Walk, leases: Leases, run_id: int) -> None:
-    """Put the cursor of the run behind its ranges, which are done, and forget them."""
-    with walk.transaction():
-        run = walk.store.lock(run_id)
-        last = leases.last(run_id)
-        if run is None or last is None or leases.left(run_id):
-            return
-        run.cursor = last
-        walk.store.save(run, "cursor")
-        leases.forget([run_id])
+        walk.trouble.patiently(once)
 
 
 def _glance(walk: Walk, run_id: int) -> Orders | None:
@@ -147,37 +171,31 @@ def _glance(walk: Walk, run_id: int) -> Orders | None:
     return orders_of(run, walk.backfill)
 
 
-def help_out(
-    connection: BaseDatabaseWrapper, backfill: Backfill, run_id: int, key: str, worker: str
-) -> int:
-    """
-    Work on ranges of a run until none is free or it is stopped; return the rows changed.
-
-    Whoever began the run, in whatever process, ends it: this only helps.
-    """
-    walk = Walk(
-        connection, server_for(connection), backfill, key,
-        own=True, tell=lambda counts: None, waiting=lambda why: None,
-    )  # fmt: skip
-    work(walk, run_id, worker, lambda: False)
-    return walk.counts.rows
-
-
 def work(
-    walk: Walk, run_id: int, worker: str, stop: Callable[[], bool], *, linger: bool = False
+    walk: Walk,
+    run_id: int,
+    worker: str,
+    stop: Callable[[], bool],
+    *,
+    linger: bool = False,
+    limited: bool = False,
 ) -> None:
     """
     Take range after range until none is free, the run is stopped or ``stop`` says so.
 
     ``linger``: until none is left, for ranges whose worker was killed come free later.
+    ``limited``: nobody counts the processes, so a range is taken only while fewer are at work
+    than the run may have.
     """
     leases = Leases(walk.connection)
     while not stop() and walk.orders.go_on:
-        lease = walk.trouble.patiently(lambda: leases.take(run_id, worker))
+        most = max(walk.orders.workers, 1) if limited else None
+        lease = walk.trouble.patiently(partial(leases.take, run_id, worker, most=most))
         if lease is None:
             if not linger or not walk.trouble.patiently(lambda: leases.left(run_id)):
                 return
             time.sleep(LOOK_SECONDS)
+            walk.orders = _glance(walk, run_id) or walk.orders
             continue
         ended = False
         try:
@@ -204,7 +222,7 @@ class _Stoppable(RangeSeat):
     def orders(self, row: Any) -> Orders:
         orders = super().orders(row)
         if self._stop():
-            return Orders("stopped", orders.rate, orders.workers)
+            return orders.stopped()
         # Each worker keeps to its part of the cap.
         rate = orders.rate and max(1, orders.rate // max(orders.workers, 1))
         return Orders(orders.state, rate, orders.workers)

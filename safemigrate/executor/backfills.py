@@ -18,7 +18,7 @@ from safemigrate.backfill.store import Store
 from safemigrate.backfill.work import is_called_per_row
 from safemigrate.executor.executor import SafeExecutor
 from safemigrate.executor.gathering import RunOptions
-from safemigrate.facts.errors import WrongOperation
+from safemigrate.facts.errors import OtherCode
 from safemigrate.operations import BatchedBackfill
 from safemigrate.operations.phases import flat
 
@@ -36,7 +36,7 @@ def work_of(connection: BaseDatabaseWrapper, run: Seen) -> backfill.Backfill:
     """
     Return what the run does, over the models as the database has them now.
 
-    Raises:  WrongOperation: this release has no such migration, or it asks for other work by now.
+    Raises:  OtherCode: this release has no such migration, or it asks for other work by now.
     """
     executor = SafeExecutor(connection, options=RunOptions(once=True))
     app_label, _, name = run.migration.partition(".")
@@ -53,7 +53,7 @@ def work_of(connection: BaseDatabaseWrapper, run: Seen) -> backfill.Backfill:
                 task = operation.work(app_label, state)
                 if operation.key(app_label, task) == run.key:
                     return task
-    raise WrongOperation(
+    raise OtherCode(
         f"Backfill {run.id} belongs to {run.migration}, and in this code no BatchedBackfill there "
         "asks for the same work.",
         do="Run this command in the release that began it. A copy that belongs to a rename or a "
@@ -82,6 +82,30 @@ def work_on(connection: BaseDatabaseWrapper, run_id: int) -> backfill.Result:
     connection = connections[connection.alias]
     with backfill.for_migration(run.migration):
         return backfill.run(connection, task, key=run.key)
+
+
+def help_with(connection: BaseDatabaseWrapper, run: Seen, shift: backfill.Shift) -> backfill.Helped:
+    """
+    Be one of the workers of a run, in this process, for a shift.
+
+    Raises:  OtherCode; BackfillFailed: what this worker failed at.
+    """
+    if run.state not in (State.QUEUED, State.RUNNING):
+        return backfill.Helped(run.state)
+    task = work_of(connection, run)
+    with backfill.for_migration(run.migration):
+        return backfill.help_with(connection, task, key=run.key, shift=shift)
+
+
+def for_a_queue(connection: BaseDatabaseWrapper) -> list[Seen]:
+    """Return the runs that a task queue is to be asked for, or asked again."""
+    return [
+        run
+        for run in control.seen(connection)
+        if (run.state == State.QUEUED and not run.queue)
+        or (run.queue and run.state == State.FAILED)
+        or (run.queue and run.state in (State.QUEUED, State.RUNNING) and run.silent > GONE)
+    ]
 
 
 def estimates(executor: SafeExecutor) -> list[str]:

@@ -25,6 +25,14 @@ class WrongOperation(SafeMigrateError):
     """An operation in a migration names something that is not there, or contradicts itself."""
 
 
+class OtherCode(WrongOperation):
+    """A backfill was asked for by another release than the one that this process runs."""
+
+
+class QueueUnusable(SafeMigrateError):
+    """The task queue that the settings name is not there, or does not take tasks."""
+
+
 class NeedsAutocommit(SafeMigrateError):
     """An operation that commits by itself stands in a migration that is one transaction."""
 

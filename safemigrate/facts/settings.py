@@ -16,6 +16,8 @@ from safemigrate.facts.assurance import Assurance, assurance
 from safemigrate.facts.errors import WrongSettings
 from safemigrate.facts.release import release_from
 
+QUEUES = ("celery", "django-tasks")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -43,6 +45,10 @@ class Settings:
     """At most so many rows a second in one backfill; 0 is no cap."""
     backfill_probe: str = ""
     """Dotted path of a function that says why backfills should wait, or None."""
+    backfill_queue: str = ""
+    """The task queue that does what ``background=True`` asks for; ``kind`` or ``kind:queue``."""
+    backfill_shift: timedelta = timedelta(minutes=5)
+    """How long one task of the queue works before it makes room and sends itself again."""
     replica_lag_mb: int = 16
     """A backfill waits while a replica is further behind; 0 looks at none."""
     ignore_replicas: tuple[str, ...] = ()
@@ -87,6 +93,12 @@ class Settings:
                 f'SAFEMIGRATE["BACKFILL_WORKERS"] is {self.backfill_workers}.',
                 do="Give a number of one or more.",
             )
+        if self.backfill_queue and self.backfill_queue.partition(":")[0] not in QUEUES:
+            raise WrongSettings(
+                f'SAFEMIGRATE["BACKFILL_QUEUE"] is {self.backfill_queue!r}.',
+                do=f"Give {' or '.join(map(repr, QUEUES))}, with the name of one of its queues "
+                "after a colon if it is not the default one.",
+            )
         if self.held_too_long < timedelta(0):
             raise WrongSettings(
                 f'SAFEMIGRATE["HELD_TOO_LONG"] is {self.held_too_long!r}.',
@@ -103,6 +115,7 @@ _POSITIVE = (
     "build_deadline",
     "runner_wait",
     "batch_duration",
+    "backfill_shift",
     "held_back_deadline",
 )
 _NOT_NEGATIVE = (

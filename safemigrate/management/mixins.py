@@ -7,7 +7,7 @@ The bodies of our commands, to be put on top of another package's command of the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -33,6 +33,7 @@ from safemigrate.planner.autodetector import composed, refusing_with
 from safemigrate.planner.cut import Cut, Key
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.migration import Migration
 
@@ -130,8 +131,15 @@ class MigrateMixin(_Composing, _Migrate):
             stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
             try:
                 super().handle(*args, **options)
+            except BaseException:
+                if not looking:
+                    with suppress(DatabaseError):  # what it failed at is worth more
+                        self._ask_the_queue(connection, options, may_work=False)
+                raise
             finally:
                 self._tell_what_waits(executors, options)
+            if not looking:
+                self._ask_the_queue(connection, options, may_work=True)
             if options["plan"] and executors:
                 self._tell_what_is_rewritten(executors[-1])
             self._refuse_what_was_asked(executors, options, run)
@@ -157,6 +165,21 @@ class MigrateMixin(_Composing, _Migrate):
         for key, reason in cut.held.items():
             write(f"  {'.'.join(key)}")
             write(f"    {reason}")
+
+    def _ask_the_queue(
+        self, connection: BaseDatabaseWrapper, options: dict[str, Any], *, may_work: bool
+    ) -> None:
+        """After all commits, so that no worker comes before what it is asked for."""
+        if not settings.current().backfill_queue:
+            return
+        from safemigrate.queues.sending import send_what_waits
+
+        def write(line: str) -> None:
+            if options["verbosity"] > 0:
+                self._voice.end_line()
+                self.stdout.write(line)
+
+        send_what_waits(connection, write, may_work=may_work)
 
     def _tell_what_is_rewritten(self, executor: SafeExecutor) -> None:
         for sentence in executor.foreign.told(executor.planned):

@@ -36,8 +36,9 @@ class BatchedBackfill(SafeOperation):
     ``rate``: at most so many rows per second; ``workers``: so many connections share the table.
     ``error_budget``: rows that fail are set aside, up to so many; contracts wait until they are
     filled. None is ``SAFEMIGRATE["ERROR_BUDGET"]``, 0 stops at the first one.
-    ``background``: ``migrate`` only asks for it, ``safemigrate backfills run`` does it, and
-    contracts wait for its end. Done at once where nothing is held back.
+    ``background``: ``migrate`` only asks for it, ``safemigrate backfills run`` or the task queue
+    of ``BACKFILL_QUEUE`` does it, and contracts wait for its end. Done at once where nothing is
+    held back.
 
     Locks:   row locks for one batch, about ``SAFEMIGRATE["BATCH_DURATION"]``.
     Re-run:  goes on after the last batch that was committed.
@@ -160,7 +161,11 @@ class BatchedBackfill(SafeOperation):
 
     def _ask_for(self, way: Way, task: backfill.Backfill) -> None:
         run_id = backfill.enqueue(way.editor.connection, task, key=self.key(way.app_label, task))
-        if run_id is not None:
+        if run_id is None:
+            return
+        if project_settings().backfill_queue:
+            say(f"{task.table}: backfill {run_id} is for the task queue, which is asked at the end")
+        else:
             say(
                 f"{task.table}: backfill {run_id} waits for a worker: "
                 f"manage.py safemigrate backfills run {run_id}"

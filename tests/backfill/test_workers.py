@@ -12,7 +12,17 @@ from django.db.models import F, Q
 from django.test import override_settings
 
 from safemigrate.backends import server_for
-from safemigrate.backfill import STATE_TABLE, Backfill, forget, run, workers
+from safemigrate.backfill import (
+    STATE_TABLE,
+    Backfill,
+    Helped,
+    Shift,
+    enqueue,
+    forget,
+    help_with,
+    run,
+    workers,
+)
 from safemigrate.backfill.engine import _Engine
 from safemigrate.backfill.leases import RANGE_TABLE, Leases
 from safemigrate.backfill.lines import inner_bounds
@@ -188,14 +198,85 @@ def test_a_paused_run_gives_its_ranges_back(orders, pg, other, monkeypatch):
     assert set(orders.values_list("n", flat=True)) == {1}
 
 
-def test_a_helper_in_another_process_takes_ranges_too(orders, pg):
+def a_shift(seconds=60):
+    return Shift(dt.timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_of_a_queue_begins_a_run_and_ends_it(orders, pg, count):
+    """Cut into ranges or not: there need be nobody else."""
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200, workers=count)
+    enqueue(pg, backfill, key="k")
+    assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", ROWS)
+    assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", 0)
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_leaves_when_its_shift_ends_and_the_next_goes_on(orders, pg, count, monkeypatch):
+    shift, batch, batches = a_shift(), Walk.batch, []
+
+    def watched(self, seat, last):
+        batches.append(last)
+        if len(batches) == 5:
+            object.__setattr__(shift, "lasts", dt.timedelta(0))
+        return batch(self, seat, last)
+
+    monkeypatch.setattr(Walk, "batch", watched)
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200, workers=count)
+    assert help_with(pg, backfill, key="k", shift=shift) == Helped("running", 800, again=True)
+    if count == 2:
+        assert not {state for (state,) in ranges(pg, "DISTINCT state")} - {"open", "done"}
+    assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", ROWS - 800)
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+def test_no_more_ranges_are_worked_on_than_the_run_has_workers(orders, pg, monkeypatch):
+    """Nobody counts the tasks of a queue; one that is too many waits for its turn."""
     backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200, workers=2)
     engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
     run_id = engine._begin()
     workers.cut(engine.walk, run_id, 2)
-    assert workers.help_out(pg, backfill, run_id, "k", "a job") == ROWS
-    result = run(pg, backfill, key="k")
-    assert (result.rows, result.rows_total) == (0, ROWS)
+    leases = Leases(pg)
+    first, second = (leases.take(run_id, name, most=2) for name in ("one", "two"))
+    assert first.id != second.id
+    assert leases.take(run_id, "three", most=2) is None
+    leases.give_back(first)
+    assert leases.take(run_id, "three", most=2).id == first.id
+    # Both are dead: whoever waits takes their places.
+    monkeypatch.setattr("safemigrate.backfill.leases.LEASE", dt.timedelta(seconds=1))
+    assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", ROWS)
+
+
+def test_a_pass_that_another_process_has_ended_is_not_judged_again(orders, pg):
+    """Its rows changed are counted anew by then: nought would look like a where that stays."""
+    backfill = Backfill(Order, values={"n": F("n") + 1}, where=Q(n__lt=2))
+    slow = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    run_id = slow._begin()
+    slow._look_at_pass(run_id)
+    with pg.cursor() as cursor:
+        cursor.execute(f"UPDATE {STATE_TABLE} SET pass_no = 2, pass_rows = 0, cursor = ''")
+    assert slow._turn(run_id, left=5).state == "running"
+
+
+def test_what_holds_all_shifts_back_ends_the_run_at_its_deadline(orders, pg, settings):
+    """Tasks that send themselves again would wait for a dead replica for ever."""
+    backfill = Backfill(Order, values={"n": F("n") + 1})
+    settings.SAFEMIGRATE = {
+        "BACKFILL_PROBE": f"{__name__}.never_now",
+        "HELD_BACK_DEADLINE": dt.timedelta(minutes=10),
+    }
+    assert help_with(pg, backfill, key="k", shift=a_shift(0.1)).again
+    with pg.cursor() as cursor:
+        cursor.execute(f"UPDATE {STATE_TABLE} SET held_since = held_since - interval '1 hour'")
+    with pytest.raises(BackfillFailed, match=r"was held back for 0:10:00: .*not now"):
+        help_with(pg, backfill, key="k", shift=a_shift(0.1))
+    settings.SAFEMIGRATE = {}
+    assert help_with(pg, backfill, key="k", shift=a_shift()).state == "done"
+
+
+def never_now(alias):
+    return "not now"
 
 
 def test_forgotten_with_its_ranges(orders, pg):

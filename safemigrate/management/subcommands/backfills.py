@@ -44,6 +44,14 @@ def add_arguments(parser: CommandParser) -> None:
             made.add_argument(
                 "--watch", action="store_true", help="Stay, and do what comes until stopped."
             )
+            made.add_argument(
+                "--queue",
+                action="store_true",
+                help="Ask the task queue of the settings instead of doing it here.",
+            )
+            made.add_argument(
+                "--workers", type=int, metavar="N", help="With --queue: so many tasks."
+            )
         if name == "set":
             made.add_argument(
                 "--rate", type=int, metavar="ROWS", help="Rows per second; 0: no cap."
@@ -84,6 +92,8 @@ def _act(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[st
     else:
         run = control.order(connection, options["id"], Event(action), by=person())
         command.stdout.write(_obeyed(action, run))
+        if action == "resume" and run.queue:
+            _ask_the_queue(command, connection, run.id)
 
 
 def _obeyed(action: str, run: Seen) -> str:
@@ -92,6 +102,8 @@ def _obeyed(action: str, run: Seen) -> str:
             f"{_name(run)} is paused after {run.rows_done:,} rows. "
             f"To go on: manage.py safemigrate backfills resume {run.id}"
         )
+    if action == "resume" and run.queue:
+        return f"{_name(run)} may go on after {run.rows_done:,} rows."
     if action == "cancel":
         return (
             f"{_name(run)} is canceled after {run.rows_done:,} rows, which stay filled. A migrate "
@@ -212,6 +224,13 @@ def _show(command: BaseCommand, connection: BaseDatabaseWrapper, run_id: int) ->
 
 def _work(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[str, Any]) -> None:
     """Exits 1 if one of them failed. A failure does not keep the others from being done."""
+    if options["queue"] and options["watch"]:
+        raise CommandError("--watch does the work here, --queue elsewhere. Give one of them.")
+    if options["queue"]:
+        _ask_the_queue(command, connection, options["id"], options["workers"])
+        return
+    if options["workers"] is not None:
+        raise CommandError("--workers is for --queue; here it is: safemigrate backfills set.")
     from safemigrate.executor import backfills
     from safemigrate.facts.progress import heard_by
     from safemigrate.management.voice import Voice
@@ -232,6 +251,20 @@ def _work(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[s
     if failed:
         ids = ", ".join(map(str, failed))
         raise CommandError(f"Not done: {ids}. What was filled stays; see above for each.")
+
+
+def _ask_the_queue(
+    command: BaseCommand,
+    connection: BaseDatabaseWrapper,
+    run_id: int | None,
+    workers: int | None = None,
+) -> None:
+    from safemigrate.facts.progress import heard_by
+    from safemigrate.management.voice import Voice
+    from safemigrate.queues.sending import ask_for
+
+    with heard_by(Voice(command.stdout)):
+        ask_for(connection, run_id, command.stdout.write, workers)
 
 
 def _work_on(
@@ -284,6 +317,7 @@ def _as_json(run: Seen, rate: float | None) -> dict[str, Any]:
         "waiting": run.waiting,
         "note": run.note,
         "error": run.error,
+        "queue": run.queue,
         "started": run.started.isoformat(),
         "finished": run.finished.isoformat() if run.finished else None,
         "silent_seconds": round(run.silent / timedelta(seconds=1), 1),

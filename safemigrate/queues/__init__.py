@@ -1,0 +1,1 @@
+"""Task queues that a project has already, asked to do its backfills."""
