@@ -67,6 +67,8 @@ WRONG = {
     "BACKFILL_WORKERS": ["2", True, 1.5],
     "BACKFILL_RATE": [True, "2", 1.5, None],
     "BACKFILL_PROBE": [7, None, ["shop.busy"]],
+    "BACKFILL_QUEUE": [7, None, ["celery"]],
+    "BACKFILL_SHIFT": [300, "5m"],
     "REPLICA_LAG_MB": ["16MB", 1.5, True],
     "IGNORE_REPLICAS": ["db2", [1]],
     "WAL_BEHIND_MB": ["1GB", None],
@@ -100,6 +102,13 @@ def test_a_wrong_type_is_refused_with_the_right_one(key, value):
     inside = value["blog.0001"] if isinstance(value, dict) and "blog.0001" in value else value
     assert f"of type {type(inside).__name__}" in text
     assert "Give " in text
+
+
+@pytest.mark.parametrize("name", ["redis", "Celery", ":slow", "celery/slow"])
+def test_a_queue_that_nobody_knows_is_refused(name):
+    text = refusal({"BACKFILL_QUEUE": name})
+    assert f'SAFEMIGRATE["BACKFILL_QUEUE"] is {name!r}' in text
+    assert "Give 'celery' or 'django-tasks'" in text
 
 
 @pytest.mark.parametrize("key", DURATIONS)

@@ -67,11 +67,11 @@ def shop(project) -> Project:
     return project
 
 
-def on(shop: Project, setting: str) -> Project:
+def on(shop: Project, setting: str, *, app: bool = False) -> Project:
     """The same with a queue, and a release that asks it for a backfill."""
     for line in setting.strip().splitlines():
         shop.setting(line)
-    if "celery" in setting:
+    if app or setting is CELERY:
         broker = "sqla+postgresql+psycopg://{user}@/{dbname}?host={host}".format(**shop.address)
         shop.write("queue_app.py", APP.format(broker=broker))
         shop.write("shop/__init__.py", "from queue_app import app")
@@ -92,12 +92,12 @@ def worker(shop) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts workers; those that are left are ended, as a deploy does."""
     started = []
 
-    def start(*words: str) -> subprocess.Popen[bytes]:
+    def start(*words: str, **env: str) -> subprocess.Popen[bytes]:
         with (shop.folder / f"worker{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, *words],
                 cwd=shop.folder,
-                env=shop.env(DJANGO_SETTINGS_MODULE="config"),
+                env=shop.env(DJANGO_SETTINGS_MODULE="config", **env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -167,6 +167,25 @@ def test_two_workers_share_a_run_and_one_finishes_what_the_other_died_of(
     eventually(shop, STATE, is_done)
     assert totals(shop) == [(1, 2000)]
     assert other.poll() is None
+
+
+@pytest.mark.slow
+def test_workers_of_two_kinds_of_queues_share_a_run(shop, worker):
+    """Whatever runs a task, it knows a run and its ranges; the Celery worker dies in one."""
+    on(shop, FRAMEWORK, app=True)
+    shop.run("migrate")
+    [(run_id, *_)] = shop.sql(STATE)
+    run = ("safemigrate", "backfills", "run", str(run_id), "--queue", "--workers", "2")
+    assert "2 tasks sent to celery." in shop.run(*run, QUEUE="celery").out
+    celery = worker(*CELERY_WORKER, QUEUE="celery")
+    eventually(shop, AT_WORK, lambda rows: rows == [(celery.pid,)])
+    framework = worker(*DB_WORKER)
+    eventually(shop, AT_WORK, lambda rows: {pid for (pid,) in rows} == {celery.pid, framework.pid})
+    os.kill(celery.pid, signal.SIGKILL)
+    celery.wait(10)
+    hurry(shop)
+    eventually(shop, STATE, is_done)
+    assert totals(shop) == [(1, 2000)]
 
 
 @pytest.mark.slow
