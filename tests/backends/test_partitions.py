@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import migrations, models
+from django.db import IntegrityError, migrations, models
 from django.db.models import F, Q
 
 from safemigrate import operations as ops
@@ -45,9 +45,9 @@ def shop(pg) -> Shop:
     return opened(pg)
 
 
-def opened(pg) -> Shop:
+def opened(pg, customer: migrations.CreateModel = CUSTOMER) -> Shop:
     made = Shop(pg)
-    made.apply(CUSTOMER)
+    made.apply(customer)
     made.state = made.after(EVENT)
     with pg.cursor() as cursor:
         cursor.execute(TABLES)
@@ -233,3 +233,130 @@ def test_columns_fills_and_not_null_work_as_on_any_table(shop):
     assert invalid(shop) == []
     shop.apply(ops.ContractDrop("event", "note"))
     assert shop.ask(notes) == [(0,)]
+
+
+# Another type, another name --------------------------------------------------------------------
+
+
+def widened(name: str = "total", field: models.Field | None = None) -> list[ops.SafeOperation]:
+    new = field or models.BigIntegerField()
+    return [
+        ops.AddShadowField("event", name, new),
+        ops.CopyShadowField("event", name, new),
+        ops.SwapShadowField("event", name, new),
+        ops.DropShadowField("event", name, models.IntegerField()),
+    ]
+
+
+def ours(shop: Shop) -> list:
+    """Whatever has a name that is not for good."""
+    return shop.ask(
+        "SELECT relname FROM pg_class WHERE relname ~ 'safemigrate_(?!backfill)' UNION ALL "
+        "SELECT conname FROM pg_constraint WHERE conname ~ 'safemigrate_(?!backfill)' UNION ALL "
+        "SELECT attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid "
+        "WHERE relkind IN ('r', 'p') AND attname ~ 'safemigrate_' AND NOT attisdropped UNION ALL "
+        "SELECT tgname FROM pg_trigger WHERE tgname ~ 'safemigrate_' UNION ALL "
+        "SELECT proname FROM pg_proc WHERE proname ~ 'safemigrate_'"
+    )
+
+
+def types(shop: Shop, column: str = "total") -> list:
+    return shop.ask(
+        "SELECT DISTINCT atttypid::regtype::text, attnotnull FROM pg_attribute "
+        "WHERE attname = %s AND attrelid::regclass::text ~ 'shop_[eE]vent'",
+        [column],
+    )
+
+
+def test_a_wider_type_is_reached_partition_by_partition(shop):
+    """Both releases write meanwhile, and a nightly job makes tomorrow's partition."""
+    shop.apply(by_total(), unique("total", "day"))
+    schema = shop.schema()
+    add, copy, swap, drop = widened()
+    shop.apply(add)
+    with shop.connection.cursor() as cursor:
+        cursor.execute(LATER)
+        cursor.execute("INSERT INTO shop_event (id, day, total, word) VALUES (90, 25, 90, 'old')")
+        cursor.execute("UPDATE shop_event SET total = 70, day = 26 WHERE id = 8")
+    shop.apply(copy)
+    before = shop.state
+    shop.apply(swap)
+    assert types(shop) == [("bigint", True)]
+    shop.model("Event").objects.create(id=91, day=12, total=5_000, word="new")
+    shop.unapply(swap, before)
+    assert types(shop) == [("integer", True)]
+    shop.apply(swap, drop)
+    found = dict(shop.model("Event").objects.values_list("pk", "total"))
+    assert found == {**{n: n for n in range(1, 8)}, 8: 70, 90: 90, 91: 5_000}
+    assert (invalid(shop), ours(shop)) == ([], [])
+    kept = [thing for thing in shop.schema()["indexes"] if thing[0].split()[-1]]
+    assert len(kept) == len(schema["indexes"]) + 3  # those of the new partition
+
+
+def test_a_swap_that_was_killed_is_finished_by_the_next_run(pg):
+    """Whatever partition it was at."""
+
+    def ready() -> tuple[Shop, ops.SafeOperation]:
+        made = opened(pg)
+        made.apply(by_total(), unique("total", "day"), *widened()[:2])
+        return made, widened()[2]
+
+    shop, swap = ready()
+    before = shop.state
+    with shop.sent() as first:
+        shop.apply(swap)
+    with shop.sent() as second:
+        shop.again(swap, before)
+    assert second == []
+    undisturbed = shop.schema()
+    for at in range(1, len(first), 7):
+        with shop.connection.cursor() as cursor:
+            cursor.execute(
+                'DROP TABLE shop_event; DROP SCHEMA "Old Days"; DROP TABLE shop_customer'
+            )
+        shop, swap = ready()
+        assert killed_at(shop, swap, at, after=bool(at % 2))
+        shop.again(swap, before)
+        assert invalid(shop) == []
+        assert shop.schema() == undisturbed, f"killed at statement {at}"
+
+
+def test_keys_of_another_type_that_a_partitioned_table_refers_to_are_followed(pg):
+    """Customers run out of numbers; their events have a foreign key, partition by partition."""
+    small = migrations.CreateModel("Customer", [("id", models.AutoField(primary_key=True))])
+    shop = opened(pg, small)
+    shop.apply(*refers())
+    shop.model("Event").objects.filter(pk__lt=5).update(payer_id=1)
+    new = models.BigAutoField(primary_key=True)
+    steps = [
+        make("customer", "id", new)
+        for make in (ops.AddShadowField, ops.CopyShadowField, ops.SwapShadowField)
+    ]
+    shop.apply(*steps, ops.DropShadowField("customer", "id", models.AutoField(primary_key=True)))
+    assert types(shop, "payer_id") == [("bigint", False)]
+    assert shop.model("Event").objects.filter(payer_id=1).count() == 4
+    assert (invalid(shop), ours(shop)) == ([], [])
+    with pytest.raises(IntegrityError):
+        shop.model("Event").objects.filter(pk=5).update(payer_id=77)
+
+
+@pytest.mark.parametrize("name", ["id", "day"])
+def test_a_column_of_the_keys_keeps_its_type_and_is_named_before_anything_is_done(shop, name):
+    """It is part of what makes the partitions."""
+    column = f"{name} is part of its primary key or of what it is partitioned by"
+    for step in (
+        widened(name, models.DecimalField(max_digits=20, decimal_places=0))[0],
+        ops.AddRenamedField("event", name, "other"),
+    ):
+        with shop.sent() as sent, pytest.raises(PlanRefused, match=column):
+            shop.apply(step)
+        assert sent == []
+
+
+def test_an_index_of_one_partition_alone_is_named_before_anything_is_done(shop):
+    """Somebody has made it for a report on old days; it would go with the old column."""
+    with shop.connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX theirs ON shop_event_2_low (total)")
+    with shop.sent() as sent, pytest.raises(PlanRefused, match=r"theirs .*shop_event_2_low\.total"):
+        shop.apply(widened()[0])
+    assert sent == []

@@ -9,6 +9,8 @@ from django.db.models import F, Q
 from safemigrate.facts.errors import DataInTheWay
 from tests.operations.shadowing import AUTO, BIG, Tables, thing
 
+BIGGER = models.BigIntegerField()
+
 
 def family() -> list[migrations.CreateModel]:
     """A model that others refer to in every way there is."""
@@ -156,3 +158,54 @@ def test_a_serial_key_keeps_its_sequence(tables):
     ) == [("bigint",)]
     owner = "SELECT pg_get_serial_sequence('shop_thing', 'id')"
     assert tables.ask(owner) == [("public.old_name",)]
+
+
+def line(shelf: models.Field) -> migrations.CreateModel:
+    fields = [
+        ("pk", models.CompositePrimaryKey("shelf", "place")),
+        ("shelf", shelf),
+        ("place", models.IntegerField()),
+    ]
+    return migrations.CreateModel("Line", fields)
+
+
+def test_a_part_of_a_composite_key_gets_another_type_and_goes_back(tables):
+    """The key is built anew beside the old one, and takes its place."""
+    tables.make(line(models.IntegerField()))
+    rows = tables.model("Line").objects
+    rows.bulk_create([tables.model("Line")(shelf=n, place=7) for n in range(9)])
+    steps = tables.steps("line", "shelf", BIGGER)
+    seen = []
+    for step in steps:
+        seen.append((tables.state, tables.schema()))
+        tables.apply(step)
+        with pytest.raises(IntegrityError):
+            rows.create(shelf=3, place=7)
+    for step, (state, schema) in zip(reversed(steps), reversed(seen), strict=True):
+        tables.unapply(step, state)
+        assert tables.schema() == schema
+    tables.apply(*steps)
+    assert sorted(rows.values_list("shelf", flat=True)) == [*range(9)]
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_a_part_of_a_composite_key_that_does_not_fit_is_named(tables):
+    tables.make(line(BIGGER))
+    rows = tables.model("Line").objects
+    rows.create(shelf=5_000_000_000, place=1)
+    add, copy, swap, drop = tables.steps("line", "shelf", models.IntegerField(), after_rollout=True)
+    tables.apply(add, copy)
+    with pytest.raises(DataInTheWay, match=r"1 row has a value of shop_line\.shelf"):
+        tables.apply(swap)
+    rows.update(shelf=5)
+    tables.apply(swap, drop)
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_a_part_of_a_composite_key_gets_another_type_on_sqlite(lite):
+    tables = Tables(lite).make(line(models.IntegerField()))
+    tables.model("Line").objects.using("lite").create(shelf=3, place=7)
+    tables.apply(*tables.steps("line", "shelf", BIGGER))
+    with lite.cursor() as cursor:
+        cursor.execute("SELECT lower(type), pk FROM pragma_table_info('shop_line')")
+        assert sorted(cursor.fetchall()) == [("bigint", 1), ("integer", 2)]

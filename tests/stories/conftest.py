@@ -39,9 +39,11 @@ def _made_from_scratch() -> dict[tuple[Any, ...], Schema]:
 def from_scratch(server, databases, tmp_path, nursery, _made_from_scratch) -> Callable[..., Schema]:
     """The schema that plain Django makes of these models on an empty database."""
 
-    def made(models: str | dict[str, str], apps: tuple[str, ...] = ()) -> Schema:
+    def made(
+        models: str | dict[str, str], apps: tuple[str, ...] = (), sql_after: str = ""
+    ) -> Schema:
         by_app = {"shop": models} if isinstance(models, str) else models
-        key = (*sorted(by_app.items()), apps)
+        key = (*sorted(by_app.items()), apps, sql_after)
         if key not in _made_from_scratch:
             folder = tmp_path / f"scratch-{uuid.uuid4().hex}"
             with databases.one() as name:
@@ -53,6 +55,8 @@ def from_scratch(server, databases, tmp_path, nursery, _made_from_scratch) -> Ca
                 for words in (["makemigrations", *by_app], ["migrate"]):
                     ran = nursery.manage(plain, *words)
                     assert ran.code == 0, ran.text
+                if sql_after:
+                    plain.sql(sql_after)
                 _made_from_scratch[key] = schema(plain)
         return _made_from_scratch[key]
 

@@ -25,4 +25,4 @@ def test_both_releases_work_in_every_window(row: Row, story, from_scratch):
     """r1, expand, r2 beside r1, back to r1, forward again, contract: values and final schema."""
     _needs(row)
     with story(row) as told:
-        told.walk(from_scratch(row.models("after"), row.apps))
+        told.walk(from_scratch(row.models("after"), row.apps, row.sql_after))

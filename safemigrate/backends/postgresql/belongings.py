@@ -11,7 +11,7 @@ from django.db.models import CheckConstraint, UniqueConstraint
 
 from safemigrate.backends.fields import column_of, parent_of
 from safemigrate.backends.names import own_name
-from safemigrate.backends.postgresql.catalog import Catalog
+from safemigrate.backends.postgresql.partitions import Partitions
 from safemigrate.backends.postgresql.syncing import ON_UPDATE
 from safemigrate.backends.statements import (
     foreign_key_of,
@@ -39,7 +39,8 @@ class Belonging:
 
     ``build`` makes it, or the index that it will use, while writes go on; under ``name``, which
     it has at last, or under ``temporary`` beside the one that is in use. ``use``: how a built
-    index becomes the constraint; ``parent``: the table that a foreign key refers to.
+    index becomes the constraint, which may be ``deferrable``; ``parent``: the table that a foreign
+    key refers to.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Belonging:
     build: str
     use: str = ""
     parent: str = ""
+    deferrable: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -55,7 +57,7 @@ class Belonging:
         return self.kind in (INDEX, UNIQUE, PRIMARY_KEY)
 
 
-class Belongings(Catalog):
+class Belongings(Partitions):
     """Nothing here changes anything."""
 
     def _belongings(
@@ -95,6 +97,8 @@ class Belongings(Catalog):
         yield from self._declared_by_meta(editor, model)
 
     def _declared_by_meta(self, editor: Any, model: type[Model]) -> Iterator[tuple[str, Statement]]:
+        if len(model._meta.pk_fields) > 1:
+            yield PRIMARY_KEY, _primary_key_of(editor, model)
         for names in model._meta.unique_together:
             fields = [_field(model, name) for name in names]
             yield UNIQUE, editor._create_unique_sql(model, fields)
@@ -145,11 +149,12 @@ class Belongings(Catalog):
             f"ON {self._quote(table)} ({other.parts['columns']}){nulls}"
         )
         words = "PRIMARY KEY" if kind == PRIMARY_KEY else "UNIQUE"
+        deferrable = str(other.parts.get("deferrable") or "")
         use = (
             f"ADD CONSTRAINT {self._quote(name)} {words} USING INDEX {self._quote(temporary)}"
-            f"{other.parts.get('deferrable') or ''}"
+            f"{deferrable}"
         )
-        return Belonging(kind, name, temporary, build, use)
+        return Belonging(kind, name, temporary, build, use, deferrable=deferrable)
 
     def _standing_name(self, table: str, kind: str, name: str, columns: str) -> str:
         """What a constraint on just these columns is called now; PostgreSQL may have named it."""
@@ -184,15 +189,21 @@ class Belongings(Catalog):
         """
         own = {(shadow.table, column_of(shadow.old)) for shadow in together}
         for shadow in shadows:
-            self._refuse_special_table(shadow.table)
+            column = column_of(shadow.old)
+            parts = self._refuse_special_table(shadow.table, column)
             known = self._known(editor, shadow.old.model)
-            for kind, name, words, child in self._dependents(shadow.table, column_of(shadow.old)):
+            hanging = (
+                (table, *found)
+                for table in (shadow.table, *parts)
+                for found in self._dependents(table, column)
+            )
+            for table, kind, name, words, child in hanging:
                 ours = name.startswith(("safemigrate_", "zz_safemigrate_"))
                 if ours or child in own or self._knows(known, shadow, kind, name):
                     continue
                 raise PlanRefused(
-                    f"{words} depends on {shadow.table}.{column_of(shadow.old)} and is in no "
-                    "model, so it would stay behind when the column gets its new type.",
+                    f"{words} depends on {table}.{column} and is in no model, so it would stay "
+                    "behind when the column gets its new type or name.",
                     do="Drop it, or declare it in the model, then run migrate again.",
                 )
 
@@ -272,6 +283,9 @@ class Belongings(Catalog):
                   AND NOT a.attisdropped AND k.contype IS DISTINCT FROM 'n'
                   AND c.relkind IS DISTINCT FROM 'S'
                   AND (f.adrelid, f.adnum) IS DISTINCT FROM (a.attrelid, a.attnum)
+                  -- A partition's part of something comes and goes with the whole.
+                  AND (k.conparentid <> 0 OR k.coninhcount > 0 OR t.tgparentid <> 0) IS NOT TRUE
+                  AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid)
                 UNION ALL
                 SELECT 'acl', NULL, 'A privilege on the column', NULL, NULL FROM pg_attribute
                 WHERE attrelid = to_regclass(%(table)s) AND attname = %(column)s
@@ -294,7 +308,7 @@ class Belongings(Catalog):
             LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass
                 AND k.oid = d.objid AND k.conrelid = a.attrelid AND k.contype <> 'n'
             LEFT JOIN pg_class i ON d.classid = 'pg_class'::regclass
-                AND i.oid = d.objid AND i.relkind = 'i'
+                AND i.oid = d.objid AND i.relkind IN ('i', 'I')
             WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY (%s)
               AND coalesce(k.oid, i.oid) IS NOT NULL
             GROUP BY 1, 2, k.contype ORDER BY k.contype IS NOT DISTINCT FROM 'f' DESC, 1, 2
@@ -302,17 +316,51 @@ class Belongings(Catalog):
             [self._quote(table), list(columns)],
         )
 
-    def _refuse_special_table(self, table: str) -> None:
+    def _refuse_special_table(self, table: str, column: str) -> list[str]:
+        """The partitions, or PlanRefused where the column cannot be exchanged for another one."""
         rows = self._ask(
-            "SELECT relkind = 'p', EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) "
-            "FROM pg_class c WHERE c.oid = to_regclass(%s)",
+            """
+            SELECT c.relkind = 'p', EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)
+            FROM pg_class c WHERE c.oid = to_regclass(%s)
+            """,
             [self._quote(table)],
         )
-        if rows and any(rows[0]):
+        is_partitioned, has_children = rows[0] if rows else (False, False)
+        if has_children and not is_partitioned:
             raise PlanRefused(
-                f"{table} is partitioned or has tables that inherit from it; the type of its "
-                "columns is not changed by safemigrate.",
+                f"{table} has tables that inherit from it; the type and name of its columns are "
+                "not changed by safemigrate.",
                 do="Add a field of the new type, copy with BatchedBackfill, remove the old one.",
+            )
+        if not is_partitioned:
+            return []
+        self._refuse_keys_of_partitions(table, column)
+        return [part.table for part in self._partitions(table)[1:]]
+
+    def _refuse_keys_of_partitions(self, table: str, column: str) -> None:
+        """Their columns are part of the table itself: they keep it whatever is exchanged."""
+        rows = self._ask(
+            """
+            SELECT EXISTS (
+                       SELECT FROM pg_depend d
+                       WHERE d.classid = 'pg_class'::regclass AND d.refclassid = d.classid
+                         AND d.objid = a.attrelid AND d.objsubid = a.attnum
+                         AND d.refobjid = a.attrelid AND d.refobjsubid = 0 AND d.deptype = 'i')
+            FROM pg_partition_tree(to_regclass(%s)) t
+            JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = %s
+            UNION ALL
+            SELECT i.indisprimary FROM pg_index i
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+            WHERE i.indrelid = to_regclass(%s) AND a.attname = %s
+            """,
+            [self._quote(table), self._bare(column)] * 2,
+        )
+        if any(found for (found,) in rows):
+            raise PlanRefused(
+                f"{table} is partitioned, and {column} is part of its primary key or of what it is "
+                "partitioned by: PostgreSQL cannot give that part to another column.",
+                do="Keep the column; or make a model with a table of its own that has the new "
+                "one, write both, copy the rows, read the new one and remove this one.",
             )
 
 

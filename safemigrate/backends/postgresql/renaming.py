@@ -7,7 +7,6 @@ Source: https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTAB
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models.fields import NOT_PROVIDED
@@ -72,7 +71,7 @@ class ColumnNames(Shadows):
         new, table = renaming.new, renaming.table
         for thing in things:
             if thing.is_index:
-                self.create_index(editor, new.model, thing.temporary, partial(str, thing.build))
+                self._build_index(editor, new.model, thing)
         for thing in things:
             if thing.kind in (CHECK, FOREIGN_KEY):
                 others = [thing.parent] if thing.parent else []

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError
 from django.db.models import Func
 from django.db.models.fields import NOT_PROVIDED
 
@@ -26,15 +25,12 @@ from safemigrate.backends.postgresql.belongings import (
     Belonging,
     Belongings,
 )
-from safemigrate.backends.postgresql.columns import CHECK_VIOLATION, Columns
-from safemigrate.backends.postgresql.indexes import Indexes
-from safemigrate.backends.postgresql.locking import sqlstate
+from safemigrate.backends.postgresql.carrying import Carrying
 from safemigrate.backends.postgresql.syncing import Pair, Syncing
-from safemigrate.backends.postgresql.tables import FOREIGN_KEY_VIOLATION
 from safemigrate.backends.postgresql.types import cast, fitting
 from safemigrate.backends.together import Shadow
 from safemigrate.facts.errors import DataInTheWay, WrongOperation
-from safemigrate.facts.locks import LockMode, TableLock
+from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -71,7 +67,7 @@ class Counter:
     stands_at: tuple[int, bool] = (1, False)
 
 
-class Shadows(Columns, Indexes, Syncing, Belongings):
+class Shadows(Carrying, Syncing, Belongings):
     """
     Locks: ACCESS EXCLUSIVE for an instant to add, to swap and to drop, had without queueing;
     SHARE UPDATE EXCLUSIVE for the builds and checks.
@@ -154,7 +150,7 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
         model, table = group[0].new.model, group[0].table
         for thing in things:
             if thing.is_index:
-                self.create_index(editor, model, thing.temporary, partial(str, thing.build))
+                self._build_index(editor, model, thing)
             elif thing.kind == CHECK:
                 self._add_and_validate(editor, table, thing, [])
         for shadow in group:
@@ -163,35 +159,6 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
         # Without statistics of the new column the planner would guess from the swap on.
         with self.unhurried() if not editor.collect_sql else nothing():
             editor.execute(f"ANALYZE {self._quote(table)} ({columns})", params=None)
-
-    def _add_and_validate(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        thing: Belonging,
-        others: Sequence[str],
-    ) -> None:
-        mode = LockMode.SHARE_ROW_EXCLUSIVE if others else LockMode.ACCESS_EXCLUSIVE
-        locks = [TableLock(one, mode) for one in (table, *others)]
-        name = thing.temporary
-        validated = None if editor.collect_sql else self._constraint_is_validated(table, name)
-        if validated is None:
-            self._locked(editor, locks, lambda: editor.execute(thing.build, params=None))
-        if validated:
-            return
-        try:
-            self._validate(editor, table, name)
-        except DatabaseError as error:
-            if sqlstate(error) not in (CHECK_VIOLATION, FOREIGN_KEY_VIOLATION):
-                raise
-            # Left behind, it would refuse what running code has always written.
-            drop = f"DROP CONSTRAINT IF EXISTS {self._quote(name)}"
-            self._locked(editor, locks, lambda: self._alter(editor, table, drop))
-            raise DataInTheWay(
-                f"Rows of {table} break its constraint {thing.name or name}.",
-                changed="The column keeps its type.",
-                do=f"Correct them, then run the same command again: {thing.build}",
-            ) from error
 
     def _prove_copied(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
         """A valid CHECK: no value is lost by the swap, and SET NOT NULL need not look again."""
@@ -374,17 +341,6 @@ class Shadows(Columns, Indexes, Syncing, Belongings):
         if text:
             column = f"{self._quote(shadow.table)}.{self._quote(column_of(shadow.new))}"
             self._comment(editor, f"COLUMN {column}", text)
-
-    def _give_name(self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging) -> None:
-        final = self._quote(thing.name)
-        if thing.use:
-            self._alter(editor, table, thing.use)
-        elif thing.is_index:
-            where = self._beside(editor, table, thing.temporary)
-            editor.execute(f"ALTER INDEX {where} RENAME TO {final}", params=None)
-        else:
-            temporary = self._quote(thing.temporary)
-            self._alter(editor, table, f"RENAME CONSTRAINT {temporary} TO {final}")
 
     # Ending --------------------------------------------------------------------------------
 

@@ -146,6 +146,7 @@ def can_have_two(asked: Asked, field: Any) -> bool:
         field.generated
         or vague
         or is_bound(asked)
+        or any(name in getattr(f, "field_names", ()) for f in asked.model.fields.values())
         or name in together
         or options.get("order_with_respect_to") == name
         or any(True for _ in get_references(asked.before, key, (name, field)))

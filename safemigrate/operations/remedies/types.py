@@ -72,12 +72,11 @@ def can_be_shadowed(asked: Asked, changed: Facets) -> bool:
 
 
 def is_bound(asked: Asked) -> bool:
-    """Whether a composite key, a generated column or an exclusion constraint uses the field."""
+    """Whether a generated column or an exclusion constraint uses the field."""
     names = re.compile(rf"\b{re.escape(asked.operation.name)}\b")
     known = (CheckConstraint, UniqueConstraint)
     bound: list[Any] = [
         c for c in asked.model.options.get("constraints", []) if type(c) not in known
     ]
-    for field in asked.model.fields.values():
-        bound += [getattr(field, "expression", None), getattr(field, "field_names", None)]
+    bound += [getattr(field, "expression", None) for field in asked.model.fields.values()]
     return any(names.search(repr(one)) for one in bound)

@@ -36,7 +36,8 @@ class Row:
              back: words of the error if the rows of new code forbid the way back.
              old_code, new_code: run in every window where that release is alive, with ``models``,
              ``window``; ``wrote(instance)`` tells the oracle of what it saved.
-             sql: run once r1 is installed. check: called with the story at the end.
+             sql: run once r1 is installed; sql_after: run on what plain Django makes of the new
+            models, so that it is what must come of it. check: called with the story at the end.
              apps: installed beside those with models here, as in ``["django.contrib.auth"]``.
              django, postgresql: the least version.
     """
@@ -58,6 +59,7 @@ class Row:
     old_code: str = ""
     new_code: str = ""
     sql: str = ""
+    sql_after: str = ""
     check: Callable[[Any], None] | None = None
     apps: tuple[str, ...] = ()
     django: tuple[int, int] = (5, 2)

@@ -116,6 +116,19 @@ ROWS = [
         back="is NULL in",
     ),
     Row(
+        "a type in a table with a composite key",
+        LINES.format(PAIR, "n = models.IntegerField()"),
+        LINES.format(PAIR, "n = models.BigIntegerField()"),
+    ),
+    Row(
+        "the type of a part of a composite key",
+        LINES.format(PAIR, "n = models.IntegerField(db_index=True)"),
+        LINES.format(PAIR, "n = models.IntegerField(db_index=True)").replace(
+            "shelf = models.IntegerField", "shelf = models.BigIntegerField"
+        ),
+        phases=["expand", "backfill", "contract"],
+    ),
+    Row(
         "a composite key of a table that is there",
         LINES.format(PAIR, "n = models.IntegerField()"),
         LINES.format('pk = models.CompositePrimaryKey("shelf", "n")', "n = models.IntegerField()"),
