@@ -189,9 +189,10 @@ class _Engine:
         """
         Whether the pass was left for a pause, which is over now.
 
-        Raises:  BackfillFailed: somebody canceled the run, or another process failed at it.
+        Raises:  BackfillFailed: somebody canceled the run, another process failed at it, or the
+                 pause outlasted what a backfill waits for at most.
         """
-        held = False
+        held, waits_until = False, time.monotonic() + self.walk.deadline / timedelta(seconds=1)
         while True:
             run = self.trouble.patiently(partial(self._glance, run_id))
             if run is None:
@@ -206,6 +207,8 @@ class _Engine:
             if not held:
                 self.progress.pause(run_id, run.note)
             held = True
+            if time.monotonic() >= waits_until:
+                raise failing.paused(self.table, run_id, run.note, self.walk.deadline, kept)
             time.sleep(ASK_EVERY / timedelta(seconds=1))
 
     def _glance(self, run_id: int) -> Any:

@@ -120,6 +120,16 @@ def canceled(table: str, run_id: int, note: str | None, changed: str) -> Backfil
     )
 
 
+def paused(
+    table: str, run_id: int, note: str | None, deadline: timedelta, changed: str
+) -> BackfillFailed:
+    return BackfillFailed(
+        f"The backfill of {table} was {note or 'paused'}, and is so after {deadline}; it stays so.",
+        changed=changed,
+        do=f"To let it go on: manage.py safemigrate backfills resume {run_id}, then migrate.",
+    )
+
+
 def elsewhere(table: str, error: str, changed: str) -> BackfillFailed:
     return BackfillFailed(
         f"Another process worked on the same backfill of {table} and failed ({error}).",

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TRIES = 10  # of one transaction in a row
+TRIES = 16  # of one transaction in a row: some 14 s, for others to get out of the way
 FIRST_PAUSE = timedelta(milliseconds=50)
-LONGEST_PAUSE = timedelta(seconds=4)
+LONGEST_PAUSE = timedelta(seconds=1.25)  # each try looks at the orders, within two seconds
 STOPPED = "57014"
 
 RECONNECT = timedelta(minutes=2)

@@ -60,7 +60,7 @@ class Settings:
     dead_rows_percent: int = 150
     """A backfill waits while its table has more dead rows than that, of the live ones; 0 never."""
     held_back_deadline: timedelta = timedelta(hours=2)
-    """How long a backfill waits for others before it gives up."""
+    """How long a backfill waits for others, or for the end of a pause, before it gives up."""
     error_budget: int = 100
     """How many rows of one backfill may be set aside because they fail, before it stops."""
     ignore_sessions: tuple[str, ...] = field(
