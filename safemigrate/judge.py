@@ -22,6 +22,7 @@ from django.db.migrations.state import ProjectState
 from django.utils.timezone import localdate
 
 from safemigrate.assured import of_settings, words_of
+from safemigrate.backends.versions import judged_version
 from safemigrate.facts.ownership import is_first_party, is_first_party_app
 from safemigrate.operations import Assured
 from safemigrate.places import line_of
@@ -194,6 +195,7 @@ class _Judging:
         self.plan = self._plan()
         self.lineage = Lineage(loader.graph, self.plan)
         self.vendor = connection.vendor
+        self.version = judged_version(connection)
         self.connection = _mute(connection)
         self.result = Judgement()
         self.today = localdate()

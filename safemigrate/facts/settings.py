@@ -70,6 +70,9 @@ class Settings:
     baseline: str = "safemigrate-baseline.json"
     """The file that exempts what was there before; relative to ``BASE_DIR``, else to the cwd."""
 
+    server_version: int = 0
+    """The oldest server that the migrations run on, such as 16; 0: nobody says."""
+
     third_party: tuple[str, ...] = ()
     """Labels of apps whose migrations are not this project's to change, though their code is."""
     assured: Mapping[str, Assurance] = field(default_factory=dict)
@@ -99,6 +102,11 @@ class Settings:
                 do=f"Give {' or '.join(map(repr, QUEUES))}, with the name of one of its queues "
                 "after a colon if it is not the default one.",
             )
+        if self.server_version and not _OLDEST <= self.server_version < _NO_VERSION:
+            raise WrongSettings(
+                f'SAFEMIGRATE["SERVER_VERSION"] is {self.server_version}.',
+                do=f"Give the first number of the version, {_OLDEST} or more, such as 16.",
+            )
         if self.held_too_long < timedelta(0):
             raise WrongSettings(
                 f'SAFEMIGRATE["HELD_TOO_LONG"] is {self.held_too_long!r}.',
@@ -110,6 +118,7 @@ class Settings:
         return frozenset(name for name, why in self.assured.items() if not why.is_over(today))
 
 
+_OLDEST, _NO_VERSION = 14, 100  # 160004 is how the server itself says 16.4
 _POSITIVE = (
     "lock_deadline",
     "build_deadline",

@@ -10,6 +10,7 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from safemigrate.backends.versions import judged_version
 from safemigrate.operations import (
     AddRenamedField,
     Assured,
@@ -187,6 +188,7 @@ class Walk:
             operation=operation,
             before=self.state,
             vendor=self.connection.vendor,
+            version=judged_version(self.connection),
             new_models=frozenset(self.new_models),
             connection=self.connection,
         )

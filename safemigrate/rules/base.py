@@ -71,7 +71,10 @@ class Step:
     connection: BaseDatabaseWrapper | None = None
     ancestors: Ancestors | None = None
     after: Ancestors | None = None
-    _answers: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    # Not of the step that this one is replaced from: the answers would be about that.
+    _answers: dict[Any, Any] = dataclasses.field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def once(self, question: Callable[[Step], Answer]) -> Answer:
         """What ``question`` makes of this step; many rules ask the same, and it takes its time."""

@@ -45,7 +45,7 @@ def _stored(step: Step) -> Finding:
             "a generated column of one that is there, so there is no way round."
         ),
         steps=(
-            _VIRTUAL,
+            *([_VIRTUAL] if step.version is None or step.version >= (18,) else []),
             f"Otherwise make {op.name} a plain {plain}(null=True) that new code sets; fill the "
             f"rows with BatchedBackfill(values={{'{op.name}': <the expression>}}, "
             "keep_filled=True).",

@@ -8,19 +8,9 @@ from itertools import groupby
 from django.db import migrations
 
 from safemigrate.facts.statements import Cost, Harm
-from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
-from safemigrate.rules.base import Finding, Step, model_name_of, rule
-from safemigrate.rules.sql import Effect, effects_of, is_atomic, quoted, said
-
-# Django's own that lock the table they alter.
-_LOCKING = (
-    migrations.AddField,
-    migrations.AlterField,
-    migrations.RemoveField,
-    migrations.AddConstraint,
-    migrations.RemoveConstraint,
-)
+from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.sql import Effect, effects_of, held_beside, is_atomic, quoted, said
 
 
 @rule("E149", "sql-held-lock", operation=migrations.RunSQL)
@@ -47,27 +37,7 @@ def _takes_its_time(effect: Effect) -> bool:
 
 def _of_others(step: Step) -> str:
     """The operation before it that locks a table which is there."""
-    for operation in flat(step.migration.operations) if step.migration else ():
-        if operation is step.operation:
-            break
-        key = (step.app_label, model_name_of(operation))
-        field = getattr(operation, "field", None)
-        if isinstance(operation, _LOCKING) and key not in step.new_models:
-            if not getattr(field, "many_to_many", False):
-                return f"{type(operation).__name__} on {key[1]}"
-        elif isinstance(operation, migrations.RunSQL):
-            earlier = Step(
-                step.app_label,
-                operation,
-                step.before,
-                migration=step.migration,
-                new_models=step.new_models,
-                connection=step.connection,
-            )
-            for effect in effects_of(earlier):
-                if effect.fact.blocks_writes and not effect.backwards:
-                    return f"{effect.fact.words} on {effect.on}"
-    return ""
+    return next((words for _, words, is_before in held_beside(step) if is_before), "")
 
 
 def _finding(effect: Effect, holder: str) -> Finding:

@@ -78,6 +78,7 @@ WRONG = {
     "HELD_BACK_DEADLINE": [3600, "2h"],
     "IGNORE_SESSIONS": ["psql", [1], None],
     "BASELINE": [None, 3],
+    "SERVER_VERSION": ["16", 16.4, (16,), True],
     "THIRD_PARTY": ["blog", [1], None],
     "ASSURED": [
         *("blog.0001", ["blog.0001"], {1: "x"}, {"blog.0001": ""}, {"blog.0001": {}}),
@@ -199,3 +200,10 @@ def test_whatever_is_given_it_is_read_or_refused_in_words(raw):
         parse(raw, {})
     except WrongSettings:
         return
+
+
+@pytest.mark.parametrize("version", [9, 13, 160004, -16])
+def test_a_version_is_the_first_number_alone(version):
+    """The server itself calls 16.4 160004, and older ones are not judged for."""
+    assert "such as 16" in refusal({"SERVER_VERSION": version})
+    assert parse({"SERVER_VERSION": 16}, {}).server_version == 16

@@ -161,6 +161,19 @@ E150 incompatible
     CREATE RULE r AS ON INSERT TO shop_order DO INSTEAD NOTHING
     DROP POLICY p ON shop_order
     ALTER TABLE shop_order DISABLE RULE r
+E151 two tables
+    ALTER TABLE shop_order ADD CONSTRAINT a FOREIGN KEY (shop_id) REFERENCES shop_shop NOT VALID;
+        ALTER TABLE shop_order ADD CONSTRAINT b FOREIGN KEY (customer_id) REFERENCES shop_customer
+        NOT VALID
+    ALTER TABLE shop_order ADD x int; ALTER TABLE shop_shop ADD x int
+    alter table "shop_order" add x int; create trigger t before insert on "shop_shop"
+        for each row execute function f()
+    CREATE TABLE a (o bigint REFERENCES shop_order (id));
+        CREATE TABLE b (o bigint REFERENCES shop_shop (id))
+    DO $$ BEGIN ALTER TABLE shop_order ADD x int; ALTER TABLE kept_table ADD x int; END $$
+    LOCK TABLE shop_order; LOCK TABLE shop_shop IN SHARE MODE
+    CREATE TRIGGER t BEFORE INSERT ON shop_order FOR EACH ROW EXECUTE FUNCTION f();
+        COMMENT ON TABLE shop_shop IS 'x'; ALTER TABLE shop_shop ADD x int
 E119 cannot be judged
     SELEC 1
     ALTER TABEL shop_order ADD x int
@@ -250,6 +263,16 @@ instant
     SET LOCAL search_path = audit
     SET CONSTRAINTS ALL IMMEDIATE
     SELECT set_config('app.user', 'x', true)
+one table after the other
+    ALTER TABLE shop_order ADD x int; ALTER TABLE shop_order ADD y int
+    ALTER TABLE shop_order ADD CONSTRAINT a FOREIGN KEY (shop_id) REFERENCES shop_shop NOT VALID;
+        ALTER TABLE shop_order ADD CONSTRAINT b FOREIGN KEY (total) REFERENCES shop_shop NOT VALID
+    CREATE TABLE a (o bigint REFERENCES shop_order (id), s bigint REFERENCES shop_shop (id))
+    LOCK TABLE shop_order, shop_shop
+    LOCK TABLE shop_order IN ROW EXCLUSIVE MODE; LOCK TABLE shop_shop IN ACCESS SHARE MODE
+    ALTER TABLE shop_order ADD x int; UPDATE shop_shop SET name = 'a' WHERE id = 5
+    ALTER TABLE shop_order ADD x int; COMMENT ON TABLE shop_shop IS 'x'
+    CREATE TABLE fresh (id int); ALTER TABLE shop_order ADD x int; CREATE INDEX ON fresh (id)
 concurrently
     CREATE INDEX CONCURRENTLY i ON shop_order (total)
     create unique index concurrently if not exists "i" on "shop_order" ("number")

@@ -1,16 +1,22 @@
-"""E119, E141 to E150, W403: RunSQL, read by PostgreSQL's own grammar."""
+"""E119, E123, E141 to E151, W403: RunSQL, read by PostgreSQL's own grammar."""
 
 from __future__ import annotations
 
 import pytest
-from django.db import migrations
+from django.db import migrations, models
+from django.db.models import F
 
-from safemigrate.operations import ContractDrop
+from safemigrate.operations import AddUniqueConstraintConcurrently, ContractDrop
 from safemigrate.rules import registry
+from tests.facts.versions import VERSIONED
 from tests.rules.asking import ask, ids, on_a_new_table
 from tests.rules.corpus import DANGEROUS_SQL, HARMLESS_SQL
 
 NOOP = migrations.RunSQL.noop
+UNIQUE = models.UniqueConstraint(fields=["number"], name="u", nulls_distinct=False)
+VIRTUAL = models.GeneratedField(
+    expression=F("total") * 2, output_field=models.IntegerField(), db_persist=False
+)
 
 
 def run(sql, back=NOOP):
@@ -289,3 +295,90 @@ class TestNoWayBack:
 def test_every_class_that_hurts_has_a_rule_that_says_so():
     """A fact with a harm or a strong lock that nobody reads would be a hole."""
     assert {f"E{n}" for n in range(141, 151)} <= set(registry())
+
+
+class TestSqlTwoTables:
+    ORDER = run("ALTER TABLE shop_order ADD x int")
+    SHOP = run("ALTER TABLE shop_shop ADD x int")
+    FIELD = migrations.AddField("shop", "x", models.IntegerField(null=True))
+
+    def test_both_tables_are_named(self):
+        keys = (
+            "ALTER TABLE shop_order ADD CONSTRAINT a FOREIGN KEY (a) REFERENCES shop_shop NOT VALID"
+        )
+        finding = one([f"{keys}; {keys.replace('shop_shop', 'shop_customer')}"], "E151")
+        assert finding.what == "RunSQL waits for shop_customer while shop_order is locked."
+        assert "deadlock" in finding.why
+
+    def test_two_operations_of_one_transaction_are_one(self):
+        assert within(self.ORDER, self.SHOP) == ["E151"]
+        assert within(self.ORDER, self.SHOP, atomic=False) == []
+        assert within(self.ORDER, run("ALTER TABLE shop_order ADD y int")) == []
+
+    def test_an_operation_of_djangos_counts_wherever_it_stands(self):
+        assert within(self.FIELD, self.ORDER) == ["E151"]
+        later = FakeMigration(self.ORDER, self.FIELD)
+        assert ids(self.ORDER, migration=later) == ["E151"]
+        assert within(self.FIELD, self.SHOP) == []
+
+    def test_a_later_sql_speaks_for_itself(self):
+        assert ids(self.ORDER, migration=FakeMigration(self.ORDER, self.SHOP)) == []
+
+    def test_each_string_of_a_list_is_its_own_transaction_without_atomic(self):
+        both = run([self.ORDER.sql, self.SHOP.sql])
+        assert within(both) == ["E151"]
+        assert within(both, atomic=False) == []
+
+    def test_a_table_of_the_same_migration_is_left_alone(self):
+        new = frozenset({("shop", "shop")})
+        assert ids(run(f"{self.ORDER.sql}; {self.SHOP.sql}"), new_models=new) == []
+
+
+class TestServerVersion:
+    @pytest.mark.parametrize(("since", "sql"), VERSIONED)
+    def test_what_a_version_does_not_have_is_refused_and_what_it_has_is_not(self, since, sql):
+        assert "E123" in ids(run(sql), version=(since - 1,))
+        assert "E123" not in ids(run(sql), version=(since,))
+        assert "E123" not in ids(run(sql), version=(since, 4))
+        assert "E123" not in ids(run(sql))
+
+    @pytest.mark.parametrize("sql", HARMLESS_SQL)
+    def test_what_is_older_than_every_version_is_left_alone(self, sql):
+        known = {"ALTER TABLE shop_order ADD x int GENERATED ALWAYS AS (total + 1) VIRTUAL"}
+        assert ("E123" in ids(run(sql), version=(14,))) is (sql in known)
+
+    def test_both_versions_are_told(self):
+        finding = one("CREATE TABLE a (b int UNIQUE NULLS NOT DISTINCT)", "E123", version=(14,))
+        assert finding.what == "RunSQL: PostgreSQL 14 has no NULLS NOT DISTINCT."
+        assert "came with PostgreSQL 15" in finding.why
+
+    def test_the_way_back_and_blocks_are_read_too(self):
+        merge = "CREATE TABLE a (b uuid DEFAULT uuidv7())"
+        assert "E123" in ids(run("SELECT 1", merge), version=(17,))
+        assert "E123" in ids(run(f"DO $$ BEGIN {merge}; END $$"), version=(17,))
+
+    def test_a_foreign_key_of_a_partitioned_table_is_not_valid_since_18(self):
+        made = run("CREATE TABLE parted (id int) PARTITION BY RANGE (id)")
+        key = run("ALTER TABLE parted ADD FOREIGN KEY (id) REFERENCES shop_shop NOT VALID")
+        before = FakeMigration(made)
+        for version, rules in (((17,), ["E123"]), ((18,), []), (None, [])):
+            asked = {"version": version, "migration": FakeMigration(key)}
+            found = ids(key, ancestors=lambda: [before], **asked)
+            assert [rule for rule in found if rule == "E123"] == rules
+        assert "E123" not in ids(key, version=(17,), ancestors=list)
+
+    @pytest.mark.parametrize(
+        ("since", "operation"),
+        [
+            (15, migrations.AddConstraint("order", UNIQUE)),
+            (15, AddUniqueConstraintConcurrently("order", UNIQUE)),
+            (15, migrations.CreateModel("New", [], options={"constraints": [UNIQUE]})),
+            (18, migrations.AddField("order", "twice", VIRTUAL)),
+            (18, migrations.CreateModel("New", [("twice", VIRTUAL)])),
+        ],
+        ids=lambda value: getattr(value, "describe", str)() if value != 15 else "15",
+    )
+    def test_operations_need_a_version_too(self, since, operation):
+        assert "E123" in ids(operation, version=(since - 1,))
+        assert "E123" not in ids(operation, version=(since,))
+        assert "E123" not in ids(operation)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from safemigrate.facts.locks import LockMode
 from safemigrate.facts.statements import Harm
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
-from safemigrate.rules.base import Step, table_of
+from safemigrate.rules.base import Step, model_name_of, table_of
 from safemigrate.rules.sql.context import (
     Context,
     Effect,
     Item,
+    Newer,
     Sent,
     Setting,
     Transaction,
@@ -28,13 +31,17 @@ __all__ = [
     "Context",
     "Effect",
     "Item",
+    "Newer",
     "Sent",
     "Setting",
     "Transaction",
     "Unjudged",
     "checked_before",
     "effects_of",
+    "held_beside",
     "is_atomic",
+    "locked_by",
+    "partitioned_before",
     "quoted",
     "read",
     "read_alone",
@@ -77,6 +84,52 @@ def effects_of(step: Step, *harms: Harm) -> Iterator[Effect]:
     for item in read(step):
         if isinstance(item, Effect) and not item.is_new and (not harms or item.fact.harm in harms):
             yield item
+
+
+# Django's own that lock the table they alter.
+_LOCKING = (
+    migrations.AddField,
+    migrations.AlterField,
+    migrations.RemoveField,
+    migrations.AddConstraint,
+    migrations.RemoveConstraint,
+)
+
+
+def held_beside(step: Step) -> Iterator[tuple[str, str, bool]]:
+    """
+    Strong locks that other operations of the same migration take on tables that are there.
+
+    Of RunSQLs those before it: each speaks for those before.
+
+    Shape: (table, who and on what, whether before this one).
+    """
+    is_before = True
+    for operation in flat(step.migration.operations) if step.migration else ():
+        if operation is step.operation:
+            is_before = False
+        elif isinstance(operation, migrations.RunSQL):
+            for effect in effects_of(replace(step, operation=operation)) if is_before else ():
+                if not effect.backwards:
+                    words = f"{effect.fact.words} on {effect.on}"
+                    yield from ((table, words, True) for table in locked_by(effect))
+        elif isinstance(operation, _LOCKING):
+            key = (step.app_label, model_name_of(operation))
+            many = getattr(getattr(operation, "field", None), "many_to_many", False)
+            if key not in step.new_models and not many:
+                model = step.before.models.get(key)
+                table = plain(table_of(model)) if model else key[1]
+                yield table, f"{type(operation).__name__} on {key[1]}", is_before
+
+
+def locked_by(effect: Effect) -> list[str]:
+    """The tables that it lets nobody write to until the transaction ends; ``""``: nobody knows."""
+    fact = effect.fact
+    locked = [effect.table] if fact.blocks_writes and fact.key != "drop-view" else []
+    if fact.other is not None and LockMode.ROW_EXCLUSIVE in fact.other.conflicts():
+        # What a new table refers to is all that it locks.
+        locked += [effect.other or (effect.table if fact.lock is None else "")]
+    return locked
 
 
 def is_atomic(step: Step) -> bool | None:
@@ -198,6 +251,18 @@ def checked_before(step: Step) -> set[tuple[str, str]]:
                 break
             _remember(history, operation)
     return history.valid_not_null
+
+
+def partitioned_before(step: Step) -> set[str]:
+    """The tables that RunSQLs before this migration made partitioned."""
+    found = (
+        operation
+        for migration in (step.ancestors() if step.ancestors else ())
+        for operation in flat(migration.operations)
+        if isinstance(operation, migrations.RunSQL)
+        and any("partition" in sql.lower() for sql in sent(operation.sql))
+    )
+    return read_alone(step.app_label, found).partitioned
 
 
 def _remember(history: Context, operation: Operation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from safemigrate.facts.features import NOT_VALID_PARTED
 from safemigrate.facts.functions import Kind, kind_of
 from safemigrate.facts.grammar import Node, parts, words
 from safemigrate.facts.types import is_free
@@ -223,6 +224,8 @@ def _add_constraint(ctx: Context, table: str, name: str, definition: Node) -> No
         ctx.foreign_keys.add((table, named))
         # Rows of a new table refer to nobody yet, but the other table is locked all the same.
         ctx.effect("add-fk-not-valid" if later else "add-fk", table, named, other=other)
+        if later and _is_partitioned(ctx, table):
+            ctx.newer(NOT_VALID_PARTED)
     elif kind in ("CONSTR_CHECK", "CONSTR_NOTNULL"):
         key = "add-check" if kind == "CONSTR_CHECK" else "add-not-null"
         ctx.effect(f"{key}-not-valid" if later else key, table, named)
@@ -233,6 +236,15 @@ def _add_constraint(ctx: Context, table: str, name: str, definition: Node) -> No
         ctx.effect("add-exclusion", table, named)
     else:
         ctx.unjudged(f"a constraint of the kind {kind.removeprefix('CONSTR_')} is not known here")
+
+
+def _is_partitioned(ctx: Context, table: str) -> bool:
+    """Whether SQL made it so, here or before; asked only where a version may refuse it."""
+    from safemigrate.rules.sql import partitioned_before
+
+    if ctx.step.version is None or ctx.step.version >= (NOT_VALID_PARTED.since,):
+        return False
+    return table in ctx.partitioned or table in partitioned_before(ctx.step)
 
 
 def _add_unique(ctx: Context, table: str, named: str, constraint: Node) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.migrations.state import ModelState
 
+from safemigrate.facts.features import Feature, features
 from safemigrate.facts.grammar import Node, Statement, Unparsable, statements, words
 from safemigrate.facts.statements import FACTS, Fact
 from safemigrate.rules.base import Step, table_of
@@ -73,7 +74,14 @@ class Unjudged(Sent):
     why: str
 
 
-Item = Effect | Setting | Transaction | Unjudged
+@dataclass(frozen=True)
+class Newer(Sent):
+    """Something that not every version of the server has."""
+
+    feature: Feature
+
+
+Item = Effect | Setting | Transaction | Unjudged | Newer
 
 
 @dataclass
@@ -82,6 +90,7 @@ class Context:
     ``made``: what is no table, by name. ``functions``: name -> (language, body; of PL/pgSQL the
     whole CREATE FUNCTION). ``source``: the statement that is being read. ``variables``: of the
     block around it. ``types``: what columns became. ``columns``: of tables that are made here.
+    ``partitioned``: those of them that are.
     """
 
     step: Step
@@ -94,6 +103,7 @@ class Context:
     not_null_checks: dict[tuple[str, str], str] = field(default_factory=dict)
     types: dict[tuple[str, str], str] = field(default_factory=dict)
     columns: dict[str, set[str]] = field(default_factory=dict)
+    partitioned: set[str] = field(default_factory=set)
     valid_not_null: set[tuple[str, str]] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     in_loop: bool = False
@@ -134,6 +144,9 @@ class Context:
     def unjudged(self, why: str) -> None:
         self.items.append(Unjudged(**self._sent, why=why))
 
+    def newer(self, feature: Feature) -> None:
+        self.items.append(Newer(**self._sent, feature=feature))
+
     # What is read -----------------------------------------------------------------------------
 
     def unit(self, sql: str, backwards: bool = False) -> None:
@@ -171,6 +184,9 @@ class Context:
         from safemigrate.rules.sql.statements import read
 
         self.source = statement.text
+        if self.step.version is not None:
+            for feature in features(statement.kind, statement.node):
+                self.newer(feature)
         read(self, statement.kind, statement.node)
 
     # What is known ----------------------------------------------------------------------------

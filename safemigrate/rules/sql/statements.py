@@ -60,6 +60,8 @@ def _create_table(ctx: Context, node: Node) -> None:
     others = [table_name(relation) for relation in parts(node.get("table_elts"), "pktable")]
     ctx.new |= {table, table.removeprefix("pg_temp.")}
     _remember_columns(ctx, table, node)
+    if "partspec" in node:
+        ctx.partitioned.add(table)
     for parent in parents:
         ctx.effect("create-partition" if "partbound" in node else "create-child", parent, table)
     for other in others:
