@@ -46,9 +46,14 @@ def _stored(step: Step) -> Finding:
         ),
         steps=(
             *([_VIRTUAL] if step.version is None or step.version >= (18,) else []),
-            f"Otherwise make {op.name} a plain {plain}(null=True) that new code sets; fill the "
-            f"rows with BatchedBackfill(values={{'{op.name}': <the expression>}}, "
-            "keep_filled=True).",
+            f"Otherwise make {op.name} a plain {plain}(null=True), and let code set it wherever it "
+            "sets what it is computed from; makemigrations writes its column.",
+            "Write the backfill by hand, for what older code leaves empty or changes meanwhile: "
+            f'BatchedBackfill("{op.model_name_lower}", values={{"{op.name}": <the expression>}}, '
+            f"where=~Q({op.name}=<the expression>), after_rollout=True), with Q(...__isnull=False) "
+            "for each nullable field in the expression.",
+            "It runs at the next release, or with migrate --phase backfill once older code is "
+            f"gone; deploy code that reads {op.name} after it.",
             "If the database must compute and store it, add it in a maintenance window, inside "
             "Assured.",
         ),
