@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,20 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.facts.phases import Phase
+from safemigrate.facts.types import TypeChange, change
+from safemigrate.operations.reading import db_type, target_of
 from safemigrate.planner.mended import two_releases
 from safemigrate.planner.split import Part, backward_step, parts_of
 from safemigrate.planner.walk import Refusal, Walk, models_that_go
+from safemigrate.rules.base import Step
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 Changes = dict[str, list[Migration]]
 Key = tuple[str, str]
+ALIKE = 0.7
+"""From which part of two names in common on they may be meant for one field."""
 Draft = Any
 """A migration being made; Django's stubs take its attributes for those of the class."""
 
@@ -86,8 +92,12 @@ def _renames(changes: Changes, context: Context) -> Iterator[Refusal]:
         for old in removed:
             before = context.before.models[app_label, old.model_name_lower].get_field(old.name)
             for new in added:
-                same_model = new.model_name_lower == old.model_name_lower
-                if same_model and _shape(before) == _shape(new.field):
+                if new.model_name_lower != old.model_name_lower:
+                    continue
+                if _shape(before) != _shape(new.field):
+                    if _may_be_one(context, app_label, old, new):
+                        yield _two_in_one(app_label, old, new)
+                else:
                     yield Refusal(
                         app_label,
                         old,
@@ -113,6 +123,38 @@ def _renames(changes: Changes, context: Context) -> Iterator[Refusal]:
                         do="Run makemigrations without --noinput and answer, or make the two "
                         "changes in two runs.",
                     )
+
+
+def _may_be_one(
+    context: Context, app_label: str, old: migrations.RemoveField, new: migrations.AddField
+) -> bool:
+    """Whether the new field has a like name, and a type that could have the old one's values."""
+    step = Step(app_label, old, context.before, connection=context.connection)
+    fields: tuple[Any, Any] = (step.model.get_field(old.name), new.field)
+    if target_of(step, fields[0]) != target_of(step, fields[1]) or not _alike(old.name, new.name):
+        return False
+    was, becomes = db_type(step, fields[0], old.name), db_type(step, fields[1], new.name)
+    if was is None or becomes is None:
+        return False
+    return was == becomes or change(was, becomes) is not TypeChange.IMPOSSIBLE
+
+
+def _alike(one: str, other: str) -> bool:
+    """``note`` and ``notes``, ``name`` and ``full_name``."""
+    shared = set(one.split("_")) & set(other.split("_")) - {"is", "has", "id"}
+    return bool(shared) or SequenceMatcher(None, one, other).ratio() > ALIKE
+
+
+def _two_in_one(app_label: str, old: migrations.RemoveField, new: migrations.AddField) -> Refusal:
+    return Refusal(
+        app_label,
+        old,
+        reason=f"{old.model_name}.{old.name} is gone and {new.name}, which could hold its values, "
+        "has come: that may be a rename and another change of the same field, and taking it for "
+        f"two fields would drop the data of {old.name}.",
+        do="If it is one field, make the rename in a run of its own, without --noinput, and the "
+        "other change in the next release; if it is not, run makemigrations without --noinput.",
+    )
 
 
 def _moves_along_bases(changes: Changes, before: ProjectState) -> Iterator[Refusal]:

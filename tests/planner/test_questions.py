@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from django.db import models
 
 from tests.planner.states import Agrees, adding, model, order, written
@@ -19,6 +20,53 @@ def test_a_field_that_looks_renamed_is_refused_when_nobody_can_be_asked():
         "rename, and taking it for two changes would drop the data of total."
     )
     assert "Run makemigrations without --noinput" in refusal.do
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            {"note": models.CharField(max_length=9)},
+            {"notes": models.CharField(max_length=90, default="")},
+        ),
+        (
+            {"total": models.IntegerField(null=True)},
+            {"grand_total": models.DecimalField(max_digits=12, decimal_places=2, null=True)},
+        ),
+    ],
+)
+def test_a_field_that_may_be_renamed_and_changed_is_refused_when_nobody_can_be_asked(old, new):
+    """Django takes what differs in more than its name for two fields, and does not ask either."""
+    [refusal] = written(order(**old), order(**new)).refusals
+    (was,), (becomes,) = old, new
+    assert f"order.{was} is gone and {becomes}, which could hold its values" in refusal.reason
+    assert f"would drop the data of {was}" in refusal.reason
+    assert "make the rename in a run of its own, without --noinput" in refusal.do
+    answered = written(order(**old), order(**new), questioner=Agrees(renames=True))
+    assert not answered.refusals
+    assert "ContractDrop" in answered.operations["contract"], "not before a later release"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"note": models.TextField(null=True)}, {"notes": models.IntegerField(null=True)}),
+        (
+            {"legacy": models.TextField(null=True)},
+            {"remark": models.CharField(max_length=9, null=True)},
+        ),
+        (
+            {"is_old": models.BooleanField(default=True)},
+            {"is_new": models.BooleanField(default=False)},
+        ),
+        (
+            {"payer": models.ForeignKey("shop.Order", models.CASCADE, null=True)},
+            {"payer_number": models.BigIntegerField(null=True)},
+        ),
+    ],
+)
+def test_fields_that_have_little_in_common_are_two(old, new):
+    assert not written(order(**old), order(**new)).refusals
 
 
 def test_a_model_that_looks_renamed_is_refused_when_nobody_can_be_asked():
