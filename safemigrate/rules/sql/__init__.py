@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from django.db import migrations
@@ -52,11 +51,14 @@ __all__ = [
 
 def read(step: Step) -> tuple[Item, ...]:
     """What the RunSQL of ``step`` does, in order, and then what its way back does."""
-    return step.once(_read)
+    return step.once(_read)[0]
 
 
-def _read(step: Step) -> tuple[Item, ...]:
+def _read(step: Step) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """Shape: (what it does, what the RunSQLs before it in its migration do)."""
     ctx = _context(step)
+    earlier = tuple(ctx.items)
+    ctx.items.clear()
     op = step.of(migrations.RunSQL)
     for sql in sent(op.sql):
         ctx.unit(sql)
@@ -67,7 +69,7 @@ def _read(step: Step) -> tuple[Item, ...]:
     for sql in sent(op.reverse_sql):
         back.unit(sql, backwards=True)
     forth = [item for item in ctx.items if not _comes_back(ctx, item)]
-    return (*forth, *_but_what_was_made(ctx, back.items))
+    return (*forth, *_but_what_was_made(ctx, back.items)), earlier
 
 
 def read_alone(app_label: str, operations: Iterable[migrations.RunSQL]) -> Context:
@@ -104,15 +106,16 @@ def held_beside(step: Step) -> Iterator[tuple[str, str, bool]]:
 
     Shape: (table, who and on what, whether before this one).
     """
+    if step.migration is None:
+        return
+    for effect in step.once(_read)[1]:
+        if isinstance(effect, Effect) and not effect.is_new:
+            words = f"{effect.fact.words} on {effect.on}"
+            yield from ((table, words, True) for table in locked_by(effect))
     is_before = True
-    for operation in flat(step.migration.operations) if step.migration else ():
+    for operation in flat(step.migration.operations):
         if operation is step.operation:
             is_before = False
-        elif isinstance(operation, migrations.RunSQL):
-            for effect in effects_of(replace(step, operation=operation)) if is_before else ():
-                if not effect.backwards:
-                    words = f"{effect.fact.words} on {effect.on}"
-                    yield from ((table, words, True) for table in locked_by(effect))
         elif isinstance(operation, _LOCKING):
             key = (step.app_label, model_name_of(operation))
             many = getattr(getattr(operation, "field", None), "many_to_many", False)
@@ -160,7 +163,6 @@ def _context(step: Step) -> Context:
     for earlier in _earlier(step):
         for sql in sent(earlier.sql):
             ctx.unit(sql)
-    ctx.items.clear()
     return ctx
 
 
