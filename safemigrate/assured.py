@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from django.db.migrations.migration import Migration
@@ -37,10 +37,12 @@ def words_of(migration: Migration) -> tuple[dict[str, Assurance], list[tuple[str
     return words, wrong
 
 
-def of_settings(today: date, names: Collection[str]) -> Iterator[Finding]:
+def of_settings(today: date, names: Iterable[str]) -> Iterator[Finding]:
     """W406 for what ``SAFEMIGRATE["ASSURED"]`` names and is no installed package's migration."""
-    for name, word in _of_settings().items():
-        if name not in names:
+    words = _of_settings()
+    known = set(names) if words else set()
+    for name, word in words.items():
+        if name not in known:
             by = f'ASSURED["{name}"]'
             missing = f"migration {name} of an installed package"
             yield from judge(Vouched(by, word, today, missing=missing))

@@ -118,11 +118,11 @@ def judgement(
 
 
 def _of_settings(loader: MigrationLoader) -> Iterator[Finding]:
-    foreign = [
+    foreign = (
         ".".join(key)
         for key, migration in loader.graph.nodes.items()
         if not is_ours(migration, path_of(migration))
-    ]
+    )
     return of_settings(localdate(), foreign)
 
 

@@ -40,7 +40,8 @@ def text(judged: Judged) -> str:
 
 def told(judged: Judged, width: int = WIDTH) -> Text:
     """As ``text``, with colours, for a terminal of that width."""
-    where = f"{_relative(judged.path)}:{judged.line}" if judged.path and judged.line else ""
+    line = judged.line
+    where = f"{_relative(judged.path)}:{line}" if judged.path and line else ""
     return _told(judged.finding, judged.name, judged.path, where, width)
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from django.db import migrations
@@ -87,7 +87,7 @@ class Step:
         """The operation as one of the ``kind`` that the rule is registered for."""
         return cast("Kind", self.operation)
 
-    @property
+    @cached_property
     def model_key(self) -> tuple[str, str]:
         return self.app_label, model_name_of(self.operation)
 
@@ -96,7 +96,7 @@ class Step:
         found: ModelState = self.before.models[self.model_key]
         return found
 
-    @property
+    @cached_property
     def existed_before(self) -> bool:
         """Whether the operation is about a table that is there, and so may be full and busy."""
         if self.model_key in self.new_models or self.model_key not in self.before.models:

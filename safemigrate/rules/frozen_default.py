@@ -19,6 +19,7 @@ def frozen_default(step: Step) -> Iterator[Finding]:
     if not step.existed_before or op.field.many_to_many or op.field.generated:
         return
     kind = default_of(op.field).kind
+    chain = chain_for(step)
     name, table = short(op.name), short(step.table)
     if kind in (DefaultKind.CALLABLE, DefaultKind.EXPRESSION):
         yield Finding(
@@ -28,7 +29,7 @@ def frozen_default(step: Step) -> Iterator[Finding]:
                 f"ACCESS EXCLUSIVE lock, into every row of {step.table}: identifiers and times "
                 "that should differ do not."
             ),
-            instead=chain_for(step),
+            instead=chain,
         )
     elif kind is DefaultKind.DATABASE_VOLATILE:
         yield Finding(
@@ -37,5 +38,5 @@ def frozen_default(step: Step) -> Iterator[Finding]:
                 "ADD COLUMN with a default that may differ from row to row rewrites "
                 f"{step.table} under an ACCESS EXCLUSIVE lock: every read and write waits."
             ),
-            instead=chain_for(step),
+            instead=chain,
         )

@@ -158,15 +158,9 @@ def keys_of(ctx: Context, table: str) -> list[set[str]]:
     keys = [{"ctid"}]
     if model is None:
         return [*keys, {"id"}, {"uuid"}, {"pk"}]
-    columns = {
-        name: str(column_name(found, name)).lower()
-        for name, found in model.fields.items()
-        if not getattr(found, "many_to_many", False)
-    }
-    for name, found in model.fields.items():
-        if found.primary_key or (found.unique and name in columns):
-            keys.append({columns[name]})
+    fields = {n: f for n, f in model.fields.items() if not getattr(f, "many_to_many", False)}
     groups = [
+        *((name,) for name, found in fields.items() if found.primary_key or found.unique),
         *(model.options.get("unique_together") or ()),
         *(
             constraint.fields
@@ -174,7 +168,11 @@ def keys_of(ctx: Context, table: str) -> list[set[str]]:
             if isinstance(constraint, UniqueConstraint) and constraint.condition is None
         ),
     ]
-    keys += [{columns[name] for name in group} for group in groups if {*group} <= {*columns}]
+    keys += [
+        {str(column_name(fields[name], name)).lower() for name in group}
+        for group in groups
+        if fields.keys() >= {*group}
+    ]
     return [key for key in keys if key]
 
 
