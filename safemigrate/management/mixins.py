@@ -1,7 +1,8 @@
 """
 The bodies of our commands, to be put on top of another package's command of the same name.
 
-``class Command(MigrateMixin, TheirCommand)`` in an app that stands before both.
+``class Command(MigrateMixin, TheirCommand)`` in an app that stands before both. Django's own checks
+import this at every start, so what does the work is imported where it begins.
 """
 
 from __future__ import annotations
@@ -20,23 +21,21 @@ from django.db import DatabaseError, NotSupportedError, connections
 from django.db.migrations.writer import MigrationWriter
 
 from safemigrate.backends import backend_for
-from safemigrate.executor.executor import SafeExecutor
-from safemigrate.executor.gathering import RunOptions
-from safemigrate.executor.loader import SafeLoader
 from safemigrate.facts import settings
 from safemigrate.facts.errors import SafeMigrateError
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import heard_by
 from safemigrate.management.voice import Voice
-from safemigrate.operations.phases import flat, phases_of
 from safemigrate.planner.autodetector import composed, refusing_with
-from safemigrate.planner.cut import Cut, Key
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.migration import Migration
 
+    from safemigrate.executor.executor import SafeExecutor
+    from safemigrate.executor.gathering import RunOptions
+    from safemigrate.planner.cut import Cut, Key
     from safemigrate.planner.walk import Refusal
 
     _Command = BaseCommand
@@ -107,6 +106,9 @@ class MigrateMixin(_Composing, _Migrate):
             return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from safemigrate.executor.executor import SafeExecutor
+        from safemigrate.executor.gathering import RunOptions
+
         self._voice = Voice(self.stdout)
         looking = options["plan"] or options["check_unapplied"]
         run = RunOptions(
@@ -297,6 +299,8 @@ class MakeMigrationsMixin(_Composing, _MakeMigrations):
         return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from safemigrate.executor.loader import SafeLoader
+
         with (
             _errors_as_command_errors(),
             refusing_with(_refuse),
@@ -308,6 +312,9 @@ class MakeMigrationsMixin(_Composing, _MakeMigrations):
 
     def write_to_last_migration_files(self, changes: dict[str, list[Migration]]) -> None:
         """``--update`` would merge what was split; refused unless all is of one kind."""
+        from safemigrate.executor.loader import SafeLoader
+        from safemigrate.operations.phases import phases_of
+
         loader = SafeLoader(None)
         for app_label, new in changes.items():
             leaves = loader.graph.leaf_nodes(app_label)
@@ -357,6 +364,8 @@ def writing_atomic() -> Iterator[None]:
 
     A squash loses it in every version of Django, and until 6.0 every file does.
     """
+    from safemigrate.operations.phases import flat
+
     head = "class Migration(migrations.Migration):\n"
     original = MigrationWriter.as_string
 

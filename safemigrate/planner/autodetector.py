@@ -12,8 +12,6 @@ from django.db import connections
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 
-from safemigrate.planner.kept import kept, put_first, told
-
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.state import ProjectState
@@ -60,6 +58,9 @@ class SafeAutodetectorMixin(_Detector):
         if connection is None:
             changes = below._detect_changes(convert_apps, graph)
             return changes
+        # Late, as what follows: each check needs this class and hardly ever what it does.
+        from safemigrate.planner.kept import kept, put_first, told
+
         # Django warns that one call of the default would serve all rows, and offers to stop.
         # Here every row gets a call of its own.
         questioner: Any = self.questioner
@@ -72,7 +73,6 @@ class SafeAutodetectorMixin(_Detector):
         put_first(changes, stays)
         if not changes:
             return changes
-        # Here, because migrate needs this class and hardly ever what it does.
         from safemigrate.planner.rewrite import Context, rewrite
 
         context = Context(

@@ -12,7 +12,6 @@ operations instead: fills that later migrations end, contracts, an index and its
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from testproject.benchmarks.check import INITIAL, ROOT, SETTINGS
+from testproject.benchmarks.check import INITIAL, SETTINGS, environment
 
 WANTED_S, WANTED_MB = 3.0, 200.0
 HEAD = """
@@ -148,15 +147,9 @@ class Took:
 
 
 def measured(folder: Path, what: str) -> Took:
-    env = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
-        "DJANGO_SETTINGS_MODULE": "config",
-        "WITH_SAFEMIGRATE": "1",
-    }
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, what],
-        env=env,
+        env=environment(folder, with_safemigrate=True),
         cwd=folder,
         stdout=subprocess.PIPE,
         text=True,
