@@ -178,12 +178,13 @@ class _Engine:
         """
         Do one pass: its ranges by several workers, if it has any, and what comes behind them.
 
-        False if ranges are left: somebody held the run.
+        False if ranges are left: somebody held the run, or began to share it.
         """
         if self.own and not by_workers(self.walk, run_id, self._waiting):
             return False
-        self.walk.over_all(RunSeat(self.store, run_id, self.backfill))
-        return True
+        seat = RunSeat(self.store, run_id, self.backfill)
+        self.walk.over_all(seat)
+        return not seat.shared
 
     def _was_held(self, run_id: int) -> bool:
         """
@@ -295,8 +296,8 @@ class _Engine:
             run = self.store.lock(run_id)
             if run is None:
                 raise self._forgotten()
-            if run.state != store.RUNNING or run.pass_no != self.pass_no:
-                return run  # another process ended it or this pass, or somebody has just held it
+            if run.state != store.RUNNING or run.pass_no != self.pass_no or run.shared:
+                return run  # another process ended it or this pass or shares it, or it is held
             run.cursor = ""
             run.batch_ms_median = self.counts.median_ms()
             fields = ["cursor", "batch_ms_median", "state", "pass_no", "pass_seen", "pass_rows"]
@@ -359,7 +360,7 @@ class _Helper(_Engine):
             if run.state != State.RUNNING or shift.over():
                 self._note_shift(run_id, shift)
                 return Helped(run.state, self.counts.rows, run.state == State.RUNNING)
-            if self._is_over(run_id):
+            if not run.shared and self._is_over(run_id):
                 return Helped(State.DONE, self.counts.rows)
 
     def _after_its_part(self, run_id: int, shift: Shift) -> Any:

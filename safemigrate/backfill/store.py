@@ -61,6 +61,7 @@ def _both() -> tuple[Any, Any]:
             # An older version's table gets these columns without a rewrite: NULL, not "".
             waiting = models.TextField(null=True)  # noqa: DJ001  (see above)  why no batch is in work
             note = models.TextField(null=True)  # noqa: DJ001  (see above)  who ordered what, and when
+            shared = models.BooleanField(null=True)  # what is left of the pass is in ranges
             queue = models.TextField(null=True)  # noqa: DJ001  (see above)  that was asked to help
             held_since = models.DateTimeField(null=True)  # the shifts of a queue do nothing
 
@@ -113,7 +114,7 @@ def _failure_model() -> Any:
 
 KEPT = (
     *("state", "cursor", "pass_no", "pass_rows", "pass_seen", "rows_done", "batches"),
-    *("rate", "workers"),
+    *("rate", "workers", "shared"),
 )
 """What a batch reads of its run. By hand, like the UPDATE: the ORM would build both anew for
 each batch, and a batch is a few milliseconds."""

@@ -91,12 +91,15 @@ class RunSeat:
 
     def __init__(self, kept: store.Store, run_id: int, backfill: Backfill) -> None:
         self.store, self.run_id, self.backfill = kept, run_id, backfill
+        self.shared = False  # by now: another process has cut the rest into ranges
 
     def lock(self) -> Any | None:
         return self.store.lock(self.run_id)
 
     def orders(self, row: Any) -> Orders:
-        return orders_of(row, self.backfill)
+        self.shared = bool(row.shared)
+        orders = orders_of(row, self.backfill)
+        return orders.stopped() if self.shared else orders
 
     def glance(self) -> Orders | None:
         run = self.store.glance(self.run_id)

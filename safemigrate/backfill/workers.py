@@ -102,6 +102,8 @@ def cut(walk: Walk, run_id: int, workers: int) -> bool:
             if not bounds:
                 return False
             leases.cut(run_id, run.cursor, [walk.keys.dump(key) for key in [*bounds, last]])
+            run.shared = True  # whoever has walked it alone until now reads it with its next batch
+            walk.store.save(run, "shared")
             return True
 
     return walk.trouble.patiently(once)
@@ -150,8 +152,8 @@ def _end_ranges(walk: Walk, run_id: int) -> None:
             last = leases.last(run_id)
             if run is None or last is None or leases.left(run_id):
                 return
-            run.cursor = last
-            walk.store.save(run, "cursor")
+            run.cursor, run.shared = last, False
+            walk.store.save(run, "cursor", "shared")
             leases.forget([run_id])
 
     orders = _glance(walk, run_id)

@@ -248,6 +248,29 @@ def test_no_more_ranges_are_worked_on_than_the_run_has_workers(orders, pg, monke
     assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", ROWS)
 
 
+@pytest.mark.parametrize("alone", ["a deploy", "a task"])
+def test_who_works_alone_stops_where_another_process_begins_to_share(
+    orders, pg, monkeypatch, alone
+):
+    """The table grew, or somebody set more workers: the rest of the pass is in ranges from now."""
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200)
+    batch, batches = Walk.batch, []
+
+    def watched(self, seat, last):
+        batches.append(type(seat).__name__)
+        if len(batches) == 5:
+            assert workers.cut(self, seat.run_id, 2)
+        return batch(self, seat, last)
+
+    monkeypatch.setattr(Walk, "batch", watched)
+    if alone == "a task":
+        assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", ROWS)
+    else:
+        assert run(pg, backfill, key="k").rows == ROWS
+    assert set(orders.values_list("n", flat=True)) == {1}
+    assert "_Stoppable" in batches
+
+
 def test_a_pass_that_another_process_has_ended_is_not_judged_again(orders, pg):
     """Its rows changed are counted anew by then: nought would look like a where that stays."""
     backfill = Backfill(Order, values={"n": F("n") + 1}, where=Q(n__lt=2))
