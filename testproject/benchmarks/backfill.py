@@ -208,6 +208,7 @@ class Measured:
     memory_mb: float
     wal_mb: float
     dead: int
+    indexes_mb: float  # by how much they grew
     worst_ms: float | None
     p99_ms: float | None
 
@@ -233,25 +234,30 @@ class Bench:
                 "INSERT INTO shop_order (amount) SELECT g %% 1000 FROM generate_series(1, %s) g",
                 [rows],
             )
+            if self.options.index:
+                session.execute("CREATE INDEX ON shop_order (amount)")
             session.execute("VACUUM (ANALYZE) shop_order")
             session.execute("CHECKPOINT")
 
     def measure(self, way: str, rows: int, rate: float) -> Measured:
         self.make(rows)
         with psycopg.connect(self.dsn, autocommit=True) as session:
-            [before] = session.execute("SELECT pg_current_wal_lsn()::text").fetchone() or [""]
+            before, indexes = session.execute(
+                "SELECT pg_current_wal_lsn()::text, pg_indexes_size('shop_order')"
+            ).fetchone() or ("", 0)
             with traffic(self.dsn, rows, rate) as waits:
                 ran = self._run(way)
             [wal] = session.execute(
                 "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", [before]
             ).fetchone() or [0]
             time.sleep(1.5)  # for the counts of the last transactions
-            [dead] = session.execute(
-                "SELECT pg_stat_get_dead_tuples('shop_order'::regclass)"
-            ).fetchone() or [0]
+            dead, now = session.execute(
+                "SELECT pg_stat_get_dead_tuples('shop_order'::regclass), "
+                "pg_indexes_size('shop_order')"
+            ).fetchone() or (0, 0)
         return Measured(
             way, ran["rows"], ran["seconds"], ran["memory_mb"], float(wal) / MIB, dead,
-            *_of(waits),
+            (now - indexes) / MIB, *_of(waits),
         )  # fmt: skip
 
     def _run(self, way: str) -> dict[str, Any]:
@@ -287,8 +293,8 @@ def _of(waits: list[float]) -> tuple[float | None, float | None]:
 
 def show(console: Console, title: str, rows: list[Measured], ratio_to: float | None) -> None:
     table = Table(title=title, title_justify="left")
-    for head in ("", "rows/s", "of one UPDATE", "WAL MB", "dead rows", "memory MB", "p99 ms",
-                 "worst ms"):  # fmt: skip
+    for head in ("", "rows/s", "of one UPDATE", "WAL MB", "dead rows", "indexes MB", "memory MB",
+                 "p99 ms", "worst ms"):  # fmt: skip
         table.add_column(head, justify="left" if not head else "right")
     for row in rows:
         table.add_row(
@@ -297,6 +303,7 @@ def show(console: Console, title: str, rows: list[Measured], ratio_to: float | N
             f"{row.rate / ratio_to:.2f}" if ratio_to else "",
             f"{row.wal_mb:,.0f}",
             f"{row.dead:,}",
+            f"+{row.indexes_mb:,.0f}",
             f"{row.memory_mb:.0f}",
             "" if row.p99_ms is None else f"{row.p99_ms:.1f}",
             "" if row.worst_ms is None else f"{row.worst_ms:.1f}",
@@ -334,6 +341,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="for the slow ways")
     parser.add_argument("--batch-ms", type=float, default=20, help="SAFEMIGRATE BATCH_DURATION")
     parser.add_argument("--only", nargs="+", choices=list(WAYS), metavar="NAME")
+    parser.add_argument("--index", action="store_true", help="one more index, on another column")
     parser.add_argument("--grow", nargs="+", type=int, metavar="ROWS")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -252,6 +252,7 @@ def test_allowed_into_a_transaction_it_ends_with_it(orders, pg):
 
 def test_no_setting_outlives_a_batch(orders, pg):
     names = "lock_timeout", "statement_timeout", "synchronous_commit", "enable_seqscan", "jit"
+    names += ("backend_flush_after",)
     columns = ", ".join(f"current_setting('{name}')" for name in names)
     with pg.cursor() as cursor:
         cursor.execute(f"SELECT {columns}")

@@ -64,6 +64,9 @@ class PostgresServer(PlainServer):
                 # both are in one transaction. The last transaction of a run is flushed, and
                 # everything before it with it.
                 "synchronous_commit": "off",
+                # What batches dirty is handed on as they go: else the kernel collects it, writes
+                # all of it at once, and every COMMIT of others waits behind that.
+                "backend_flush_after": "512kB",
                 # A batch reads its rows through the key's index, in the key's order. Then row
                 # locks are taken in one order everywhere, and a table without statistics is not
                 # scanned once for each batch.
