@@ -7,6 +7,7 @@ from datetime import timedelta
 START_ROWS = 1_000
 LEAST_ROWS = 100
 MOST_ROWS = 50_000
+ALONE = 5  # times the target, while there is nobody who could wait for the batch
 
 
 class Pace:
@@ -17,6 +18,8 @@ class Pace:
     trouble (a lock not had, a deadlock, a statement stopped) it halves, below the least size too,
     because a batch of one row always gets through where any batch does. A fixed size is left only
     by trouble and is reached again by doubling.
+
+    Shape:   alone: nobody else uses the database, so batches may take ``ALONE`` times as long.
     """
 
     def __init__(self, target: timedelta, fixed_rows: int | None = None) -> None:
@@ -24,11 +27,19 @@ class Pace:
         self.least = fixed_rows or LEAST_ROWS
         self.most = fixed_rows or MOST_ROWS
         self.rows = fixed_rows or START_ROWS
+        self.alone = False
+
+    def in_company(self, alone: bool) -> None:
+        """Say whether anybody else is there; the next batch is already of the right size."""
+        if self.alone and not alone:
+            self.rows = max(self.rows // ALONE, min(self.rows, self.least))
+        self.alone = alone
 
     def finished(self, took: timedelta) -> None:
         """A batch of ``rows`` was committed after ``took``."""
         if took > timedelta(0):
-            wanted = int(min(self.rows * (self.target / took), self.most))
+            target = self.target * ALONE if self.alone else self.target
+            wanted = int(min(self.rows * (target / took), self.most))
         else:
             wanted = self.most
         self.rows = min(max(wanted, self.least), self.most, self.rows * 2)

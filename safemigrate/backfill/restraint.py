@@ -50,6 +50,8 @@ class Restraint:
         self._first: Load | None = None
         self._due = {"load": float("-inf"), "probe": float("-inf")}
         self._said: dict[str, str | None] = {}
+        self.alone = False
+        """Whether the last look found nobody else; False where nothing can be seen."""
 
     def why(self) -> str | None:
         """Return why to wait, None to go on; between two looks what the last one found."""
@@ -70,13 +72,14 @@ class Restraint:
         try:
             load = self._look()
         except Error as error:
+            self.alone = False
             # Some services hide the log. A connection that was lost is found by the next batch.
             self._look = None
             said = str(error).partition("\n")[0]
             self._warn(f"nothing holds this backfill back, the load cannot be read: {said}")
             return None
         if load is None:
-            self._look = None
+            self._look, self.alone = None, False
             return None
         if self._first is None:
             self._first = load
@@ -85,6 +88,7 @@ class Restraint:
                     "how far replicas are behind is hidden from this role, so they do not hold "
                     "this backfill back: GRANT pg_monitor TO it"
                 )
+        self.alone = not load.others
         return too_much(load, self._first, self._limits)
 
     def _by_probe(self) -> str | None:

@@ -271,10 +271,12 @@ class Walk:
 
     def _why_wait(self) -> str | None:
         try:
-            return self.restraint.why()
+            why = self.restraint.why()
         except ProbeFailed as error:
             kept = failing.stays(self.place.rows_done, None)
             raise failing.refused(self.table, f"its probe {error}.", kept) from error
+        self.pace.in_company(self.restraint.alone)
+        return why
 
     def _restrained(self, settings: Settings) -> Restraint:
         probe = probe_of(settings)

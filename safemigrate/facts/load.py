@@ -20,6 +20,7 @@ class Load:
              the log kept for it. hidden: there are replicas whose position this role may not see.
     Units:   archive: bytes of the log that are not archived, 0 without an archive.
              lock_waiters: sessions that have waited for a lock for longer than a moment.
+             others: sessions of this database that do something, or did a moment ago.
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Load:
     dead_rows: int = 0
     live_rows: int = 0
     hidden: bool = False
+    others: int = 1
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,25 @@ def test_a_batch_is_at_most_twice_the_one_before(history, took):
     assert pace.rows <= before * 2
 
 
+def test_alone_a_batch_takes_five_times_as_long_and_in_company_no_longer():
+    """The first batch after somebody came is small already: it must not be the one waited for."""
+    pace = after([timedelta(milliseconds=100)] * 12)
+    for alone, wanted in ((False, 1_000), (True, 5_000), (False, 1_000)):
+        pace.in_company(alone)
+        assert pace.rows == 1_000
+        for _ in range(12):
+            pace.finished(timedelta(milliseconds=pace.rows / 10))
+        assert pace.rows == wanted
+
+
+def test_a_fixed_number_of_rows_is_kept_alone_and_in_company():
+    pace = Pace(TARGET, 70)
+    for alone in (True, False):
+        pace.in_company(alone)
+        pace.finished(timedelta(milliseconds=1))
+        assert pace.rows == 70
+
+
 @given(histories)
 def test_there_is_always_at_least_one_row_and_never_more_than_the_most(history):
     assert 1 <= after(history).rows <= MOST_ROWS

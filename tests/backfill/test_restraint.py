@@ -112,6 +112,17 @@ def test_a_cap_below_two_rows_takes_one_row_at_a_time():
     assert (Allowance.most_rows(1), Allowance.most_rows(1_000)) == (1, 500)
 
 
+def test_what_the_last_look_found_says_who_is_there():
+    clock, loads = Clock(), [Load(others=0), Load(others=2), Load(others=0), None]
+    restraint = Restraint(lambda: loads.pop(0), Limits(), clock=clock)
+    found = [restraint.alone]
+    while loads:
+        clock.now += 1
+        restraint.why()
+        found.append(restraint.alone)
+    assert found == [False, True, False, True, False]
+
+
 # On a server -------------------------------------------------------------------------------------
 
 
@@ -197,6 +208,20 @@ def test_sessions_that_wait_for_locks_are_counted_after_a_moment(orders, pg, oth
     for thread in threads:
         thread.join(10)
     assert look(pg, "shop_order").lock_waiters == 0
+
+
+def test_others_are_those_that_do_something_or_may(pg, other):
+    """A session that is idle, in a transaction or not, waits for nothing that a batch holds."""
+    other.execute("SELECT 1")
+    assert look(pg, "shop_order").others == 1
+    _until(lambda: look(pg, "shop_order").others == 0)
+    with pg.cursor() as cursor:
+        cursor.execute("CREATE ROLE backfills_blindly")
+        try:
+            cursor.execute("SET ROLE backfills_blindly")
+            assert look(pg, "shop_order").others == 1  # hidden from it, so it may be busy
+        finally:
+            cursor.execute("RESET ROLE; DROP ROLE backfills_blindly")
 
 
 def test_dead_rows_of_a_partitioned_table_are_those_of_its_partitions(pg):

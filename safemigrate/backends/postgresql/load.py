@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 # few milliseconds of a standby that stands still. A state that is NULL is hidden from this role.
 # Locks by pg_locks, which every role may read; advisory locks are queues of the application's own
 # and virtualxid is an index build that waits as it should. The counts of rows begin again at zero
-# after a crash, a failover or an upgrade; reltuples stays.
+# after a crash, a failover or an upgrade; reltuples stays. Another session whose state is hidden
+# from this role may be busy; one that is idle in a transaction wants nothing now.
 LOOK = """
 SELECT
   (SELECT json_agg(json_build_array(
@@ -36,7 +37,12 @@ SELECT
     (SELECT json_build_array(last_archived_wal, pg_walfile_name(pg_current_wal_lsn()),
                              (SELECT setting::bigint FROM pg_settings
                               WHERE name = 'wal_segment_size'))
-     FROM pg_stat_archiver) END
+     FROM pg_stat_archiver) END,
+  (SELECT count(*) FROM pg_stat_activity
+   WHERE datname = current_database() AND pid <> pg_backend_pid()
+   AND coalesce(backend_type, 'client backend') = 'client backend'
+   AND (state IS NULL OR state = 'active'
+        OR state_change > clock_timestamp() - interval '2 seconds'))
 """
 
 
@@ -50,7 +56,7 @@ def look(connection: BaseDatabaseWrapper, table: str) -> Load:
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
         cursor.execute(LOOK, [quoted, quoted])
-        replicas, slots, waiters, rows, archive = map(as_json, cursor.fetchone())
+        replicas, slots, waiters, rows, archive, others = map(as_json, cursor.fetchone())
     dead, live = rows or (0, 0)
     return Load(
         replicas=_furthest(replicas or []),
@@ -60,6 +66,7 @@ def look(connection: BaseDatabaseWrapper, table: str) -> Load:
         dead_rows=int(dead or 0),
         live_rows=int(live or 0),
         hidden=any(state is None for _, state, _ in replicas or []),
+        others=others,
     )
 
 
