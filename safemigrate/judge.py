@@ -259,7 +259,8 @@ class _Judging:
         nested: bool = False,
     ) -> Iterator[Finding]:
         if isinstance(operation, Assured):
-            found = tuple(self._of_operation(operation.operation, migration, state, new_models))
+            bare = operation.operation
+            found = tuple(self._of_operation(bare, migration, state, new_models, nested=nested))
             name = f"Assured({type(operation.operation).__name__})"
             word = Vouched(name, operation.assurance, self.today, found)
             yield from self._vouched(word, migration)

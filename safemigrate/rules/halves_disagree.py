@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import migrations
 
+from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
-from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.base import Finding, Step, rule, table_of
+from safemigrate.rules.elsewhere import mentions
 from safemigrate.rules.halves import Difference, Kind, database_half, differences
+from safemigrate.rules.sql import Effect, read_alone, sent
+from safemigrate.rules.sql.context import plain
+
+_ADDS = (migrations.AddIndex, migrations.AddConstraint)
+_MAKES = (
+    *("create-index", "create-index-concurrently", "create-index-only"),
+    *("add-check", "add-check-not-valid", "add-unique", "add-unique-using", "add-exclusion"),
+)
 
 
 @rule(
@@ -26,6 +37,62 @@ def halves_disagree(step: Step) -> Iterator[Finding]:
             yield _missing(one, [d for d in found if d.kind is Kind.LEFT])
         elif one.kind is Kind.OTHER:
             yield _other(one)
+    for table, name, made in _other_names(step):
+        yield _named(table, name, made)
+
+
+def _other_names(step: Step) -> Iterator[tuple[str, str, str]]:
+    """
+    Indexes and constraints of the state that SQL makes under another name.
+
+    Shape: (table, name in the state, name in the database).
+    """
+    half = [o for o in database_half(step.operation) if isinstance(o, migrations.RunSQL)]
+    adds: list[Any] = [o for o in _stated(step.operation) if isinstance(o, _ADDS)]
+    if step.ancestors is None or step.after is None or not half or not adds:
+        return
+    items = read_alone(step.app_label, half).items
+    effects = [e for e in items if isinstance(e, Effect) and e.fact.key in _MAKES and e.name]
+    for operation in adds:
+        thing: Any = getattr(operation, "index", None) or operation.constraint
+        model = step.before.models.get((step.app_label, operation.model_name.lower()))
+        table = plain(table_of(model)) if model else ""
+        made = [e.name for e in effects if e.table == table]
+        if made and not _is_said(step, thing.name):
+            yield table, thing.name, made[0]
+
+
+def _is_said(step: Step, name: str) -> bool:
+    """Whether anything in the plan that reaches the database says this name."""
+    plan = (*(step.ancestors or tuple)(), *(step.after or tuple)())
+    reached = [o for migration in plan for o in flat(migration.operations)]
+    return any(_says(one, name) for one in (*database_half(step.operation), *reached))
+
+
+def _says(operation: Any, name: str) -> bool:
+    if isinstance(operation, migrations.RunSQL):
+        return mentions(sent(operation.sql), name)
+    things = (operation, *(getattr(operation, key, None) for key in ("index", "constraint")))
+    return any(name in (getattr(t, "name", None), getattr(t, "new_name", None)) for t in things)
+
+
+def _stated(operation: Any) -> Iterator[Any]:
+    for one in operation.state_operations or ():
+        if isinstance(one, migrations.SeparateDatabaseAndState):
+            yield from _stated(one)
+        else:
+            yield one
+
+
+def _named(table: str, name: str, made: str) -> Finding:
+    return Finding(
+        what=f"The state says {short(name, 24)}, the database {short(made, 24)}.",
+        why=(
+            f"The index or constraint of {table} has two names: to remove, rename or validate it "
+            "later fails, in the middle of a deploy, after the lock on the table was taken."
+        ),
+        steps=(f"Give it one name in both halves: {name}, or {made}.",),
+    )
 
 
 def _missing(one: Difference, left: list[Difference]) -> Finding:

@@ -63,6 +63,9 @@ class Plan:
         return self.says
 
 
+INDEX = m.AddIndex("order", models.Index(fields=["total"], name="i"))
+BUILD = "CREATE INDEX CONCURRENTLY i ON shop_order (total)"
+CHECK = m.AddConstraint("order", models.CheckConstraint(condition=models.Q(total__gt=0), name="c"))
 ADD_X = "ALTER TABLE shop_order ADD COLUMN x int"
 THING = made("Thing", ("n", Int()))
 AUTHORSHIP = [
@@ -113,6 +116,17 @@ DANGEROUS = [
         ("E207",),
     ),
     Plan("vouched for inside", both(add("x"), Assured(add("y"), because="y")), ("E207",)),
+    Plan("an index under another name", both(INDEX, sql(BUILD.replace(" i ", " j "))), ("E207",)),
+    Plan(
+        "a constraint under another name",
+        both(CHECK, sql("ALTER TABLE shop_order ADD CONSTRAINT d CHECK (total > 0) NOT VALID")),
+        ("E207",),
+    ),
+    Plan(
+        "the index of RunSQL",
+        sql("create index concurrently j on shop_order (total)", INDEX),
+        ("E207",),
+    ),
     Plan("a field of nobody", state(add("x")), ("E208",)),
     Plan("a model of nobody", state(THING), ("E208",)),
     Plan("a wider type", state(alter("total", Big(null=True))), ("E208",)),
@@ -181,6 +195,27 @@ HARMLESS = [
         both(
             m.AddIndex("order", models.Index(fields=["total"], name="i")),
             sql("CREATE INDEX CONCURRENTLY i ON shop_order (total)"),
+        ),
+    ),
+    Plan("an index in odd letters", both(INDEX, sql(BUILD.upper().replace(" I ", ' "i" ')))),
+    Plan("an index without a name", both(INDEX, sql(BUILD.replace(" i ", " ")))),
+    Plan(
+        "an index of another table beside", both(INDEX, sql("CREATE INDEX j ON shop_shop (name)"))
+    ),
+    Plan("an index that is there", both(INDEX, sql("SELECT 1"))),
+    Plan(
+        "an index renamed",
+        both(INDEX, sql(BUILD.replace(" i ", " j ") + "; ALTER INDEX j RENAME TO i")),
+    ),
+    Plan(
+        "an index made before", both(INDEX, sql(BUILD.replace(" i ", " j "))), before=(sql(BUILD),)
+    ),
+    Plan(
+        "a constraint of an index",
+        both(
+            m.AddConstraint("order", models.UniqueConstraint(fields=["number"], name="u")),
+            sql("CREATE UNIQUE INDEX CONCURRENTLY k ON shop_order (number)"),
+            sql("ALTER TABLE shop_order ADD CONSTRAINT u UNIQUE USING INDEX k"),
         ),
     ),
     Plan("what Python alone sees", state(alter("total", Int(null=True, help_text="x")))),
