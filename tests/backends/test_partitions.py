@@ -263,7 +263,8 @@ def ours(shop: Shop) -> list:
 def types(shop: Shop, column: str = "total") -> list:
     return shop.ask(
         "SELECT DISTINCT atttypid::regtype::text, attnotnull FROM pg_attribute "
-        "WHERE attname = %s AND attrelid::regclass::text ~ 'shop_[eE]vent'",
+        "JOIN pg_class c ON c.oid = attrelid WHERE relkind IN ('r', 'p') AND attname = %s "
+        "AND attrelid::regclass::text ~ 'shop_[eE]vent'",
         [column],
     )
 
@@ -340,17 +341,71 @@ def test_keys_of_another_type_that_a_partitioned_table_refers_to_are_followed(pg
         shop.model("Event").objects.filter(pk=5).update(payer_id=77)
 
 
-@pytest.mark.parametrize("name", ["id", "day"])
-def test_a_column_of_the_keys_keeps_its_type_and_is_named_before_anything_is_done(shop, name):
-    """It is part of what makes the partitions."""
-    column = f"{name} is part of its primary key or of what it is partitioned by"
-    for step in (
-        widened(name, models.DecimalField(max_digits=20, decimal_places=0))[0],
-        ops.AddRenamedField("event", name, "other"),
-    ):
-        with shop.sent() as sent, pytest.raises(PlanRefused, match=column):
-            shop.apply(step)
-        assert sent == []
+BY_DAY = "day is part of what it is partitioned by"
+KEPT = {
+    "type of what it is partitioned by": (lambda: widened("day")[0], BY_DAY),
+    "name of what it is partitioned by": (lambda: ops.AddRenamedField("event", "day", "d"), BY_DAY),
+    "name of the key": (
+        lambda: ops.AddRenamedField("event", "id", "number"),
+        "id is part of its primary key",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "named"), KEPT.values(), ids=KEPT)
+def test_what_makes_the_partitions_is_kept_and_named_before_anything_is_done(shop, make, named):
+    """It is part of the table itself."""
+    with shop.sent() as sent, pytest.raises(PlanRefused, match=named):
+        shop.apply(make())
+    assert sent == []
+
+
+def primary(shop: Shop) -> list:
+    """The primary key of each part: its name, and whether it is part of another one."""
+    return shop.ask(
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), conparentid <> 0 "
+        "FROM pg_constraint WHERE contype = 'p' AND conrelid::regclass::text ~ 'shop_[eE]vent' "
+        "ORDER BY 1"
+    )
+
+
+def test_a_primary_key_of_partitions_gets_another_type_and_goes_back(pg):
+    """A table of events made for small numbers; the model knows half of its key."""
+    small = migrations.AlterField("event", "id", models.AutoField(primary_key=True))
+    shop = opened(pg)
+    with shop.connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE shop_event ALTER id TYPE int")
+    shop.state = shop.after(small)
+    keys, schema = primary(shop), shop.schema()
+    big = models.BigAutoField(primary_key=True)
+    add, copy, swap = (
+        make("event", "id", big)
+        for make in (ops.AddShadowField, ops.CopyShadowField, ops.SwapShadowField)
+    )
+    drop = ops.DropShadowField("event", "id", models.AutoField(primary_key=True))
+    begun = shop.state
+    shop.apply(add, copy)
+    before = shop.state
+    assert killed_at(shop, swap, 3, after=True)
+    with shop.connection.cursor() as cursor:
+        cursor.execute(LATER)
+        cursor.execute("INSERT INTO shop_event (day, total, word) VALUES (25, 1, 'old')")
+    shop.again(swap, before)
+    later = ("shop_event_3", "shop_event_3_pkey", "PRIMARY KEY (id, day)", True)
+    assert primary(shop) == sorted([*keys, later])
+    assert types(shop, "id") == [("bigint", True)]
+    with pytest.raises(IntegrityError), shop.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO shop_event (id, day, total, word) VALUES (5, 10, 1, 'twice')")
+    made = shop.model("Event").objects.create(day=11, total=3, word="new")
+    assert made.pk == 2, "the counter goes on"
+    shop.unapply(swap, before)
+    assert types(shop, "id") == [("integer", True)]
+    shop.unapply(add, begun)
+    assert primary(shop) == sorted([*keys, later])
+    shop.apply(add, copy, swap, drop)
+    assert (invalid(shop), ours(shop)) == ([], [])
+    assert types(shop, "id") == [("bigint", True)]
+    assert len(shop.schema()["constraints"]) >= len(schema["constraints"])
 
 
 def test_an_index_of_one_partition_alone_is_named_before_anything_is_done(shop):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -70,11 +70,46 @@ class Belongings(Partitions):
         be it in a condition or an expression.
         """
         pairs = zip(self._declared(editor, final), self._declared(editor, beside), strict=True)
-        return [
+        things = [
             self._belonging(editor, final, kind, one, other)
             for (kind, one), (_, other) in pairs
             if str(one) != str(other)
         ]
+        table = final._meta.db_table
+        if editor.collect_sql or not self._is_partitioned(table):
+            return things
+        both = (model._meta.local_concrete_fields for model in (final, beside))
+        names = {
+            self._bare(column_of(one)): self._bare(column_of(other))
+            for one, other in zip(*both, strict=True)
+        }
+        known = [thing for thing in things if thing.kind != PRIMARY_KEY]
+        return [*known, *self._key_of_parts(table, names)]
+
+    def _key_of_parts(self, table: str, beside: Mapping[str, str]) -> Iterator[Belonging]:
+        """The primary key as it is: it has what the table is partitioned by, unlike the model's."""
+        rows = self._ask(
+            """
+            SELECT o.conname::text, a.attname::text
+            FROM pg_constraint o
+            CROSS JOIN LATERAL unnest(o.conkey) WITH ORDINALITY k (number, place)
+            JOIN pg_attribute a ON a.attrelid = o.conrelid AND a.attnum = k.number
+            WHERE o.conrelid = to_regclass(%s) AND o.contype = 'p' ORDER BY k.place
+            """,
+            [self._quote(table)],
+        )
+        columns = [column for _, column in rows]
+        built = [beside.get(column, column) for column in columns]
+        if built == columns:
+            return
+        name = rows[0][0]
+        temporary = own_name("shadow", table, name)
+        final, other = (", ".join(map(self._quote, names)) for names in (columns, built))
+        build = (
+            f"CREATE UNIQUE INDEX CONCURRENTLY {self._quote(temporary)} "
+            f"ON {self._quote(table)} ({other})"
+        )
+        yield Belonging(PRIMARY_KEY, name, temporary, build, f"PRIMARY KEY ({final})")
 
     def _declared(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model]
@@ -190,7 +225,8 @@ class Belongings(Partitions):
         own = {(shadow.table, column_of(shadow.old)) for shadow in together}
         for shadow in shadows:
             column = column_of(shadow.old)
-            parts = self._refuse_special_table(shadow.table, column)
+            renamed = column != column_of(shadow.new)
+            parts = self._refuse_special_table(shadow.table, column, renamed)
             known = self._known(editor, shadow.old.model)
             hanging = (
                 (table, *found)
@@ -316,7 +352,7 @@ class Belongings(Partitions):
             [self._quote(table), list(columns)],
         )
 
-    def _refuse_special_table(self, table: str, column: str) -> list[str]:
+    def _refuse_special_table(self, table: str, column: str, renamed: bool) -> list[str]:
         """The partitions, or PlanRefused where the column cannot be exchanged for another one."""
         rows = self._ask(
             """
@@ -334,31 +370,31 @@ class Belongings(Partitions):
             )
         if not is_partitioned:
             return []
-        self._refuse_keys_of_partitions(table, column)
+        self._refuse_keys_of_partitions(table, column, renamed)
         return [part.table for part in self._partitions(table)[1:]]
 
-    def _refuse_keys_of_partitions(self, table: str, column: str) -> None:
-        """Their columns are part of the table itself: they keep it whatever is exchanged."""
+    def _refuse_keys_of_partitions(self, table: str, column: str, renamed: bool) -> None:
+        """What makes the partitions is part of the table: it keeps it whatever is exchanged."""
         rows = self._ask(
             """
-            SELECT EXISTS (
-                       SELECT FROM pg_depend d
-                       WHERE d.classid = 'pg_class'::regclass AND d.refclassid = d.classid
-                         AND d.objid = a.attrelid AND d.objsubid = a.attnum
-                         AND d.refobjid = a.attrelid AND d.refobjsubid = 0 AND d.deptype = 'i')
-            FROM pg_partition_tree(to_regclass(%s)) t
+            SELECT 'what it is partitioned by' FROM pg_partition_tree(to_regclass(%s)) t
             JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = %s
+            WHERE EXISTS (
+                SELECT FROM pg_depend d
+                WHERE d.classid = 'pg_class'::regclass AND d.refclassid = d.classid
+                  AND d.objid = a.attrelid AND d.objsubid = a.attnum
+                  AND d.refobjid = a.attrelid AND d.refobjsubid = 0 AND d.deptype = 'i')
             UNION ALL
-            SELECT i.indisprimary FROM pg_index i
+            SELECT 'its primary key' FROM pg_index i
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-            WHERE i.indrelid = to_regclass(%s) AND a.attname = %s
+            WHERE i.indrelid = to_regclass(%s) AND a.attname = %s AND i.indisprimary AND %s
             """,
-            [self._quote(table), self._bare(column)] * 2,
+            [*[self._quote(table), self._bare(column)] * 2, renamed],
         )
-        if any(found for (found,) in rows):
+        if rows:
             raise PlanRefused(
-                f"{table} is partitioned, and {column} is part of its primary key or of what it is "
-                "partitioned by: PostgreSQL cannot give that part to another column.",
+                f"{table} is partitioned, and {column} is part of {rows[0][0]}, which PostgreSQL "
+                "cannot give to another column while the table is in use.",
                 do="Keep the column; or make a model with a table of its own that has the new "
                 "one, write both, copy the rows, read the new one and remove this one.",
             )

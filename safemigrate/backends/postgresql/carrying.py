@@ -7,17 +7,19 @@ Source: https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTIT
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
 from safemigrate.backends.base import IndexState
-from safemigrate.backends.postgresql.belongings import FOREIGN_KEY, Belonging
+from safemigrate.backends.postgresql.belongings import FOREIGN_KEY, PRIMARY_KEY, Belonging
 from safemigrate.backends.postgresql.columns import CHECK_VIOLATION, Columns
 from safemigrate.backends.postgresql.indexes import Indexes
 from safemigrate.backends.postgresql.locking import sqlstate
+from safemigrate.backends.postgresql.partitions import Partition
 from safemigrate.backends.postgresql.tables import FOREIGN_KEY_VIOLATION
 from safemigrate.facts.errors import DataInTheWay
 from safemigrate.facts.locks import LockMode, TableLock
@@ -37,7 +39,13 @@ class Carrying(Columns, Indexes):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], thing: Belonging
     ) -> None:
         table = model._meta.db_table
-        if thing.use and not editor.collect_sql and self._is_partitioned(table):
+        partitioned = not editor.collect_sql and self._is_partitioned(table)
+        if partitioned and thing.kind == PRIMARY_KEY:
+            for part in self._leaves(table):
+                own = part.own(thing.temporary)
+                words = self._of_part(thing.build, table, thing.temporary, part, own)
+                self._create_index_on(editor, part.table, own, partial(str, words))
+        elif partitioned and thing.use:
             # There it is made as a constraint at once: it cannot become one.
             self._add_unique_in_parts(editor, table, thing.temporary, thing.build, thing.deferrable)
         else:
@@ -80,8 +88,68 @@ class Carrying(Columns, Indexes):
                 do=f"Correct them, then run the same command again: {thing.build}",
             ) from error
 
-    def _give_name(self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging) -> None:
+    # A primary key of partitions -------------------------------------------------------------
+
+    def _leaves(self, table: str) -> list[Partition]:
+        return [part for part in self._partitions(table) if part.kind != "p"]
+
+    def _keys_are_built(self, table: str, things: Sequence[Belonging]) -> bool:
+        """Whether every partition has the index for its key: there may be new ones by now."""
+        if not self._is_partitioned(table):
+            return True
+        keys = [thing.temporary for thing in things if thing.kind == PRIMARY_KEY]
+        return all(
+            self.index_state(part.table, part.own(key)) is IndexState.VALID
+            for key in keys
+            for part in self._leaves(table)
+        )
+
+    def _key_names(self, table: str) -> dict[int, str]:
+        """By the oid of each part, what its primary key is called."""
+        return dict(
+            self._ask(
+                "SELECT conrelid::bigint, conname::text FROM pg_constraint WHERE contype = 'p' "
+                "AND conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass(%s)))",
+                [self._quote(table)],
+            )
+        )
+
+    def _give_key(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        thing: Belonging,
+        was: Mapping[int, str],
+    ) -> None:
+        """``was``: the names of the keys before they were dropped."""
+        parts = self._partitions(table)
+        names = {part.oid: was.get(part.oid, part.own("pkey")) for part in parts}
+        for part in parts:
+            only, words = "ONLY ", thing.use
+            if part.kind != "p":
+                own = self._quote(part.own(thing.temporary))
+                only, words = "", f"PRIMARY KEY USING INDEX {own}"
+            editor.execute(
+                f"ALTER TABLE {only}{self._quote(part.table)} "
+                f"ADD CONSTRAINT {self._quote(names[part.oid])} {words}",
+                params=None,
+            )
+        self._attach_all(editor, parts, names)
+
+    # Names ---------------------------------------------------------------------------------
+
+    def _give_name(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        thing: Belonging,
+        keys: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """``keys``: of a partitioned table, how its primary keys were called."""
         partitioned = not editor.collect_sql and self._is_partitioned(table)
+        if partitioned and thing.kind == PRIMARY_KEY:
+            self._give_key(editor, table, thing, keys)
+            return
         if thing.use and not partitioned:
             self._alter(editor, table, thing.use)
             return

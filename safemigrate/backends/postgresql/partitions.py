@@ -7,7 +7,7 @@ Source: https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTIT
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -329,17 +329,23 @@ class Partitions(Locking):
                     f"ADD CONSTRAINT {self._quote(names[above.oid])} {says}",
                     params=None,
                 )
-            tables = {part.oid: part.table for part in (root, *parts)}
-            for part in parts:
-                parent = part.parent or 0
-                editor.execute(
-                    f"ALTER INDEX {self._beside(editor, tables[parent], names[parent])} "
-                    f"ATTACH PARTITION {self._beside(editor, part.table, names[part.oid])}",
-                    params=None,
-                )
+            self._attach_all(editor, [root, *parts], names)
             return True
 
         return self.patiently([TableLock(table)], complete)
+
+    def _attach_all(
+        self, editor: BaseDatabaseSchemaEditor, parts: Sequence[Partition], names: Mapping[int, str]
+    ) -> None:
+        """``parts``: the table itself first; ``names``: by oid, of the index of each."""
+        tables = {part.oid: part.table for part in parts}
+        for part in parts[1:]:
+            parent = part.parent or 0
+            editor.execute(
+                f"ALTER INDEX {self._beside(editor, tables[parent], names[parent])} "
+                f"ATTACH PARTITION {self._beside(editor, part.table, names[part.oid])}",
+                params=None,
+            )
 
     def _rename_constraint(
         self, editor: BaseDatabaseSchemaEditor, table: str, old: str, new: str

@@ -225,13 +225,20 @@ class Shadows(Carrying, Syncing, Belongings):
                 tables |= {parent for _, _, parent in keys}
 
         def swap() -> None:
+            if not editor.collect_sql and not self._keys_are_built(table, things):
+                return
+            keys = {} if editor.collect_sql else self._key_names(table)
             self._drop_belongings(editor, group)
             for shadow in group:
                 self._exchange(editor, shadow)
             for thing in things:
-                self._give_name(editor, table, thing)
+                self._give_name(editor, table, thing, keys)
 
         self._locked(editor, [TableLock(name) for name in tables], swap)
+        if not editor.collect_sql and self._waits(group):
+            # There is a partition that was made since they were built.
+            self._build(editor, group, things)
+            self._swap_table(editor, group, things)
 
     def _drop_belongings(self, editor: BaseDatabaseSchemaEditor, group: Sequence[Shadow]) -> None:
         """The old column keeps none: it would be one more thing to keep up, or refuse a row."""
