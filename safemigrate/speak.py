@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,15 +106,14 @@ def way_past(finding: Finding) -> str:
 
 
 def _part(head: str, body: str, width: int) -> Text:
-    filled = textwrap.fill(
-        body,
-        width,
-        initial_indent=f"{head:<{_INDENT}}",
-        subsequent_indent=" " * _INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    found = Text(filled)
+    """Broken between words alone: a name or a statement's word is copied from here."""
+    lines, line = [], f"{head:<{_INDENT - 1}}"
+    for word in body.split():
+        if len(line) + 1 + len(word) > width and len(line) >= _INDENT:
+            lines.append(line)
+            line = " " * (_INDENT - 1)
+        line += f" {word}"
+    found = Text("\n".join([*lines, line]))
     found.stylize("bold", 0, len(head))
     return found
 

@@ -7,6 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 
@@ -41,11 +42,20 @@ class Query:
 
 @dataclass
 class Source:
-    """One function, read. ``names``: local name -> the expression it was given."""
+    """
+    One function, read.
+
+    ``nodes``: everything in it, walked once for all rules. ``names``: local name -> the
+    expression it was given.
+    """
 
     function: FunctionType
-    tree: ast.FunctionDef | ast.AsyncFunctionDef
+    nodes: list[ast.AST]
     names: dict[str, ast.expr] = field(default_factory=dict)
+
+    @cached_property
+    def calls(self) -> list[ast.Call]:
+        return [node for node in self.nodes if isinstance(node, ast.Call)]
 
 
 def sources(step: Step) -> list[tuple[Source, bool]]:
@@ -82,7 +92,7 @@ def _reachable(code: Callable[..., Any] | None) -> Iterator[Source]:
         if (source := _read(function)) is None:
             continue
         yield source
-        called = {n.func.id for n in _calls(source.tree) if isinstance(n.func, ast.Name)}
+        called = {n.func.id for n in source.calls if isinstance(n.func, ast.Name)}
         for name in sorted(called):
             found = function.__globals__.get(name)
             if getattr(found, "__module__", "") == function.__module__:
@@ -99,8 +109,8 @@ def _read(function: FunctionType) -> Source | None:
     )
     if found is None:
         return None
-    source = Source(function, found)
-    for node in ast.walk(found):
+    source = Source(function, list(ast.walk(found)))
+    for node in source.nodes:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             source.names[node.targets[0].id] = node.value
     return source
@@ -173,13 +183,13 @@ def is_bounded(step: Step, query: Query) -> bool:
 
 def unbounded_writes(step: Step, source: Source) -> Iterator[tuple[Query, str]]:
     """Shape: (query, what is done: ``update``, ``delete`` or ``save of each row``)."""
-    for call in _calls(source.tree):
+    for call in source.calls:
         query = query_of(source, call)
         if query is None or query.last not in ("update", "delete", "_raw_delete"):
             continue
         if not is_new_or_small(step, query) and not is_bounded(step, query):
             yield query, query.last
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.For):
             continue
         query = query_of(source, node.iter)
@@ -202,7 +212,7 @@ def unbounded_writes(step: Step, source: Source) -> Iterator[tuple[Query, str]]:
 
 def real_models(source: Source) -> Iterator[str]:
     """Models of today's code that are used instead of those of the migration's time."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("models"):
             if not (node.module or "").startswith("django."):
                 yield from (alias.name for alias in node.names)
@@ -213,7 +223,7 @@ def real_models(source: Source) -> Iterator[str]:
 
 
 def queries(source: Source) -> Iterator[Query]:
-    for call in _calls(source.tree):
+    for call in source.calls:
         query = query_of(source, call)
         if query is not None and query.calls:
             yield query
@@ -223,7 +233,7 @@ def says_which_database(source: Source) -> bool:
     """Whether it looks at ``schema_editor.connection``, by that name or any other."""
     return any(
         isinstance(node, ast.Attribute) and node.attr in ("connection", "using", "db_manager")
-        for node in ast.walk(source.tree)
+        for node in source.nodes
     )
 
 
@@ -231,7 +241,7 @@ _NETWORK = ("requests", "httpx", "urllib", "urllib3", "aiohttp", "boto3", "smtpl
 
 
 def network_calls(source: Source) -> Iterator[str]:
-    for call in _calls(source.tree):
+    for call in source.calls:
         words = ast.unparse(call.func).split(".")
         module = source.function.__globals__.get(words[0])
         home = getattr(module, "__name__", "") or getattr(module, "__module__", "") or words[0]
