@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from safemigrate.backends import server_for
 from safemigrate.backfill import states
+from safemigrate.backfill.leases import Leases
 from safemigrate.backfill.states import Event, State
 from safemigrate.backfill.store import Store
 from safemigrate.facts.errors import LockNotObtained, WrongOperation
@@ -129,6 +130,7 @@ def sent(connection: BaseDatabaseWrapper, run_id: int, queue: str) -> Seen:
     """
     Write down which queue was asked to work on a run; one that had failed is tried again.
 
+    Makes the table of ranges too: the role of the workers need not be allowed to.
     Raises:  WrongOperation: no such run, or it is held or over.
     """
 
@@ -138,6 +140,7 @@ def sent(connection: BaseDatabaseWrapper, run_id: int, queue: str) -> Seen:
         run.queue, run.held_since, run.error = queue, None, ""
         store.save(run, "state", "queue", "held_since", "error")
 
+    Leases(connection).ensure_schema()
     return _changed(connection, run_id, change)
 
 

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from safemigrate.queues.helping import ROLLOUT, Then, after_other_code
+from tests.docs import pages
 from tests.management.test_backfills import START, STATE, hurry
 from tests.management.test_migrate import refused
 from tests.projects import Project
@@ -52,6 +53,7 @@ app.autodiscover_tasks()
 """
 DB_WORKER = ("manage.py", "db_worker", "--interval", "0.1", "--no-startup-delay")
 CELERY_WORKER = ("-m", "celery", "-A", "queue_app", "worker", "--pool", "solo", "-l", "INFO")
+DOCS = pages.ROOT / "docs"
 LATER = (
     "SELECT run_after BETWEEN now() - interval '1 minute' AND now() + interval '1 minute' "
     "FROM django_tasks_database_dbtaskresult WHERE status = 'READY'"
@@ -236,6 +238,7 @@ def test_a_held_run_keeps_no_worker_and_its_resume_asks_the_queue_again(shop, wo
     shop.run("migrate")
     [(run_id, *_)] = shop.sql(STATE)
     number = str(run_id)
+    assert "tasks were sent" in " ".join(shop.run("safemigrate", "backfills").out.split())
     shop.run("safemigrate", "backfills", "pause", number)
     refused(
         shop.manage("safemigrate", "backfills", "run", number, "--queue"),
@@ -254,6 +257,25 @@ def test_a_held_run_keeps_no_worker_and_its_resume_asks_the_queue_again(shop, wo
     )
     idle = shop.run("safemigrate", "backfills", "run", "--queue")
     assert "No backfill waits for a task queue." in idle.out
+
+
+@pytest.mark.slow
+def test_the_role_of_the_workers_needs_no_more_than_the_page_says(shop, worker):
+    """It owns no table, and may make none."""
+    on(shop, FRAMEWORK)
+    hurry(shop)
+    shop.run("migrate")
+    [grants] = pages.blocks(DOCS / "backfills.md", "sql")
+    shop.sql(
+        "DO $$ BEGIN CREATE ROLE worker LOGIN; EXCEPTION WHEN duplicate_object THEN END $$; "
+        f"{grants.text} GRANT SELECT, INSERT, UPDATE, DELETE "
+        "ON shop_order, django_tasks_database_dbtaskresult TO worker; "
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+    )
+    as_worker = shop.url.replace("//postgres@", "//worker@")
+    worker(*DB_WORKER, "--batch", DATABASE_URL=as_worker).wait(60)
+    assert totals(shop) == [(1, 2000)], (shop.folder / "worker0.log").read_text()
+    assert shop.sql(STATE)[0][1] == "done"
 
 
 IMMEDIATE = 'SAFEMIGRATE["BACKFILL_QUEUE"] = "django-tasks"'

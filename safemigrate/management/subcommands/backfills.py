@@ -190,6 +190,8 @@ def _about(run: Seen) -> str:
                 f"no sign for {duration(run.silent / timedelta(seconds=1))}: its process has "
                 "ended or is proving the end; migrate goes on with it"
             )
+    if run.queue and run.state in (State.QUEUED, State.RUNNING):
+        parts.append(f"tasks were sent to {run.queue}")
     if run.rate or run.workers:
         parts.append(_pace(run))
     return "; ".join(part for part in parts if part)
