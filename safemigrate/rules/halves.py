@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.operations.models import IndexOperation
 from django.db.migrations.state import ModelState, ProjectState
 
 from safemigrate.facts.types import TypeChange, change, parsed
+from safemigrate.operations import ContractDrop
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import column_name, db_type, has_table, is_counted
-from safemigrate.rules.base import Step, table_of
+from safemigrate.rules.base import Step, model_name_of, table_of
 from safemigrate.rules.elsewhere import Elsewhere, mentions
 from safemigrate.rules.known import is_known
 from safemigrate.rules.sql import Context, read_alone, sent
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 ModelKey = tuple[str, str]
+_OF_NO_COLUMN = (IndexOperation, migrations.AlterModelOptions, migrations.AlterModelManagers)
+# They change the state of their own model; others may change what refers to it.
+_OF_ONE_MODEL = (
+    *_OF_NO_COLUMN,
+    *(migrations.AddField, migrations.AlterField, migrations.RemoveField, ContractDrop),
+    *(migrations.CreateModel, migrations.DeleteModel, migrations.AlterModelTable),
+)
 # Of others, such as citext, enums and domains, it cannot be told what they hold.
 _TOLD_APART = frozenset(
     (
@@ -99,7 +108,10 @@ def database_half(operation: Any) -> list[Operation]:
 
 
 def _found(step: Step) -> list[Difference]:
-    if step.ancestors is None or step.after is None or not has_state_half(step.operation):
+    op: Any = step.operation
+    if step.ancestors is None or step.after is None or not has_state_half(op):
+        return []
+    if all(isinstance(one, _OF_NO_COLUMN) for one in op.state_operations):
         return []
     beside = flat(step.migration.operations) if step.migration else ()
     if any(_is_unknown(one) for one in (*beside, *database_half(step.operation))):
@@ -139,10 +151,22 @@ class _Halves:
         return self._after([one for one in half if not isinstance(one, migrations.RunSQL)])
 
     def _after(self, operations: Collection[Operation]) -> ProjectState:
-        state = self.step.before.clone()
+        state = self._copied(operations)
         for operation in operations:
             operation.state_forwards(self.step.app_label, state)
         return state
+
+    def _copied(self, operations: Collection[Operation]) -> ProjectState:
+        """The state before, of which no more is copied than ``operations`` will change."""
+        before = self.step.before
+        if not all(isinstance(one, _OF_ONE_MODEL) for one in operations):
+            return before.clone()
+        models = dict(before.models)
+        for one in operations:
+            key = (self.step.app_label, model_name_of(one))
+            if key in models:
+                models[key] = models[key].clone()
+        return ProjectState(models=models, real_apps=before.real_apps)
 
     @cached_property
     def sql(self) -> list[str]:
@@ -264,6 +288,8 @@ def _changed(one: ProjectState, other: ProjectState) -> set[ModelKey]:
 
 
 def _is_same(one: ModelState | None, other: ModelState | None) -> bool:
+    if one is other:
+        return True
     if one is None or other is None:
         return False
     if table_of(one) != table_of(other) or one.fields.keys() != other.fields.keys():

@@ -10,6 +10,7 @@ from safemigrate.facts.phases import Phase
 from safemigrate.operations.assured import inner
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules import Finding, Step
+from safemigrate.rules.halves import differences
 from tests.rules.asking import ask, shop
 from tests.rules.corpus_halves import DANGEROUS, HARMLESS, Plan, add, both, database, sql, state
 from tests.rules.corpus_operations import BREAKING, SLOW
@@ -59,6 +60,28 @@ def test_no_halves_that_agree_are_bothered(plan):
 @pytest.mark.parametrize("plan", [*DANGEROUS, *HARMLESS], ids=str)
 def test_while_nobody_knows_the_other_migrations_nothing_is_said(plan):
     assert said(plan, ancestors=None, after=None) == []
+
+
+@pytest.mark.parametrize("plan", [*DANGEROUS, *HARMLESS], ids=str)
+def test_the_state_is_left_as_it_was(plan):
+    """No more of it is copied than the halves change."""
+    before = shop()
+    for operation in plan.before:
+        operation.state_forwards("shop", before)
+    names = {key: dict(model.fields) for key, model in before.models.items()}
+    kept = {key: (model, dict(model.options)) for key, model in before.models.items()}
+    differences(
+        Step(
+            "shop",
+            inner(plan.operation),
+            before,
+            connection=connections["default"].copy(),
+            ancestors=list,
+            after=list,
+        )
+    )
+    assert {key: dict(model.fields) for key, model in before.models.items()} == names
+    assert {key: (model, dict(model.options)) for key, model in before.models.items()} == kept
 
 
 def one(plan: Plan) -> Finding:
