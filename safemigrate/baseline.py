@@ -265,12 +265,13 @@ _contents: dict[str, tuple[int, int, str]] = {}
 def content_of(where: str) -> str:
     """A hash of a file; read again within a process only if its time or size has changed."""
     # Bare calls, because a thousand files are looked at in each check: half the time of open().
+    if known := _contents.get(where):
+        stat = os.stat(where)  # noqa: PTH116  as above
+        if known[:2] == (stat.st_mtime_ns, stat.st_size):
+            return known[2]
     file = os.open(where, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         stat = os.fstat(file)
-        known = _contents.get(where)
-        if known and known[:2] == (stat.st_mtime_ns, stat.st_size):
-            return known[2]
         content = hashlib.sha256()
         while part := os.read(file, 1_000_000):
             content.update(part)
