@@ -90,6 +90,9 @@ class Views(Locking):
     def move_back(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         if not _is_to_be_done(move):
             return
+        if not editor.collect_sql and self._is_ended(move):
+            # By a contract that was killed, or stopped by rows, and so is not recorded.
+            self.resume_move(editor, move)
         if editor.collect_sql or self.has_table(move.aside):
             self._locked(editor, [TableLock(move.aside)], partial(self._move_back, editor, move))
         self._rename_parts(editor, move.old_table, move.back)
@@ -107,6 +110,12 @@ class Views(Locking):
         if editor.collect_sql or self._kind(move.old_table) != VIEW:
             locks = [TableLock(move.old_table)] if move.keeps_table else []
             self._locked(editor, locks, partial(self._resume, editor, move))
+
+    def _is_ended(self, move: Move) -> bool:
+        """Whether the table has its name again, and the new columns."""
+        if not move.keeps_table or self.has_table(move.aside):
+            return False
+        return all(self.has_column(move.old_table, new) for new in move.columns.values())
 
     def _move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         # What the models do not know stays readable: a column whose removal is still held back.
