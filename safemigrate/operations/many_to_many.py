@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.db import migrations
+from django.db import migrations, models
+from django.db.migrations.state import ModelState
+from django.db.migrations.utils import resolve_relation
 
 from safemigrate.backends.fields import parent_of
 from safemigrate.operations.base import Way
@@ -123,6 +125,11 @@ class ContractAlterManyToMany(_OfManyToMany, ContractMove):
 
     def _before(self, app_label: str, state: ProjectState) -> ProjectState:
         before = state.clone()
+        remote: Any = self.old_field.remote_field
+        key = resolve_relation(remote.model, app_label, self.model_name.lower())
+        if key not in before.models and key[0] not in before.real_apps:
+            # Renamed or dropped since then; a column is called after it, nothing more is needed.
+            before.add_model(ModelState(*key, [("id", models.AutoField(primary_key=True))]))
         before.alter_field(app_label, self.model_name.lower(), self.name, self.old_field, True)
         return before
 

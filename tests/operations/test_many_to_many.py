@@ -67,3 +67,23 @@ def test_a_contract_that_is_killed_leaves_a_way_back(shop, expand):
         assert tag_an_order(shop, one.pk) == [one.pk]
         shop.model("Tag").objects.all().delete()
     assert at > 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [ops.ExpandRenameModel("Tag", "Label"), ops.ContractDrop("tag")],
+    ids=lambda change: type(change).__name__,
+)
+def test_what_it_referred_to_may_have_another_name_or_none_by_now(shop, expand, change):
+    """The contract was held back, while a later release, or another app, went on."""
+    shop.apply(expand)
+    shop.apply(change)
+    before, schema = shop.state, shop.schema()
+    shop.apply(contract_of(expand))
+    assert shop.ask("SELECT count(*) FROM pg_class WHERE relname ~ 'tags' AND relkind = 'v'") == [
+        (0,)
+    ]
+    assert before.models.keys() == shop.state.models.keys()
+    shop.unapply(contract_of(expand), before)
+    assert shop.schema() == schema
+    assert shop.ask("SELECT order_id, tag_id FROM shop_order_tags") == []
