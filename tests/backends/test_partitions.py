@@ -341,6 +341,26 @@ def test_keys_of_another_type_that_a_partitioned_table_refers_to_are_followed(pg
         shop.model("Event").objects.filter(pk=5).update(payer_id=77)
 
 
+def test_a_key_that_rows_break_leaves_no_part_of_it_on_any_partition(pg):
+    """It would refuse what running code has always written, as it may without a foreign key."""
+    small = migrations.CreateModel("Customer", [("id", models.AutoField(primary_key=True))])
+    shop = opened(pg, small)
+    shop.apply(refers()[0])
+    shop.model("Event").objects.filter(pk=8).update(payer_id=77)
+    new = models.BigAutoField(primary_key=True)
+    shop.apply(
+        ops.AddShadowField("customer", "id", new), ops.CopyShadowField("customer", "id", new)
+    )
+    with pytest.raises(DataInTheWay, match="shop_event break"):
+        shop.apply(ops.SwapShadowField("customer", "id", new))
+    assert shop.ask("SELECT conname FROM pg_constraint WHERE contype = 'f'") == []
+    shop.model("Event").objects.filter(pk=7).update(payer_id=78)
+    shop.model("Event").objects.filter(pk__gt=6).update(payer_id=1)
+    shop.apply(ops.SwapShadowField("customer", "id", new))
+    assert types(shop, "payer_id") == [("bigint", False)]
+    assert invalid(shop) == []
+
+
 BY_DAY = "day is part of what it is partitioned by"
 KEPT = {
     "type of what it is partitioned by": (lambda: widened("day")[0], BY_DAY),

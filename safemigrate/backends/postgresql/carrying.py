@@ -65,7 +65,12 @@ class Carrying(Columns, Indexes):
             and self._cannot_add_not_valid(table)
         ):
             statement = thing.build.removesuffix(" NOT VALID")
-            self._add_foreign_key_in_parts(editor, table, name, thing.parent, statement)
+            try:
+                self._add_foreign_key_in_parts(editor, table, name, thing.parent, statement)
+            except DataInTheWay as error:
+                for part, own, _ in self._foreign_key_parts(table, name, statement):
+                    self._drop_broken(editor, part, own, [part, thing.parent])
+                raise _broken(table, thing) from error
             return
         mode = LockMode.SHARE_ROW_EXCLUSIVE if others else LockMode.ACCESS_EXCLUSIVE
         locks = [TableLock(one, mode) for one in (table, *others)]
@@ -79,14 +84,16 @@ class Carrying(Columns, Indexes):
         except DatabaseError as error:
             if sqlstate(error) not in (CHECK_VIOLATION, FOREIGN_KEY_VIOLATION):
                 raise
-            # Left behind, it would refuse what running code has always written.
-            drop = f"DROP CONSTRAINT IF EXISTS {self._quote(name)}"
-            self._locked(editor, locks, lambda: self._alter(editor, table, drop))
-            raise DataInTheWay(
-                f"Rows of {table} break its constraint {thing.name or name}.",
-                changed="The column keeps its type.",
-                do=f"Correct them, then run the same command again: {thing.build}",
-            ) from error
+            self._drop_broken(editor, table, name, [table, *others])
+            raise _broken(table, thing) from error
+
+    def _drop_broken(
+        self, editor: BaseDatabaseSchemaEditor, table: str, name: str, tables: Sequence[str]
+    ) -> None:
+        """Left behind, it would refuse what running code has always written."""
+        drop = f"DROP CONSTRAINT IF EXISTS {self._quote(name)}"
+        locks = [TableLock(one) for one in tables]
+        self._locked(editor, locks, lambda: self._alter(editor, table, drop))
 
     # A primary key of partitions -------------------------------------------------------------
 
@@ -175,3 +182,11 @@ class Carrying(Columns, Indexes):
             editor.execute(f"ALTER INDEX {where} RENAME TO {self._quote(new)}", params=None)
         else:
             self._rename_constraint(editor, table, old, new)
+
+
+def _broken(table: str, thing: Belonging) -> DataInTheWay:
+    return DataInTheWay(
+        f"Rows of {table} break its constraint {thing.name or thing.temporary}.",
+        changed="The column keeps its type.",
+        do=f"Correct them, then run the same command again: {thing.build}",
+    )
