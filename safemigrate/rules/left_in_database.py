@@ -44,6 +44,7 @@ def _was_known(step: Step, one: Difference) -> bool:
 
 def _finding(one: Difference) -> Finding:
     kind = "column" if one.column else "table"
+    back = "AddField" if one.column else "CreateModel, or AddField if it is many-to-many,"
     return Finding(
         what=f"{short(one.thing, 40)} leaves the state, and nothing drops it.",
         why=(
@@ -51,7 +52,9 @@ def _finding(one: Difference) -> Finding:
             "knows of it. Whoever drops it by hand takes an ACCESS EXCLUSIVE lock for it."
         ),
         steps=(
-            "Drop it in a later release: ContractDrop instead of this operation, or "
-            "SeparateDatabaseAndState with the removal in database_operations.",
+            "While this is applied nowhere: ContractDrop instead of this operation.",
+            f"Later, in a migration of its own: {back} in state_operations of "
+            "SeparateDatabaseAndState brings it back into the state, ContractDrop after it takes "
+            "it out of both.",
         ),
     )

@@ -251,17 +251,17 @@ HARMLESS = [
     Plan(
         "dropped later",
         state(m.RemoveField("order", "note")),
-        after=(database(m.RemoveField("order", "note")),),
+        after=(state(add("note", models.TextField(null=True))), ContractDrop("order", "note")),
     ),
     Plan(
         "a required one dropped later",
         state(m.RemoveField("order", "number")),
-        after=(database(m.RemoveField("order", "number")),),
+        after=(sql("ALTER TABLE shop_order DROP COLUMN number"),),
     ),
     Plan(
         "a table dropped later",
         state(m.DeleteModel("Kept")),
-        after=(database(m.DeleteModel("Kept")),),
+        after=(state(made("Kept", db_table="kept_table")), ContractDrop("Kept")),
     ),
     Plan(
         "a table dropped later by SQL",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connections, migrations
+from django.db import connections, migrations, models
 from django.db.migrations.migration import Migration
 
 from safemigrate.facts.phases import Phase
+from safemigrate.operations import ContractDrop
 from safemigrate.operations.assured import inner
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules import Finding, Step
@@ -55,6 +56,20 @@ def test_no_half_that_stands_alone_passes(plan):
 @pytest.mark.parametrize("plan", HARMLESS, ids=str)
 def test_no_halves_that_agree_are_bothered(plan):
     assert said(plan) == []
+
+
+def replay(operations, before) -> None:
+    """What migrate does with the state; it gives the database half one of its own."""
+    for operation in map(inner, operations):
+        apart = before.clone()
+        for each in getattr(operation, "database_operations", ()):
+            each.state_forwards("shop", apart)
+        operation.state_forwards("shop", before)
+
+
+@pytest.mark.parametrize("plan", [*DANGEROUS, *HARMLESS], ids=str)
+def test_migrate_could_replay_the_plan(plan):
+    replay([*plan.before, plan.operation, *plan.after], shop())
 
 
 @pytest.mark.parametrize("plan", [*DANGEROUS, *HARMLESS], ids=str)
@@ -121,6 +136,17 @@ class TestLeftInDatabase:
         finding = one(Plan("", state(migrations.RemoveField("order", "note"))))
         assert finding.what == "shop_order.note leaves the state, and nothing drops it."
         assert "ContractDrop" in finding.steps[0]
+
+    def test_what_is_advised_later_can_be_replayed_and_is_accepted(self):
+        """A drop in database_operations alone cannot: the state has forgotten the column."""
+        gone = state(migrations.RemoveField("order", "note"))
+        back = state(add("note", models.TextField(null=True)))
+        drop = ContractDrop("order", "note")
+        replay([gone, back, drop], shop())
+        assert said(Plan("", gone, after=(back, drop))) == []
+        assert said(Plan("", back, before=(gone,), after=(drop,))) == []
+        (finding,) = said(Plan("", gone))
+        assert "database_operations" not in "".join(finding.steps)
 
 
 @pytest.mark.parametrize(
