@@ -189,6 +189,17 @@ def _told(field: Field[Any, Any]) -> tuple[str, list[Any], dict[str, Any]]:
     return path, list(args), {k: v for k, v in kwargs.items() if k not in hidden}
 
 
+def is_altered(name: str, old: Field[Any, Any], new: Field[Any, Any]) -> bool:
+    """Whether AlterField stops writes: not for a comment, nor for what only Python sees."""
+    unlike = {*old.non_db_attrs, "default", "db_comment"}
+    told = [
+        (path, list(args), {k: v for k, v in kwargs.items() if k not in unlike})
+        for _, path, args, kwargs in (old.deconstruct(), new.deconstruct())
+    ]
+    renamed = column_name(old, name) != column_name(new, name)
+    return told[0] != told[1] or renamed or rebuilds_foreign_key(old, new)
+
+
 def deletes_itself(field: Any) -> str:
     """What the server does to rows whose parent is deleted; from Django 6.1 a field can say it."""
     rule: Any = getattr(getattr(field, "remote_field", None), "on_delete", None)

@@ -11,11 +11,11 @@ from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
 from safemigrate.rules.sql import (
     Effect,
-    effects_of,
     held_beside,
     is_atomic,
     locked_by,
     quoted,
+    read,
     said,
 )
 
@@ -24,8 +24,10 @@ from safemigrate.rules.sql import (
 def sql_two_tables(step: Step) -> Iterator[Finding]:
     """SQL that waits for a second table while its transaction stops another one."""
     atomic = is_atomic(step)
+    # Those of Django's operations are taken at the start, wherever in the migration they stand.
     before = {table: words for table, words, _ in held_beside(step) if table} if atomic else {}
-    groups = groupby(effects_of(step), lambda e: (e.backwards, 0 if atomic else e.unit))
+    every = (item for item in read(step) if isinstance(item, Effect))
+    groups = groupby(every, lambda e: (e.backwards, 0 if atomic else e.unit))
     for _, together in groups:
         held = dict(before)
         for _, statement in groupby(together, lambda e: (e.unit, e.text)):

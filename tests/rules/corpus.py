@@ -174,6 +174,10 @@ E151 two tables
     LOCK TABLE shop_order; LOCK TABLE shop_shop IN SHARE MODE
     CREATE TRIGGER t BEFORE INSERT ON shop_order FOR EACH ROW EXECUTE FUNCTION f();
         COMMENT ON TABLE shop_shop IS 'x'; ALTER TABLE shop_shop ADD x int
+    CREATE TABLE hist (o int, s int); ALTER TABLE hist ADD FOREIGN KEY (o) REFERENCES shop_order;
+        ALTER TABLE hist ADD FOREIGN KEY (s) REFERENCES shop_shop
+    CREATE TABLE hist (o bigint); ALTER TABLE hist ADD s bigint REFERENCES shop_shop;
+        ALTER TABLE hist ADD FOREIGN KEY (o) REFERENCES shop_order NOT VALID
 E119 cannot be judged
     SELEC 1
     ALTER TABEL shop_order ADD x int
@@ -226,6 +230,10 @@ new tables
     CREATE TABLE part PARTITION OF shop_order FOR VALUES FROM (1) TO (2)
     CREATE TABLE part (id int); ALTER TABLE shop_order ATTACH PARTITION part FOR VALUES IN (1)
     CREATE TABLE fresh (LIKE shop_order INCLUDING ALL)
+    CREATE TABLE hist (o int, s int); ALTER TABLE hist ADD FOREIGN KEY (o) REFERENCES shop_order;
+        ALTER TABLE hist ADD CHECK (s > 0)
+    CREATE TABLE fresh (id bigint PRIMARY KEY); ALTER TABLE shop_order ADD COLUMN fresh_id bigint;
+        ALTER TABLE shop_order ADD CONSTRAINT k FOREIGN KEY (fresh_id) REFERENCES fresh NOT VALID
     SELECT * INTO fresh FROM shop_order; CREATE INDEX ON fresh (id)
 instant
     ALTER TABLE shop_order ADD COLUMN x int

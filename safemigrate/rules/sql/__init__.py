@@ -12,7 +12,7 @@ from django.db.migrations.state import ProjectState
 from safemigrate.facts.locks import LockMode
 from safemigrate.facts.statements import Harm
 from safemigrate.operations.phases import flat
-from safemigrate.operations.reading import short
+from safemigrate.operations.reading import is_altered, short
 from safemigrate.rules.base import Step, model_name_of, table_of
 from safemigrate.rules.sql.context import (
     Context,
@@ -109,29 +109,66 @@ def held_beside(step: Step) -> Iterator[tuple[str, str, bool]]:
     if step.migration is None:
         return
     for effect in step.once(_read)[1]:
-        if isinstance(effect, Effect) and not effect.is_new:
-            words = f"{effect.fact.words} on {effect.on}"
-            yield from ((table, words, True) for table in locked_by(effect))
+        if isinstance(effect, Effect):
+            for table in locked_by(effect):
+                yield table, f"{effect.fact.words} on {table or effect.on}", True
     is_before = True
     for operation in flat(step.migration.operations):
         if operation is step.operation:
             is_before = False
         elif isinstance(operation, _LOCKING):
             key = (step.app_label, model_name_of(operation))
+            model = step.before.models.get(key)  # None: made after this one, or gone before
             many = getattr(getattr(operation, "field", None), "many_to_many", False)
-            if key not in step.new_models and not many:
-                model = step.before.models.get(key)
-                table = plain(table_of(model)) if model else key[1]
-                yield table, f"{type(operation).__name__} on {key[1]}", is_before
+            if model and key not in step.new_models and not many and _reaches(step, operation):
+                name = f"{type(operation).__name__} on {key[1]}"
+                yield plain(table_of(model)), name, is_before
+
+
+def _reaches(step: Step, operation: Any) -> bool:
+    """Whether Django sends anything for it; for what only Python sees, such as choices, not."""
+    if not isinstance(operation, migrations.AlterField):
+        return True
+    old = _field_before(step, operation)
+    return old is None or is_altered(operation.name, old, operation.field)
+
+
+def _field_before(step: Step, operation: migrations.AlterField) -> Any:
+    """The field as the migrations before ``operation`` left it; None where nobody can tell."""
+    model, name, old = operation.model_name_lower, operation.name, None
+    for migration in step.ancestors() if step.ancestors else ():
+        for one in flat(migration.operations) if migration.app_label == step.app_label else ():
+            if one is operation:
+                return old
+            if isinstance(one, migrations.CreateModel) and one.name_lower == model:
+                old = dict(one.fields).get(name)
+            elif isinstance(one, migrations.RenameModel) and one.new_name_lower == model:
+                old = None
+            elif model_name_of(one) != model:
+                continue
+            elif isinstance(one, (migrations.AddField, migrations.AlterField)):
+                old = one.field if one.name == name else old
+            elif isinstance(one, migrations.RenameField) and one.new_name == name:
+                old = None
+    return None
 
 
 def locked_by(effect: Effect) -> list[str]:
-    """The tables that it lets nobody write to until the transaction ends; ``""``: nobody knows."""
+    """
+    The tables that it lets nobody write to until the transaction ends; ``""``: nobody knows.
+
+    Not those that are new: nobody else can see them.
+    """
     fact = effect.fact
-    locked = [effect.table] if fact.blocks_writes and fact.key != "drop-view" else []
+    locked = []
+    if fact.blocks_writes and fact.key != "drop-view" and not effect.is_new:
+        locked.append(effect.table)
     if fact.other is not None and LockMode.ROW_EXCLUSIVE in fact.other.conflicts():
         # What a new table refers to is all that it locks.
-        locked += [effect.other or (effect.table if fact.lock is None else "")]
+        if effect.other:
+            locked += [] if effect.other_is_new else [effect.other]
+        elif not effect.is_new:
+            locked.append(effect.table if fact.lock is None else "")
     return locked
 
 

@@ -36,7 +36,7 @@ class Sent:
 class Effect(Sent):
     """
     ``name``: of column, index or constraint. ``other``: the table that a foreign key refers to.
-    ``is_new``: its table is made in this migration.
+    ``is_new``: its table is made in this migration; ``other_is_new``: and that one.
     """
 
     fact: Fact
@@ -44,6 +44,7 @@ class Effect(Sent):
     name: str = ""
     other: str = ""
     is_new: bool = False
+    other_is_new: bool = False
 
     @property
     def on(self) -> str:
@@ -129,11 +130,16 @@ class Context:
         self, key: str, table: str = "", name: str = "", *, new: bool = False, other: str = ""
     ) -> None:
         is_new = new or (bool(table) and self.is_new(table))
-        self.items.append(
-            Effect(
-                **self._sent, fact=FACTS[key], table=table, name=name, other=other, is_new=is_new
-            )
+        found = Effect(
+            **self._sent,
+            fact=FACTS[key],
+            table=table,
+            name=name,
+            other=other,
+            is_new=is_new,
+            other_is_new=bool(other) and self.is_new(other),
         )
+        self.items.append(found)
 
     def setting(self, name: str, value: str | None, local: bool) -> None:
         self.items.append(Setting(**self._sent, name=name, value=value, local=local))
