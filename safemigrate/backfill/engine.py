@@ -20,7 +20,7 @@ from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unf
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.ranges import Keys
-from safemigrate.backfill.shifts import Helped, Shift, ShiftSeat
+from safemigrate.backfill.shifts import Helped, NotNeeded, Shift, ShiftSeat
 from safemigrate.backfill.states import Event, State
 from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED
@@ -356,7 +356,10 @@ class _Helper(_Engine):
             return Helped(State.DONE)
         while True:  # _turn ends it after MAX_PASSES
             self._look_at_pass(run_id)
-            run = self._after_its_part(run_id, shift)
+            try:
+                run = self._after_its_part(run_id, shift)
+            except NotNeeded:
+                return Helped(State.RUNNING, self.counts.rows)
             if run.state != State.RUNNING or shift.over():
                 self._note_shift(run_id, shift)
                 return Helped(run.state, self.counts.rows, run.state == State.RUNNING)

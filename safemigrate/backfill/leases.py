@@ -112,8 +112,7 @@ class Leases:
         """
         with transaction.atomic(using=self.connection.alias):
             dead = self._now() - LEASE
-            at_work = self._rows().filter(run_id=run_id, state=LEASED, beat_at__gte=dead)
-            if most is not None and at_work.count() >= most:
+            if most is not None and self.at_work(run_id) >= most:
                 return None
             free = Q(state=OPEN) | Q(state=LEASED, beat_at__lt=dead)
             rows = self._rows().filter(free, run_id=run_id).order_by("number")
@@ -133,6 +132,11 @@ class Leases:
     def beat(self, lease: Lease) -> None:
         """Say that the worker of this range is alive, though it waits."""
         self._rows().filter(pk=lease.id, worker=lease.worker).update(beat_at=self._now())
+
+    def at_work(self, run_id: int) -> int:
+        """Return how many ranges have somebody at work, as far as their leases say."""
+        dead = self._now() - LEASE
+        return int(self._rows().filter(run_id=run_id, state=LEASED, beat_at__gte=dead).count())
 
     def left(self, run_id: int) -> int:
         """Return how many ranges are not done."""

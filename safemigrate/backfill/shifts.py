@@ -49,6 +49,10 @@ class Helped:
     again: bool = False
 
 
+class NotNeeded(Exception):
+    """Others do all that there is to do, and this worker need not come again."""
+
+
 class ShiftSeat(RunSeat):
     """A run that is not cut into ranges, as a worker on a shift sees it."""
 

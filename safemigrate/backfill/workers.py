@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.leases import DONE, OPEN, LeaseLost, Leases, RangeSeat
 from safemigrate.backfill.lines import Parts, inner_bounds
 from safemigrate.backfill.orders import Orders, orders_of
+from safemigrate.backfill.shifts import NotNeeded
 from safemigrate.backfill.walking import Counts, Walk
 from safemigrate.facts.progress import current_listener, heard_by
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 RANGES_EACH = 8  # of one worker: who is done early takes over what is left
 LEAST_PAGES = 200  # of a range, about: for less a worker's connection is not worth its start
 LOOK_SECONDS = 0.2
+SPARE = timedelta(seconds=20)
+"""How long a worker stays that is one too many: a dead one's range comes free in less."""
 
 
 def by_workers(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -> bool:
@@ -46,6 +50,7 @@ def by_one_of_many(walk: Walk, run_id: int, shift: Shift) -> bool:
     Take part in the ranges of the pass, if there are to be any, with one worker: this thread.
 
     False if ranges are left because the run was stopped, or the shift is over.
+    Raises:  NotNeeded.
     """
 
     def take_part() -> None:
@@ -188,14 +193,20 @@ def work(
     ``linger``: until none is left, for ranges whose worker was killed come free later.
     ``limited``: nobody counts the processes, so a range is taken only while fewer are at work
     than the run may have.
+    Raises:  NotNeeded: so many were, all the time that one of them, dead, would have counted.
     """
     leases = Leases(walk.connection)
+    needed = time.monotonic()
     while not stop() and walk.orders.go_on:
         most = max(walk.orders.workers, 1) if limited else None
         lease = walk.trouble.patiently(partial(leases.take, run_id, worker, most=most))
         if lease is None:
             if not linger or not walk.trouble.patiently(lambda: leases.left(run_id)):
                 return
+            if most is None or leases.at_work(run_id) < most:
+                needed = time.monotonic()
+            elif time.monotonic() - needed > SPARE / timedelta(seconds=1):
+                raise NotNeeded
             time.sleep(LOOK_SECONDS)
             walk.orders = _glance(walk, run_id) or walk.orders
             continue
@@ -210,6 +221,7 @@ def work(
             # After a failure the connection may be gone; then the lease runs out by itself.
             with suppress(Error):
                 leases.give_back(lease, state=DONE if ended else OPEN)
+            needed = time.monotonic()
 
 
 class _Stoppable(RangeSeat):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 GONE = timedelta(seconds=60)  # without a sign: a worker that waits gives one each second
+BACKLOG = timedelta(hours=1)
+"""How long tasks may wait for their turn before they are taken for lost."""
 
 
 def work_of(connection: BaseDatabaseWrapper, run: Seen) -> backfill.Backfill:
@@ -104,7 +106,8 @@ def for_a_queue(connection: BaseDatabaseWrapper) -> list[Seen]:
         for run in control.seen(connection)
         if (run.state == State.QUEUED and not run.queue)
         or (run.queue and run.state == State.FAILED)
-        or (run.queue and run.state in (State.QUEUED, State.RUNNING) and run.silent > GONE)
+        or (run.queue and run.state == State.QUEUED and run.silent > BACKLOG)
+        or (run.queue and run.state == State.RUNNING and run.silent > GONE)
     ]
 
 

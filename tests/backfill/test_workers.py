@@ -231,6 +231,23 @@ def test_a_worker_leaves_when_its_shift_ends_and_the_next_goes_on(orders, pg, co
     assert set(orders.values_list("n", flat=True)) == {1}
 
 
+def test_a_task_that_is_one_too_many_ends_and_does_not_come_again(orders, pg, monkeypatch):
+    """Else tasks that were sent twice would fill the worker slots of the project."""
+    monkeypatch.setattr(workers, "SPARE", dt.timedelta(0))
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200, workers=2)
+    engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    run_id = engine._begin()
+    workers.cut(engine.walk, run_id, 2)
+    leases = Leases(pg)
+    first, second = (leases.take(run_id, name) for name in ("one", "two"))
+    shift = a_shift()
+    assert help_with(pg, backfill, key="k", shift=shift) == Helped("running", 0, again=False)
+    assert not shift.over()
+    leases.give_back(first)
+    leases.give_back(second)
+    assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", ROWS)
+
+
 def test_no_more_ranges_are_worked_on_than_the_run_has_workers(orders, pg, monkeypatch):
     """Nobody counts the tasks of a queue; one that is too many waits for its turn."""
     backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200, workers=2)

@@ -349,6 +349,17 @@ def test_a_broker_that_cannot_be_reached_fails_no_deploy_and_the_run_is_asked_fo
     assert "2 tasks sent to celery." in shop.run("migrate").out
 
 
+def test_tasks_that_wait_for_their_turn_are_not_sent_again_with_each_deploy(shop):
+    """Behind a backlog a run says nothing; after an hour its tasks are taken for lost."""
+    on(shop, CELERY)
+    assert "2 tasks sent to celery." in shop.run("migrate").out
+    silent = "UPDATE safemigrate_backfill SET updated_at = now() - interval '{} minutes'"
+    shop.sql(silent.format(30))
+    assert "tasks sent" not in shop.run("migrate").out
+    shop.sql(silent.format(61))
+    assert "2 tasks sent to celery." in shop.run("migrate").out
+
+
 def test_only_the_first_hour_of_a_run_waits_for_a_rollout():
     """Rolled back for good, the workers would send its tasks round for ever."""
     assert after_other_code(timedelta(minutes=5)) is Then.LATER
