@@ -12,7 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from safemigrate.facts import settings
-from safemigrate.facts.errors import OtherCode
+from safemigrate.facts.errors import OtherCode, SafeMigrateError
 from safemigrate.facts.progress import heard_by
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def help_with(run_id: int, alias: str, *, by: Queue) -> str:
         then = after_other_code(timezone.now() - run.started)
         _do(then, run_id, alias, by)
         return f"{error.what} The task: {then.value}."
+    except SafeMigrateError as error:
+        # Queues keep tracebacks, and the driver's words in this one's would have a row's values.
+        raise error from None
     then = after_shift(again=helped.again)
     _do(then, run_id, alias, by)
     return (
