@@ -144,6 +144,23 @@ def sent(connection: BaseDatabaseWrapper, run_id: int, queue: str) -> Seen:
     return _changed(connection, run_id, change)
 
 
+def not_sent(connection: BaseDatabaseWrapper, before: Seen, after: Seen) -> None:
+    """
+    Take back what ``sent`` wrote: the queue took no task.
+
+    Shape:   before, after: the run as it was, and as ``sent`` left it; one that somebody has
+             changed since stays.
+    Raises:  LockNotObtained.
+    """
+
+    def change(store: Store, run: Any) -> None:
+        if run.state == after.state:
+            run.state, run.queue, run.error = before.state, before.queue or None, before.error
+            store.save(run, "state", "queue", "error")
+
+    _changed(connection, before.id, change)
+
+
 def set_pace(
     connection: BaseDatabaseWrapper,
     run_id: int,

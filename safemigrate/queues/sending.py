@@ -67,13 +67,21 @@ def ask(
         return
     if workers is not None:
         run = control.set_pace(connection, run.id, workers=workers)
-    run = control.sent(connection, run.id, queue.name)
+    before, run = run, control.sent(connection, run.id, queue.name)
     number = run.workers or task.workers or settings.current().backfill_workers
-    for _ in range(number):
-        queue.send(run.id, connection.alias)
+    sent, why = 0, ""
+    try:
+        while sent < number:
+            queue.send(run.id, connection.alias)
+            sent += 1
+    except QueueUnusable as error:
+        if not sent:
+            control.not_sent(connection, before, run)
+            raise
+        why = f" {number} were to be. {error}"
     write(
-        f"Backfill {run.id} of {run.table}: {number} task{'' if number == 1 else 's'} sent to "
-        f"{queue.name}."
+        f"Backfill {run.id} of {run.table}: {sent} task{'' if sent == 1 else 's'} sent to "
+        f"{queue.name}.{why}"
     )
 
 

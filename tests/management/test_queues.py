@@ -332,20 +332,24 @@ def test_a_queue_that_is_not_there_fails_no_deploy_and_the_run_stays(shop, lines
     assert shop.sql(STATE)[0][1] == "queued"
 
 
-def test_a_broker_that_cannot_be_reached_fails_no_deploy_and_the_run_is_asked_for_again(shop):
+@pytest.mark.parametrize("was", ["queued", "failed"])
+def test_a_broker_that_cannot_be_reached_fails_no_deploy_and_the_run_is_asked_for_again(shop, was):
     on(shop, CELERY)
     hurry(shop)
+    if was == "failed":
+        shop.run("migrate")
+        shop.sql("UPDATE safemigrate_backfill SET state = 'failed', error = 'DataError 22003'")
     nowhere = "sqla+postgresql+psycopg://nobody@/nothing?host=/nowhere"
     kept = (shop.folder / "queue_app.py").read_text()
     shop.write("queue_app.py", APP.format(broker=nowhere))
     ran = shop.run("migrate")
     [(run_id, state, *_)] = shop.sql(STATE)
-    assert state == "queued"
-    assert (
-        f"Backfill {run_id} is queued and stays so. The task queue celery did not take" in ran.out
-    )
+    assert state == was
+    assert shop.sql("SELECT error FROM safemigrate_backfill") == [
+        ("DataError 22003" if was == "failed" else "",)
+    ]
+    assert f"Backfill {run_id} is {was} and stays so. The task queue celery did not take" in ran.out
     shop.write("queue_app.py", kept)
-    shop.sql("UPDATE safemigrate_backfill SET updated_at = now() - interval '2 minutes'")
     assert "2 tasks sent to celery." in shop.run("migrate").out
 
 
