@@ -383,14 +383,16 @@ class _Helper(_Engine):
         """
         Count time held back over all shifts, for no process lives through it.
 
+        A worker that got no range knows nothing of it: it neither did something nor was it held.
         Raises:  BackfillFailed: it lasted longer than HELD_BACK_DEADLINE.
         """
-        idle = self.why is not None and not self.counts.durations_ms
-        began = timezone.now() - shift.lasts if idle else None
-        since = self.trouble.patiently(lambda: self.store.note_shift(run_id, began))
-        if since and timezone.now() - since > self.walk.deadline:
-            kept = failing.stays(self.counts.run_rows, None)
-            raise failing.held_back(self.table, self.walk.deadline, self.why or "", kept)
+        if self.counts.durations_ms:
+            self.trouble.patiently(lambda: self.store.note_shift(run_id, None))
+        elif self.why is not None:
+            began = timezone.now() - shift.lasts
+            since = self.trouble.patiently(lambda: self.store.note_shift(run_id, began))
+            if since and timezone.now() - since > self.walk.deadline:
+                raise self.trouble.held_back(self.walk.deadline, self.why)
 
 
 class _Ended:

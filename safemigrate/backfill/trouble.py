@@ -39,6 +39,10 @@ RECONNECT_PAUSE = timedelta(seconds=1)
 MOST_LOSSES = 20  # in one call: a batch that kills its server each time must not go on for ever
 
 
+class HeldBack(Exception):
+    """What a run is held back by outlasted the shifts of a queue's workers."""
+
+
 class WhereStays(Exception):
     """All rows that a batch has just filled still match; the batch must not be committed."""
 
@@ -168,6 +172,10 @@ class Trouble:
             kind = type(error).__name__
             raise self._failed(error, failing.broken, kind, sqlstate, said) from error
         return reason
+
+    def held_back(self, deadline: timedelta, why: str) -> BackfillFailed:
+        """Write down that the run failed at that, and return it worded."""
+        return self._failed(HeldBack(why), failing.held_back, deadline, why)
 
     def _failed(
         self, error: Exception, text: Callable[..., BackfillFailed], *values: Any

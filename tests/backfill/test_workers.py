@@ -315,6 +315,30 @@ def test_what_holds_all_shifts_back_ends_the_run_at_its_deadline(orders, pg, set
     assert help_with(pg, backfill, key="k", shift=a_shift()).state == "done"
 
 
+def test_a_worker_that_got_no_range_does_not_put_the_deadline_off(orders, pg, settings):
+    """It was not held back, and it did nothing either; the run's row says what the others met."""
+    backfill = Backfill(Order, values={"n": F("n") + 1}, workers=2)
+    settings.SAFEMIGRATE = {
+        "BACKFILL_PROBE": f"{__name__}.never_now",
+        "HELD_BACK_DEADLINE": dt.timedelta(minutes=10),
+    }
+    engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    run_id = engine._begin()
+    workers.cut(engine.walk, run_id, 2)
+    leases = Leases(pg)
+    with pg.cursor() as cursor:
+        cursor.execute(f"UPDATE {RANGE_TABLE} SET state = 'done' WHERE number > 0")
+        cursor.execute(f"UPDATE {STATE_TABLE} SET held_since = now() - interval '1 hour'")
+    lease = leases.take(run_id, "another")
+    assert help_with(pg, backfill, key="k", shift=a_shift(0.1)).again
+    leases.give_back(lease)
+    with pytest.raises(BackfillFailed, match="was held back for 0:10:00"):
+        help_with(pg, backfill, key="k", shift=a_shift(3))
+    with pg.cursor() as cursor:
+        cursor.execute(f"SELECT state, error FROM {STATE_TABLE}")
+        assert cursor.fetchall() == [("failed", "HeldBack")]
+
+
 def never_now(alias):
     return "not now"
 
