@@ -133,9 +133,9 @@ class MigrateMixin(_Composing, _Migrate):
             stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
             try:
                 super().handle(*args, **options)
-            except BaseException:
+            except Exception:
                 if not looking:
-                    with suppress(DatabaseError):  # what it failed at is worth more
+                    with suppress(Exception):  # what it failed at is worth more
                         self._ask_the_queue(connection, options, may_work=False)
                 raise
             finally:

@@ -54,7 +54,12 @@ def configured() -> Queue | None:
         ) from error
     except Exception as error:  # settings of the framework that do not fit each other
         raise refused(given, error) from error
-    queue: Queue = module.queue(given, queue_name)
+    try:
+        queue: Queue = module.queue(given, queue_name)
+    except QueueUnusable:
+        raise
+    except Exception as error:  # some are read only when they are asked for
+        raise refused(given, error) from error
     return queue
 
 

@@ -9,7 +9,7 @@ from safemigrate.backfill import control
 from safemigrate.backfill.states import State
 from safemigrate.executor import backfills
 from safemigrate.facts import settings
-from safemigrate.facts.errors import QueueUnusable, WrongOperation
+from safemigrate.facts.errors import BackfillFailed, QueueUnusable, SafeMigrateError, WrongOperation
 from safemigrate.queues.base import configured
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def send_what_waits(connection: BaseDatabaseWrapper, write: Write, *, may_work: 
     for run in due:
         try:
             ask(connection, queue, run, write)
-        except (QueueUnusable, WrongOperation) as error:
+        except BackfillFailed:
+            raise
+        except SafeMigrateError as error:
             write(f"Backfill {run.id} is {run.state} and stays so. {error} {_by_hand(run)}")
 
 

@@ -332,6 +332,30 @@ def test_a_queue_that_is_not_there_fails_no_deploy_and_the_run_stays(shop, lines
     assert shop.sql(STATE)[0][1] == "queued"
 
 
+BROKEN = """
+def broken(apps, schema_editor):
+    raise ValueError("broken here")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0002_fill")]
+    operations = [migrations.RunPython(broken, migrations.RunPython.noop)]
+"""
+
+
+def test_a_celery_that_breaks_when_it_is_asked_fails_no_deploy_and_hides_no_failure(shop):
+    on(shop, CELERY)
+    hurry(shop)
+    kept = (shop.folder / "queue_app.py").read_text()
+    shop.write("queue_app.py", kept + "app.config_from_object('nowhere.at_all')")
+    assert "ModuleNotFoundError: No module named 'nowhere'" in shop.run("migrate").out
+    assert shop.sql(STATE)[0][1] == "queued"
+    shop.migration("0003_broken", BROKEN)
+    failed = shop.manage("migrate")
+    assert failed.code == 1
+    assert "broken here" in failed.err
+
+
 @pytest.mark.parametrize("was", ["queued", "failed"])
 def test_a_broker_that_cannot_be_reached_fails_no_deploy_and_the_run_is_asked_for_again(shop, was):
     on(shop, CELERY)
