@@ -224,6 +224,17 @@ def test_others_are_those_that_do_something_or_may(pg, other):
             cursor.execute("RESET ROLE; DROP ROLE backfills_blindly")
 
 
+def test_a_session_of_which_the_server_keeps_no_state_may_be_busy(pg, other):
+    other.execute("SET track_activities = off")
+    other.commit()
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "SELECT state FROM pg_stat_activity WHERE pid = %s", [other.info.backend_pid]
+        )
+        assert cursor.fetchall() == [("disabled",)]
+    assert look(pg, "shop_order").others == 1
+
+
 def test_dead_rows_of_a_partitioned_table_are_those_of_its_partitions(pg):
     with pg.cursor() as cursor:
         cursor.execute(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 # Locks by pg_locks, which every role may read; advisory locks are queues of the application's own
 # and virtualxid is an index build that waits as it should. The counts of rows begin again at zero
 # after a crash, a failover or an upgrade; reltuples stays. Another session whose state is hidden
-# from this role may be busy; one that is idle in a transaction wants nothing now.
+# from this role, or not kept by the server, may be busy; one that is idle in a transaction wants
+# nothing now.
 LOOK = """
 SELECT
   (SELECT json_agg(json_build_array(
@@ -41,7 +42,7 @@ SELECT
   (SELECT count(*) FROM pg_stat_activity
    WHERE datname = current_database() AND pid <> pg_backend_pid()
    AND coalesce(backend_type, 'client backend') = 'client backend'
-   AND (state IS NULL OR state = 'active'
+   AND (state IS NULL OR state IN ('active', 'disabled')
         OR state_change > clock_timestamp() - interval '2 seconds'))
 """
 
