@@ -13,7 +13,7 @@ from django.db import models, transaction
 from django.db.models import Q
 
 from safemigrate.backfill.orders import Orders, orders_of
-from safemigrate.backfill.store import KEPT, STATE_TABLE, made_of
+from safemigrate.backfill.store import KEPT, STATE_TABLE, Store, made_of
 from safemigrate.backfill.tables import OwnTables
 from safemigrate.backfill.walking import Counts
 
@@ -108,12 +108,15 @@ class Leases:
         """
         Lease the first range that nobody works on, None if there is none now.
 
-        ``most``: None too while so many ranges have somebody at work.
+        ``most``: None too while so many ranges have somebody at work. The run is locked for it,
+        or those that begin together would all count before any of them has a range.
         """
         with transaction.atomic(using=self.connection.alias):
             dead = self._now() - LEASE
-            if most is not None and self.at_work(run_id) >= most:
-                return None
+            if most is not None:
+                Store(self.connection).lock(run_id)
+                if self.at_work(run_id) >= most:
+                    return None
             free = Q(state=OPEN) | Q(state=LEASED, beat_at__lt=dead)
             rows = self._rows().filter(free, run_id=run_id).order_by("number")
             found = rows.select_for_update(skip_locked=True).first()

@@ -20,6 +20,7 @@ from safemigrate.backfill.leases import DONE, OPEN, LeaseLost, Leases, RangeSeat
 from safemigrate.backfill.lines import Parts, inner_bounds
 from safemigrate.backfill.orders import Orders, orders_of
 from safemigrate.backfill.shifts import NotNeeded
+from safemigrate.backfill.store import RUNNING
 from safemigrate.backfill.walking import Counts, Walk
 from safemigrate.facts.progress import current_listener, heard_by
 
@@ -96,8 +97,10 @@ def cut(walk: Walk, run_id: int, workers: int) -> bool:
     def once() -> bool:
         with walk.transaction():
             run = walk.store.lock(run_id)
-            if run is None or leases.last(run_id) is not None:
-                return run is not None  # another process was faster
+            if run is None or run.state != RUNNING:
+                return False  # another process has ended it, or somebody holds it
+            if leases.last(run_id) is not None:
+                return True  # another process was faster
             after = walk.keys.load(run.cursor) if run.cursor else None
             if isinstance(walk.keys, Parts):
                 inner = walk.keys.ends(after, last)

@@ -7,7 +7,7 @@ import time
 import uuid
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import F, Q
 from django.test import override_settings
 
@@ -263,6 +263,47 @@ def test_no_more_ranges_are_worked_on_than_the_run_has_workers(orders, pg, monke
     # Both are dead: whoever waits takes their places.
     monkeypatch.setattr("safemigrate.backfill.leases.LEASE", dt.timedelta(seconds=1))
     assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", ROWS)
+
+
+def test_two_that_begin_at_once_take_no_more_ranges_than_the_run_has_workers(orders, pg, other):
+    """The second counts when the first has its range."""
+    backfill = Backfill(Order, values={"n": F("n") + 1}, workers=2)
+    engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    run_id = engine._begin()
+    workers.cut(engine.walk, run_id, 2)
+    taken = []
+
+    def second():
+        connection = connections[pg.alias]  # this thread's own
+        try:
+            taken.append(Leases(connection).take(run_id, "two", most=1))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=second)
+    with transaction.atomic(using=pg.alias):
+        assert Leases(pg).take(run_id, "one", most=1)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while thread.is_alive() and not waits_for_a_lock(other):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    thread.join(20)
+    assert taken == [None]
+
+
+def waits_for_a_lock(other):
+    return other.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (0,)
+
+
+def test_a_run_that_another_worker_has_just_ended_is_not_cut(orders, pg):
+    backfill = Backfill(Order, values={"n": F("n") + 1}, workers=2)
+    engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    run_id = engine._begin()
+    with pg.cursor() as cursor:
+        cursor.execute(f"UPDATE {STATE_TABLE} SET state = 'done', cursor = ''")
+    assert not workers.cut(engine.walk, run_id, 2)
+    assert ranges(pg) == [(0,)]
 
 
 @pytest.mark.parametrize("alone", ["a deploy", "a task"])
