@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
@@ -25,6 +25,9 @@ from django.conf import settings
 from safemigrate.facts.assurance import day
 from safemigrate.facts.ownership import is_first_party_app, migrations_folder
 from safemigrate.version import VERSION
+
+if TYPE_CHECKING:
+    from safemigrate.facts.settings import Settings
 
 FORMAT = 1
 _ABOUT = "Migrations that were there before safemigrate; see `manage.py help safemigrate`."
@@ -62,7 +65,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Baseline:
-    """``judged_by``: the version and server whose rules were asked."""
+    """``judged_by``: the version whose rules were asked, and for which server."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     judged_by: str = ""
@@ -113,18 +116,24 @@ class Baseline:
 
 
 def judged_by(vendor: str) -> str:
-    return f"safemigrate {VERSION}, {vendor}"
+    """Another ``SERVER_VERSION`` finds other things."""
+    version = _settings().server_version
+    return f"safemigrate {VERSION}, {vendor}" + (f" {version}" if version else "")
 
 
-def path() -> Path:
-    """Where the baseline is or will be."""
+def _settings() -> Settings:
     from safemigrate.facts import settings as ours
     from safemigrate.facts.errors import WrongSettings
 
     try:
-        name = ours.current().baseline
+        return ours.current()
     except WrongSettings:
-        name = ours.Settings().baseline
+        return ours.Settings()  # E302 says so
+
+
+def path() -> Path:
+    """Where the baseline is or will be."""
+    name = _settings().baseline
     base = getattr(settings, "BASE_DIR", None)
     return (Path(base) if base else Path.cwd()) / name
 

@@ -103,7 +103,8 @@ def judgement(
     ``fresh``: migrations that run nowhere yet; a table that one of them makes is new to all of
     them. ``loading``: how to read the files, if not as they are.
     """
-    chosen = connection or judging_connection()
+    # Not the open one of whoever calls: what is found would depend on whether it is open yet.
+    chosen = connection or judging_connection().copy()
     unreadable = _Unreadables()
     try:
         loader = loading()

@@ -16,10 +16,14 @@ from safemigrate.facts.grammar import Node, walk, words
 
 @dataclass(frozen=True)
 class Feature:
-    """``words``: as people say it. ``since``: the first version that has it."""
+    """
+    ``words``: as people say it. ``since``: the first version that has it. ``function``: if it is
+    one, which may be there before that under the same name.
+    """
 
     words: str
     since: int
+    function: str = ""
 
 
 NOT_VALID_PARTED = Feature("NOT VALID foreign key of a partitioned table", 18)
@@ -69,8 +73,8 @@ def features(kind: str, node: Node) -> Iterator[Feature]:
             yield from _of_constraint(value)
         elif name == "pubtable" and {"where_clause", "columns"} & set(value):
             yield _PUBLISHED
-        elif name == "funcname":
-            yield from _of_function(value)
+        elif name == "func_call":
+            yield from _of_function(value.get("funcname", []))
 
 
 def _of_constraint(constraint: Node) -> Iterator[Feature]:
@@ -84,4 +88,4 @@ def _of_constraint(constraint: Node) -> Iterator[Feature]:
 def _of_function(names: Any) -> Iterator[Feature]:
     schema, _, name = words(names).lower().rpartition(".")
     if schema in ("", "pg_catalog") and name in _FUNCTIONS:
-        yield Feature(f"{name}()", _FUNCTIONS[name])
+        yield Feature(f"{name}()", _FUNCTIONS[name], name)

@@ -12,7 +12,7 @@ from safemigrate.facts.features import Feature
 from safemigrate.operations import AddUniqueConstraintConcurrently, ExpandField
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.sql import Effect, Newer, quoted, read, said
+from safemigrate.rules.sql import Effect, Newer, functions_before, quoted, read, said
 
 _VIRTUAL = Feature("A virtual generated column", 18)
 _NULLS = Feature("nulls_distinct", 15)
@@ -53,6 +53,8 @@ def _of_sql(step: Step, version: int) -> Iterator[Finding]:
         else:
             continue
         if feature.since <= version or (item.text, item.backwards) in told:
+            continue
+        if feature.function and feature.function in functions_before(step):
             continue
         told.add((item.text, item.backwards))
         yield Finding(

@@ -12,7 +12,7 @@ import pytest
 from django.core import checks as django_checks
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.migrations.loader import MigrationLoader
 from django.test import override_settings
 from django.utils import timezone
@@ -23,6 +23,7 @@ from safemigrate import checks, judge
 ROOT = Path(__file__).resolve().parent.parent.parent
 BAD_INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
 GOOD = 'migrations.AddField("order", "ok", models.IntegerField(null=True)),'
+NEWER = 'migrations.RunSQL("SELECT any_value(id) FROM shop_order", migrations.RunSQL.noop),'
 
 
 def say(*args):
@@ -190,6 +191,16 @@ class TestBaseline:
         assert '"rules": []' in project.baseline.read_text()
         assert project.checked() == [("E101", f"{project.label}.0002_bad")]
 
+    def test_one_made_without_a_version_does_not_speak_for_an_old_server(self, project):
+        project.migration("0002_bad", NEWER)
+        say("baseline")
+        assert project.checked() == []
+        with override_settings(SAFEMIGRATE={"SERVER_VERSION": 14}):
+            assert project.checked() == [("E123", f"{project.label}.0002_bad")]
+            say("baseline", "--renew")
+            assert project.checked() == []
+        assert json.loads(project.baseline.read_text())["judged_by"].endswith("postgresql 14")
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -264,6 +275,17 @@ class TestHeldContract:
 
 
 class TestJudging:
+    def test_a_connection_that_happens_to_be_open_is_not_asked_for_its_version(
+        self, project, monkeypatch
+    ):
+        """The verdict is kept for the next check, which may have none."""
+        project.migration("0002_newer", NEWER)
+        default = connections["default"]
+        monkeypatch.setattr(default, "connection", object())
+        monkeypatch.setattr(default, "get_database_version", lambda: (14, 0))
+        assert project.checked() == []
+        assert judge.judgement(default).findings[0].finding.rule == "E123"
+
     def test_a_verdict_is_remembered_by_content(self, project, loads):
         project.migration("0002_bad", BAD_INDEX)
         first = project.checked()

@@ -407,6 +407,24 @@ class TestServerVersion:
         assert "E123" in ids(run("SELECT 1", merge), version=(17,))
         assert "E123" in ids(run(f"DO $$ BEGIN {merge}; END $$"), version=(17,))
 
+    def test_a_function_of_the_same_name_made_for_older_servers_is_left_alone(self):
+        port = run(
+            "CREATE FUNCTION uuidv7() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'"
+        )
+        other = run(port.sql.replace("uuidv7", "uuidv8"))
+        use = run("ALTER TABLE shop_order ALTER number SET DEFAULT uuidv7()")
+        trigger = run(
+            "CREATE TRIGGER t BEFORE INSERT ON shop_order FOR EACH ROW EXECUTE FUNCTION crc32()"
+        )
+        old = {"version": (16,)}
+        for harmless in (port, run(f"{port.sql}; {use.sql}"), trigger):
+            assert "E123" not in ids(harmless, **old)
+        for made, rules in ((port, []), (other, ["E123"])):
+            own = {"migration": FakeMigration(use), **old}
+            assert ids(use, ancestors=lambda made=made: [FakeMigration(made)], **own) == rules
+            assert ids(use, migration=FakeMigration(made, use), **old) == rules
+        assert ids(use, ancestors=lambda: [FakeMigration(use, port)], **old) == ["E123"]
+
     def test_a_foreign_key_of_a_partitioned_table_is_not_valid_since_18(self):
         made = run("CREATE TABLE parted (id int) PARTITION BY RANGE (id)")
         key = run("ALTER TABLE parted ADD FOREIGN KEY (id) REFERENCES shop_shop NOT VALID")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import migrations
@@ -37,6 +37,7 @@ __all__ = [
     "Unjudged",
     "checked_before",
     "effects_of",
+    "functions_before",
     "held_beside",
     "is_atomic",
     "locked_by",
@@ -294,14 +295,24 @@ def checked_before(step: Step) -> set[tuple[str, str]]:
 
 def partitioned_before(step: Step) -> set[str]:
     """The tables that RunSQLs before this migration made partitioned."""
-    found = (
-        operation
-        for migration in (step.ancestors() if step.ancestors else ())
-        for operation in flat(migration.operations)
-        if isinstance(operation, migrations.RunSQL)
-        and any("partition" in sql.lower() for sql in sent(operation.sql))
-    )
-    return read_alone(step.app_label, found).partitioned
+    return read_alone(step.app_label, _sql_before(step, "partition")).partitioned
+
+
+def functions_before(step: Step) -> Collection[str]:
+    """The functions that RunSQLs before this one made, as a backport of a newer version's."""
+    return read_alone(step.app_label, _sql_before(step, "function")).functions
+
+
+def _sql_before(step: Step, word: str) -> Iterator[migrations.RunSQL]:
+    """Those whose text has ``word`` in it."""
+    for migration in step.ancestors() if step.ancestors else ():
+        for operation in flat(migration.operations):
+            if operation is step.operation:
+                return
+            if isinstance(operation, migrations.RunSQL) and any(
+                word in sql.lower() for sql in sent(operation.sql)
+            ):
+                yield operation
 
 
 def _remember(history: Context, operation: Operation) -> None:

@@ -192,7 +192,8 @@ class Context:
         self.source = statement.text
         if self.step.version is not None:
             for feature in features(statement.kind, statement.node):
-                self.newer(feature)
+                if feature.function not in self.functions:
+                    self.newer(feature)
         read(self, statement.kind, statement.node)
 
     # What is known ----------------------------------------------------------------------------
