@@ -361,6 +361,46 @@ def test_a_key_that_rows_break_leaves_no_part_of_it_on_any_partition(pg):
     assert invalid(shop) == []
 
 
+@pytest.mark.parametrize("name", ["total", "id", "payer"])
+def test_the_swap_of_many_partitions_takes_no_more_journeys_than_of_few(pg, name):
+    """The whole table stands meanwhile, and each journey takes as long as the network."""
+    model = "customer" if name == "payer" else "event"
+    column = "id" if name == "payer" else name
+    big = models.BigIntegerField() if name == "total" else models.BigAutoField(primary_key=True)
+
+    def journeys(more: int) -> int:
+        shop = opened(pg)
+        with shop.connection.cursor() as cursor:
+            for n in range(20, 20 + more):
+                cursor.execute(
+                    f"CREATE TABLE shop_event_{n} PARTITION OF shop_event "
+                    f"FOR VALUES FROM ({n}) TO ({n + 1})"
+                )
+        shop.apply(by_total(), unique("total", "day"), *refers())
+        steps = ops.AddShadowField, ops.CopyShadowField
+        shop.apply(*(make(model, column, big) for make in steps))
+        locked: list[list[str]] = []
+
+        def note(execute, sql, params, many, context):
+            if "LOCK TABLE" in str(sql):
+                locked.append([])
+            if locked:
+                locked[-1].append(str(sql))
+            return execute(sql, params, many, context)
+
+        with shop.connection.execute_wrapper(note):
+            shop.apply(ops.SwapShadowField(model, column, big))
+        assert (invalid(shop), len(shop.ask("SELECT 1 FROM shop_event"))) == ([], 8)
+        swaps = [said for said in locked if any("RENAME COLUMN" in sql for sql in said)]
+        with shop.connection.cursor() as cursor:
+            cursor.execute(
+                'DROP TABLE shop_event; DROP SCHEMA "Old Days"; DROP TABLE shop_customer'
+            )
+        return max(len(said) for said in swaps)
+
+    assert journeys(12) == journeys(0)
+
+
 BY_DAY = "day is part of what it is partitioned by"
 KEPT = {
     "type of what it is partitioned by": (lambda: widened("day")[0], BY_DAY),

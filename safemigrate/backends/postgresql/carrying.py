@@ -7,14 +7,13 @@ Source: https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTIT
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
-from safemigrate.backends.base import IndexState
 from safemigrate.backends.postgresql.belongings import FOREIGN_KEY, PRIMARY_KEY, Belonging
 from safemigrate.backends.postgresql.columns import CHECK_VIOLATION, Columns
 from safemigrate.backends.postgresql.indexes import Indexes
@@ -105,11 +104,31 @@ class Carrying(Columns, Indexes):
         if not self._is_partitioned(table):
             return True
         keys = [thing.temporary for thing in things if thing.kind == PRIMARY_KEY]
+        names = self._names_in_parts(table)
         return all(
-            self.index_state(part.table, part.own(key)) is IndexState.VALID
+            names[part.oid].get(self._bare(part.own(key)))
             for key in keys
             for part in self._leaves(table)
         )
+
+    def _names_in_parts(self, table: str) -> dict[int, dict[str, bool]]:
+        """By oid of each part, its indexes and constraints, and whether they are valid."""
+        rows = self._ask(
+            """
+            WITH parts AS (SELECT relid FROM pg_partition_tree(to_regclass(%s)))
+            SELECT p.relid::bigint, c.relname::text, i.indisvalid AND i.indisready
+            FROM parts p LEFT JOIN pg_index i ON i.indrelid = p.relid
+            LEFT JOIN pg_class c ON c.oid = i.indexrelid
+            UNION ALL
+            SELECT conrelid::bigint, conname::text, convalidated
+            FROM pg_constraint WHERE conrelid IN (SELECT relid FROM parts)
+            """,
+            [self._quote(table)],
+        )
+        found: dict[int, dict[str, bool]] = {}
+        for oid, name, valid in rows:
+            found.setdefault(oid, {})[name] = valid
+        return found
 
     def _key_names(self, table: str) -> dict[int, str]:
         """By the oid of each part, what its primary key is called."""
@@ -131,17 +150,19 @@ class Carrying(Columns, Indexes):
         """``was``: the names of the keys before they were dropped."""
         parts = self._partitions(table)
         names = {part.oid: was.get(part.oid, part.own("pkey")) for part in parts}
+        statements = []
         for part in parts:
             only, words = "ONLY ", thing.use
             if part.kind != "p":
                 own = self._quote(part.own(thing.temporary))
                 only, words = "", f"PRIMARY KEY USING INDEX {own}"
-            editor.execute(
+            statements.append(
                 f"ALTER TABLE {only}{self._quote(part.table)} "
-                f"ADD CONSTRAINT {self._quote(names[part.oid])} {words}",
-                params=None,
+                f"ADD CONSTRAINT {self._quote(names[part.oid])} {words}"
             )
-        self._attach_all(editor, parts, names)
+        # In one journey: the whole table stands meanwhile.
+        statements += self._attaching(parts, names)
+        editor.execute("; ".join(statements), params=None)
 
     # Names ---------------------------------------------------------------------------------
 
@@ -160,28 +181,32 @@ class Carrying(Columns, Indexes):
         if thing.use and not partitioned:
             self._alter(editor, table, thing.use)
             return
-        self._rename_thing(editor, table, thing, thing.temporary, thing.name)
-        for part in self._partitions(table)[1:] if partitioned else ():
+        if thing.is_index and not thing.use:
+            where = self._beside(editor, table, thing.temporary)
+            rename = f"ALTER INDEX {where} RENAME TO {self._quote(thing.name)}"
+            editor.execute(rename, params=None)
+        else:
+            self._rename_constraint(editor, table, thing.temporary, thing.name)
+        if partitioned and (statements := list(self._renaming_in_parts(table, thing))):
+            # In one journey: the whole table stands meanwhile.
+            editor.execute("; ".join(statements), params=None)
+
+    def _renaming_in_parts(self, table: str, thing: Belonging) -> Iterator[str]:
+        there = self._names_in_parts(table)
+        for part in self._partitions(table)[1:]:
             names = [(part.own(thing.temporary), part.own(thing.name))]
             if thing.kind == FOREIGN_KEY:
                 # The server gives the parts that it makes by itself the name of the whole.
                 names.append((thing.temporary, thing.name))
             for old, new in names:
-                if self._is_called(part.table, old):
-                    self._rename_thing(editor, part.table, thing, old, new)
-
-    def _is_called(self, table: str, name: str) -> bool:
-        is_index = self.index_state(table, name) is not IndexState.ABSENT
-        return is_index or self._constraint_is_validated(table, name) is not None
-
-    def _rename_thing(
-        self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging, old: str, new: str
-    ) -> None:
-        if thing.is_index and not thing.use:
-            where = self._beside(editor, table, old)
-            editor.execute(f"ALTER INDEX {where} RENAME TO {self._quote(new)}", params=None)
-        else:
-            self._rename_constraint(editor, table, old, new)
+                if old == new or self._bare(old) not in there[part.oid]:
+                    continue
+                if thing.is_index and not thing.use:
+                    where = f"{part.schema}.{self._quote(old)}"
+                    yield f"ALTER INDEX {where} RENAME TO {self._quote(new)}"
+                else:
+                    change = f"RENAME CONSTRAINT {self._quote(old)} TO {self._quote(new)}"
+                    yield f"ALTER TABLE {self._quote(part.table)} {change}"
 
 
 def _broken(table: str, thing: Belonging) -> DataInTheWay:

@@ -34,6 +34,7 @@ class Partition:
     One table of a partitioned one, or that itself.
 
     ``parent``: the oid of what it is a partition of. ``kind``: as ``pg_class.relkind``.
+    ``schema``: quoted.
     """
 
     oid: int
@@ -41,6 +42,7 @@ class Partition:
     kind: str
     table: str
     bare: str
+    schema: str
 
     def own(self, name: str) -> str:
         """How its part of the index or constraint ``name`` is called."""
@@ -78,7 +80,7 @@ class Partitions(Locking):
             SELECT t.relid::bigint, t.parentrelid::oid::bigint, c.relkind::text,
                    CASE WHEN pg_table_is_visible(c.oid) THEN ''
                         ELSE replace(n.nspname, '"', '""') || '"."' END
-                   || replace(c.relname, '"', '""'), c.relname::text
+                   || replace(c.relname, '"', '""'), c.relname::text, quote_ident(n.nspname)
             FROM pg_partition_tree(to_regclass(%s)) t
             JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
             ORDER BY t.level, 4
@@ -323,29 +325,22 @@ class Partitions(Locking):
                 return False
             says = self._unique_words(leaves, table, name, words, deferrable)
             names = {root.oid: name, **{part.oid: part.own(name) for part in parts}}
-            for above in (root, *(part for part in parts if part.kind == "p")):
-                editor.execute(
-                    f"ALTER TABLE ONLY {self._quote(above.table)} "
-                    f"ADD CONSTRAINT {self._quote(names[above.oid])} {says}",
-                    params=None,
-                )
-            self._attach_all(editor, [root, *parts], names)
+            add = [
+                f"ALTER TABLE ONLY {self._quote(above.table)} "
+                f"ADD CONSTRAINT {self._quote(names[above.oid])} {says}"
+                for above in (root, *(part for part in parts if part.kind == "p"))
+            ]
+            attach = self._attaching([root, *parts], names)
+            editor.execute("; ".join([*add, *attach]), params=None)
             return True
 
         return self.patiently([TableLock(table)], complete)
 
-    def _attach_all(
-        self, editor: BaseDatabaseSchemaEditor, parts: Sequence[Partition], names: Mapping[int, str]
-    ) -> None:
+    def _attaching(self, parts: Sequence[Partition], names: Mapping[int, str]) -> Iterator[str]:
         """``parts``: the table itself first; ``names``: by oid, of the index of each."""
-        tables = {part.oid: part.table for part in parts}
+        where = {part.oid: f"{part.schema}.{self._quote(names[part.oid])}" for part in parts}
         for part in parts[1:]:
-            parent = part.parent or 0
-            editor.execute(
-                f"ALTER INDEX {self._beside(editor, tables[parent], names[parent])} "
-                f"ATTACH PARTITION {self._beside(editor, part.table, names[part.oid])}",
-                params=None,
-            )
+            yield f"ALTER INDEX {where[part.parent or 0]} ATTACH PARTITION {where[part.oid]}"
 
     def _rename_constraint(
         self, editor: BaseDatabaseSchemaEditor, table: str, old: str, new: str
