@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,24 @@ from safemigrate.operations import ContractDrop
 from safemigrate.operations.assured import inner
 from safemigrate.operations.reading import column_name
 from safemigrate.rules.base import model_name_of
-from safemigrate.rules.sql import sent
+from safemigrate.rules.known import is_unknown
+from safemigrate.rules.python_reading import texts
+from safemigrate.rules.sql import Effect, Unjudged, read_alone, sent
 from safemigrate.rules.sql.context import plain
 
 if TYPE_CHECKING:
     from safemigrate.rules.halves import Difference
 
 ModelKey = tuple[str, str]
+# Statements that leave every column and table there; and those that never settle one kind.
+_ASIDE = (
+    *("create-index", "drop-index", "reindex", "validate-", "comment", "analyze"),
+    *("add-check", "add-unique", "add-exclusion", "add-fk", "insert", "update", "delete"),
+)
+_NEVER = {"MISSING": ("drop-column", "drop-table"), "LEFT": ("add-column", "create-table")}
+_RUNS = re.compile(
+    r"\b(execute|(add|alter|remove)_field|(create|delete)_model|alter_db_table)\b", re.IGNORECASE
+)
 
 
 def mentions(texts: Iterable[str], *names: str) -> bool:
@@ -37,12 +48,16 @@ def mentions(texts: Iterable[str], *names: str) -> bool:
 
 @dataclass(frozen=True)
 class _Leaf:
-    """``database``, ``state``: which of the two it changes; an ordinary operation both."""
+    """
+    ``database``, ``state``: which of the two it changes; an ordinary operation both. ``later``:
+    whether it comes after the one that is asked about.
+    """
 
     app_label: str
     operation: Any
     database: bool
     state: bool
+    later: bool = False
 
     @property
     def key(self) -> ModelKey:
@@ -59,7 +74,13 @@ class Elsewhere:
     @cached_property
     def _leaves(self) -> list[_Leaf]:
         once = {id(one): one for one in self.migrations}.values()
-        return [leaf for one in once for leaf in self._of(one.operations, one.app_label)]
+        found, later = [], False
+        for leaf in (leaf for one in once for leaf in self._of(one.operations, one.app_label)):
+            if leaf.operation is self.but:
+                later = True
+            else:
+                found.append(replace(leaf, later=later))
+        return found
 
     def _of(
         self,
@@ -71,6 +92,7 @@ class Elsewhere:
         for wrapped in operations:
             bare: Any = inner(wrapped)
             if bare is self.but:
+                yield _Leaf(app_label, bare, False, False)
                 continue
             if isinstance(bare, migrations.SeparateDatabaseAndState):
                 if database:
@@ -115,9 +137,12 @@ class Elsewhere:
 
     def _does(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
         op = leaf.operation
-        if isinstance(op, migrations.RunSQL):
-            return leaf.database and mentions(sent(op.sql), one.table, one.column)
         kind = one.kind.name
+        if is_unknown(op):
+            return leaf.database and _may_do(leaf, one, models)
+        if isinstance(op, migrations.RunSQL):
+            said = leaf.database and mentions(sent(op.sql), one.table, one.column)
+            return said and not _is_aside(leaf, kind)
         if kind == "OTHER":
             # What only one of the two sides hears of may be what puts it right.
             return leaf.database is not leaf.state and self._names(leaf, one, models)
@@ -126,6 +151,8 @@ class Elsewhere:
             return (leaf.database and brings) or (not leaf.database and takes)
         whole = not one.column or isinstance(op, migrations.DeleteModel) or _drops_model(op)
         gone = takes and (not leaf.state or whole)
+        if not leaf.later:
+            return leaf.database and gone  # how it came is not how it goes
         return (leaf.database and gone) or (not leaf.database and (brings or takes))
 
     def _brings(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
@@ -182,6 +209,27 @@ class Elsewhere:
                 own = self._tables.get(leaf.key) or {default}
                 tables |= {plain(field.db_table or f"{table}_{name}") for table in own}
         return tables
+
+
+def _is_aside(leaf: _Leaf, kind: str) -> bool:
+    """Whether the SQL, as far as it can be read, neither brings nor takes away what is asked."""
+    if any("$" in text or _RUNS.search(text) for text in sent(leaf.operation.sql)):
+        return False
+    read = read_alone(leaf.app_label, [leaf.operation]).items
+    items = [item for item in read if isinstance(item, (Effect, Unjudged))]
+    aside = (*_ASIDE, *_NEVER.get(kind, ()))
+    return bool(items) and all(
+        isinstance(item, Effect) and item.fact.key.startswith(aside) for item in items
+    )
+
+
+def _may_do(leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+    """Whether code that nobody judges here may change what is asked about."""
+    read = texts(leaf.operation.code) if isinstance(leaf.operation, migrations.RunPython) else []
+    if not read:
+        return not models or any(leaf.app_label == app_label for app_label, _ in models)
+    whole = "\n".join(read)
+    return bool(_RUNS.search(whole)) and mentions([whole], one.column or one.table)
 
 
 def _is(field: Any, name: str, one: Difference) -> bool:

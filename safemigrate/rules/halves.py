@@ -19,7 +19,7 @@ from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import column_name, db_type, has_table, is_counted
 from safemigrate.rules.base import Step, model_name_of, table_of
 from safemigrate.rules.elsewhere import Elsewhere, mentions
-from safemigrate.rules.known import is_known
+from safemigrate.rules.known import is_unknown
 from safemigrate.rules.sql import Context, read_alone, sent
 from safemigrate.rules.sql.context import plain
 
@@ -114,7 +114,7 @@ def _found(step: Step) -> list[Difference]:
     if all(isinstance(one, _OF_NO_COLUMN) for one in op.state_operations):
         return []
     beside = flat(step.migration.operations) if step.migration else ()
-    if any(_is_unknown(one) for one in (*beside, *database_half(step.operation))):
+    if any(is_unknown(one) for one in (*beside, *database_half(step.operation))):
         return []
     found = list(_Halves(step).differences())
     if not found:
@@ -125,13 +125,6 @@ def _found(step: Step) -> list[Difference]:
 
 def has_state_half(operation: Any) -> bool:
     return bool(getattr(operation, "state_operations", None))
-
-
-def _is_unknown(operation: Operation) -> bool:
-    """Code may do anything to the database."""
-    if isinstance(operation, migrations.RunPython):
-        return operation.code is not migrations.RunPython.noop
-    return not is_known(operation)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import migrations
 from django.db.migrations.operations.base import Operation
 
 from safemigrate.operations import SafeOperation
@@ -48,3 +49,10 @@ def is_known(operation: Operation) -> bool:
     runs_it = ("database_forwards", "forwards", "change")
     writer = next(cls for cls in type(operation).__mro__ if any(n in vars(cls) for n in runs_it))
     return writer is not Operation and (writer.__module__ + ".").startswith(_KNOWN_MODULES)
+
+
+def is_unknown(operation: Operation) -> bool:
+    """Code may do anything to the database."""
+    if isinstance(operation, migrations.RunPython):
+        return operation.code is not migrations.RunPython.noop
+    return not is_known(operation)

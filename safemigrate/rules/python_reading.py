@@ -80,6 +80,11 @@ def _ways(step: Step) -> tuple[tuple[Any, bool], ...]:
     return (operation.code, False), (operation.reverse_code, True)
 
 
+def texts(code: Any) -> list[str]:
+    """The functions that ``code`` reaches, as Python; none if nobody can read it."""
+    return [ast.unparse(source.nodes[0]) for source in _reachable(code)]
+
+
 def _reachable(code: Callable[..., Any] | None) -> Iterator[Source]:
     waiting: list[Any] = [code]
     seen: set[FunctionType] = set()

@@ -68,6 +68,25 @@ BUILD = "CREATE INDEX CONCURRENTLY i ON shop_order (total)"
 CHECK = m.AddConstraint("order", models.CheckConstraint(condition=models.Q(total__gt=0), name="c"))
 ADD_X = "ALTER TABLE shop_order ADD COLUMN x int"
 THING = made("Thing", ("n", Int()))
+NUMBER = state(m.RemoveField("order", "number"))
+NOTE = state(m.RemoveField("order", "note"))
+
+
+def executes(apps: Any, schema_editor: Any) -> None:
+    schema_editor.execute("ALTER TABLE shop_order ADD x int")
+
+
+def fills(apps: Any, schema_editor: Any) -> None:
+    apps.get_model("shop", "order").objects.filter(pk=1).update(x=1)
+
+
+class Own(m.RunSQL):
+    """Nobody has read what it does."""
+
+    def database_forwards(self, *args: Any) -> None:
+        pass
+
+
 AUTHORSHIP = [
     made(
         "OrderTag",
@@ -151,6 +170,50 @@ DANGEROUS = [
         ("W410",),
         before=(MakeFieldIgnorable("order", "number"),),
     ),
+    *(
+        Plan(f"{what} in SQL settles nothing", NUMBER, ("E208",), before=(sql(text),))
+        for what, text in (
+            ("an index", "CREATE INDEX CONCURRENTLY n ON shop_order (number)"),
+            ("rows written", "UPDATE shop_order SET number = '1' WHERE id = 1"),
+            ("a CHECK", "ALTER TABLE shop_order ADD CHECK (number > '') NOT VALID"),
+            ("how it came", "ALTER TABLE shop_order ADD number varchar(20) NOT NULL"),
+        )
+    ),
+    Plan(
+        "how it came settles nothing",
+        state(m.RemoveField("order", "x")),
+        ("W410",),
+        before=(both(add("x"), add("x")),),
+    ),
+    Plan(
+        "nor how it came in SQL",
+        state(m.RemoveField("order", "x")),
+        ("W410",),
+        before=(sql(ADD_X, add("x")),),
+    ),
+    Plan(
+        "nor that the state had it before",
+        NOTE,
+        ("W410",),
+        before=(
+            state(m.RemoveField("order", "note")),
+            state(add("note", models.TextField(null=True))),
+        ),
+    ),
+    Plan(
+        "rows written later",
+        state(add("x")),
+        ("E208",),
+        after=(sql("UPDATE shop_order SET x = 1 WHERE id = 1"),),
+    ),
+    Plan(
+        "a column dropped before",
+        state(add("x")),
+        ("E208",),
+        before=(sql("ALTER TABLE shop_order DROP COLUMN IF EXISTS x"),),
+    ),
+    Plan("rows written by Python", state(add("x")), ("E208",), before=(m.RunPython(fills),)),
+    Plan("Python about another", state(add("y")), ("E208",), before=(m.RunPython(executes),)),
     Plan(
         "another column dropped",
         state(m.RemoveField("order", "note")),
@@ -295,6 +358,31 @@ HARMLESS = [
         "the type follows in SQL",
         state(alter("total", Big(null=True))),
         after=(sql("ALTER TABLE shop_order ALTER total TYPE bigint"),),
+    ),
+    Plan("Python before", state(add("x")), before=(m.RunPython(executes),)),
+    Plan("Python later", state(add("x")), after=(m.RunPython(executes),)),
+    Plan("Python that nobody reads", state(add("x")), before=(m.RunPython(print),)),
+    Plan("an operation of one's own", state(add("x")), before=(Own("SELECT 1"),)),
+    Plan("a column dropped first", NOTE, before=(sql("ALTER TABLE shop_order DROP COLUMN note"),)),
+    Plan("a field dropped first", NOTE, before=(database(m.RemoveField("order", "note")),)),
+    Plan(
+        "a default in SQL",
+        NUMBER,
+        before=(sql("ALTER TABLE shop_order ALTER number SET DEFAULT ''"),),
+    ),
+    Plan(
+        "a block of SQL",
+        NOTE,
+        after=(sql("DO $$ BEGIN ALTER TABLE shop_order DROP COLUMN note; END $$"),),
+    ),
+    Plan(
+        "a table moved to another app and back",
+        state(m.DeleteModel("Kept")),
+        before=(
+            state(made("Keep", db_table="kept_table")),
+            state(made("Keeper", db_table="kept_table")),
+            state(m.DeleteModel("Keep")),
+        ),
     ),
     Plan("nothing at all", state()),
     Plan("options", state(m.AlterModelOptions("order", {"ordering": ["id"]}))),
