@@ -34,6 +34,10 @@ def _is_altered(step: Step) -> bool:
     return bool(old.generated or new.generated) and not same_column(old, new)
 
 
+def _virtual(step: Step) -> tuple[str, ...]:
+    return (_VIRTUAL,) if step.version is None or step.version >= (18,) else ()
+
+
 def _stored(step: Step) -> Finding:
     op: Any = step.operation
     plain = type(op.field.output_field).__name__
@@ -45,7 +49,7 @@ def _stored(step: Step) -> Finding:
             "a generated column of one that is there, so there is no way round."
         ),
         steps=(
-            *([_VIRTUAL] if step.version is None or step.version >= (18,) else []),
+            *_virtual(step),
             f"Otherwise make {op.name} a plain {plain}(null=True), and let code set it wherever it "
             "sets what it is computed from; makemigrations writes its column.",
             "Write the backfill by hand, for what older code leaves empty or changes meanwhile: "
@@ -70,7 +74,7 @@ def _altered(step: Step) -> Finding:
             "lock."
         ),
         steps=(
-            f"Keep {op.name}, and add the new one under another name. {_VIRTUAL}",
+            " ".join((f"Keep {op.name}, and add the new one under another name.", *_virtual(step))),
             f"Deploy code that uses the new one, and remove {op.name} in a later release.",
         ),
     )

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import migrations
+from django.db import migrations, models
 
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule, table_of
 from safemigrate.rules.elsewhere import mentions
 from safemigrate.rules.halves import Difference, Kind, database_half, differences
+from safemigrate.rules.known import is_unknown
+from safemigrate.rules.python_reading import texts
 from safemigrate.rules.sql import Effect, read_alone, sent
 from safemigrate.rules.sql.context import plain
 
 _ADDS = (migrations.AddIndex, migrations.AddConstraint)
-_MAKES = (
-    *("create-index", "create-index-concurrently", "create-index-only"),
-    *("add-check", "add-check-not-valid", "add-unique", "add-unique-using", "add-exclusion"),
-)
+_INDEX = ("create-index", "create-index-concurrently", "create-index-only")
 
 
 @rule(
@@ -51,15 +50,31 @@ def _other_names(step: Step) -> Iterator[tuple[str, str, str]]:
     adds: list[Any] = [o for o in _stated(step.operation) if isinstance(o, _ADDS)]
     if step.ancestors is None or step.after is None or not half or not adds:
         return
-    items = read_alone(step.app_label, half).items
-    effects = [e for e in items if isinstance(e, Effect) and e.fact.key in _MAKES and e.name]
+    beside = flat(step.migration.operations) if step.migration else ()
+    if any(is_unknown(o) for o in (*beside, *database_half(step.operation))):
+        return
+    effects = [e for e in read_alone(step.app_label, half).items if isinstance(e, Effect)]
     for operation in adds:
         thing: Any = getattr(operation, "index", None) or operation.constraint
         model = step.before.models.get((step.app_label, operation.model_name.lower()))
         table = plain(table_of(model)) if model else ""
-        made = [e.name for e in effects if e.table == table]
-        if made and not _is_said(step, thing.name):
+        made = [e.name for e in effects if e.table == table and _is_alike(thing, e)]
+        # One without a name gets one from the server, and nobody knows which.
+        if made and all(made) and not _is_said(step, thing.name):
             yield table, thing.name, made[0]
+
+
+def _is_alike(thing: Any, effect: Effect) -> bool:
+    """Whether what the SQL makes may be this index or constraint of the state."""
+    key = effect.fact.key
+    if isinstance(thing, models.Index):
+        return key in _INDEX
+    if isinstance(thing, models.CheckConstraint):
+        return key in ("add-check", "add-check-not-valid")
+    if isinstance(thing, models.UniqueConstraint):
+        unique = key in _INDEX and "unique" in effect.text.lower()
+        return unique or key in ("add-unique", "add-unique-using")
+    return key == "add-exclusion"
 
 
 def _is_said(step: Step, name: str) -> bool:
@@ -72,6 +87,8 @@ def _is_said(step: Step, name: str) -> bool:
 def _says(operation: Any, name: str) -> bool:
     if isinstance(operation, migrations.RunSQL):
         return mentions(sent(operation.sql), name)
+    if isinstance(operation, migrations.RunPython):
+        return mentions(texts(operation.code), name)
     things = (operation, *(getattr(operation, key, None) for key in ("index", "constraint")))
     return any(name in (getattr(t, "name", None), getattr(t, "new_name", None)) for t in things)
 

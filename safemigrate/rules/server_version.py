@@ -91,7 +91,9 @@ def _of_field(step: Step, feature: Feature, where: str) -> Finding:
     assert step.version is not None  # noqa: S101  asked by the caller
     version, name = step.version[0], type(step.operation).__name__
     means = "Django refuses it, and the deploy stops there."
-    if feature is _NULLS:
+    if isinstance(step.operation, AddUniqueConstraintConcurrently):
+        means = "The operation refuses it, and the deploy stops there."
+    elif feature is _NULLS:
         means = "Django leaves the constraint out without a word: nothing is unique."
     return Finding(
         what=f"{short(name, 24)}: PostgreSQL {version} cannot do {short(where, 24)}.",

@@ -66,6 +66,8 @@ class Plan:
 INDEX = m.AddIndex("order", models.Index(fields=["total"], name="i"))
 BUILD = "CREATE INDEX CONCURRENTLY i ON shop_order (total)"
 CHECK = m.AddConstraint("order", models.CheckConstraint(condition=models.Q(total__gt=0), name="c"))
+UNNAMED = "ALTER TABLE shop_order ADD CHECK (total > 0) NOT VALID"
+UNIQUE = m.AddConstraint("order", models.UniqueConstraint(fields=["number"], name="u"))
 ADD_X = "ALTER TABLE shop_order ADD COLUMN x int"
 THING = made("Thing", ("n", Int()))
 NUMBER = state(m.RemoveField("order", "number"))
@@ -74,6 +76,10 @@ NOTE = state(m.RemoveField("order", "note"))
 
 def executes(apps: Any, schema_editor: Any) -> None:
     schema_editor.execute("ALTER TABLE shop_order ADD x int")
+
+
+def builds(apps: Any, schema_editor: Any) -> None:
+    schema_editor.execute("CREATE INDEX i ON shop_order (total)")
 
 
 def fills(apps: Any, schema_editor: Any) -> None:
@@ -139,6 +145,16 @@ DANGEROUS = [
     Plan(
         "a constraint under another name",
         both(CHECK, sql("ALTER TABLE shop_order ADD CONSTRAINT d CHECK (total > 0) NOT VALID")),
+        ("E207",),
+    ),
+    Plan(
+        "an index under another name beside a constraint",
+        both(INDEX, sql(f"{BUILD.replace(' i ', ' j ')}; {ADD_X}; {UNNAMED}")),
+        ("E207",),
+    ),
+    Plan(
+        "a unique index under another name",
+        both(UNIQUE, sql("CREATE UNIQUE INDEX k ON shop_order (number)")),
         ("E207",),
     ),
     Plan(
@@ -358,6 +374,23 @@ HARMLESS = [
         "the type follows in SQL",
         state(alter("total", Big(null=True))),
         after=(sql("ALTER TABLE shop_order ALTER total TYPE bigint"),),
+    ),
+    Plan(
+        "a constraint that the server names beside an index",
+        both(CHECK, sql(f"{UNNAMED}; CREATE INDEX helper ON shop_order (total)")),
+    ),
+    Plan(
+        "a unique constraint beside an index",
+        both(UNIQUE, sql("SELECT 1"), sql("CREATE INDEX helper ON shop_order (number)")),
+    ),
+    Plan(
+        "an index that Python may build",
+        both(INDEX, sql(BUILD.replace(" i ", " j ")), m.RunPython(builds)),
+    ),
+    Plan(
+        "an index that Python builds elsewhere",
+        both(INDEX, sql(BUILD.replace(" i ", " j "))),
+        before=(m.RunPython(builds),),
     ),
     Plan("Python before", state(add("x")), before=(m.RunPython(executes),)),
     Plan("Python later", state(add("x")), after=(m.RunPython(executes),)),

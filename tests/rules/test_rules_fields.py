@@ -305,6 +305,16 @@ class TestGeneratedField:
         had = with_fields(twice=self.field(persist))
         assert "another name" in one(altering("twice", new), "E115", before=had).steps[0]
 
+    def test_what_the_server_cannot_do_is_not_advised(self):
+        had = with_fields(twice=self.field())
+        new = models.GeneratedField(
+            expression=F("total") * 3, output_field=models.IntegerField(), db_persist=True
+        )
+        for operation in (adding(self.field()), altering("twice", new)):
+            for version, advised in (((17,), False), ((18,), True), (None, True)):
+                finding = one(operation, "E115", before=had, version=version)
+                assert ("db_persist=False" in "".join(finding.steps)) is advised
+
 
 def with_fields(**fields):
     state = shop()

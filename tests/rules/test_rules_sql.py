@@ -450,3 +450,12 @@ class TestServerVersion:
         assert "E123" in ids(operation, version=(since - 1,))
         assert "E123" not in ids(operation, version=(since,))
         assert "E123" not in ids(operation)
+
+    def test_what_is_left_out_and_what_is_refused_are_told_apart(self):
+        """Django leaves such a constraint out without a word, ours refuses it."""
+        told = {}
+        for operation in (migrations.AddConstraint, AddUniqueConstraintConcurrently):
+            found = ask(operation("order", UNIQUE), version=(14,))
+            (told[operation],) = (one.why for one in found if one.rule == "E123")
+        assert "without a word" in told[migrations.AddConstraint]
+        assert "refuses it" in told[AddUniqueConstraintConcurrently]
