@@ -20,13 +20,13 @@ from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unf
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
 from safemigrate.backfill.ranges import Keys
-from safemigrate.backfill.shifts import Helped, NotNeeded, Shift, ShiftSeat
+from safemigrate.backfill.shifts import Helped, InWork, NotNeeded, Shift, ShiftSeat
 from safemigrate.backfill.states import Event, State
 from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED
 from safemigrate.backfill.walking import Counts, RunSeat, Walk
 from safemigrate.backfill.work import Backfill, Result
-from safemigrate.backfill.workers import by_one_of_many, by_workers
+from safemigrate.backfill.workers import LOOK_SECONDS, by_one_of_many, by_workers
 from safemigrate.facts.errors import BackfillFailed, WrongOperation
 from safemigrate.facts.progress import say
 
@@ -369,11 +369,34 @@ class _Helper(_Engine):
     def _after_its_part(self, run_id: int, shift: Shift) -> Any:
         """Walk what this worker gets of the pass, and return the run as it is then."""
         if by_one_of_many(self.walk, run_id, shift):
-            self.walk.over_all(ShiftSeat(self.store, run_id, self.backfill, shift))
+            self._alone(run_id, shift)
         run = self.trouble.patiently(partial(self._glance, run_id))
         if run is None:
             raise self._forgotten()
         return run
+
+    def _alone(self, run_id: int, shift: Shift) -> None:
+        """
+        Walk what is not cut into ranges.
+
+        Raises:  NotNeeded: another worker does.
+        """
+        seat = ShiftSeat(self.store, run_id, self.backfill, shift)
+        while True:
+            try:
+                return self.walk.over_all(seat)
+            except InWork:
+                if shift.over():
+                    return None
+                time.sleep(LOOK_SECONDS)
+
+    def _open(self, *, again: bool, state: State = State.RUNNING) -> tuple[Any, bool]:
+        """Find the run; one that others work on is not locked, for a batch may have it for long."""
+        run = self.store.newest(self.key)
+        if run is not None and run.state == State.RUNNING and run.fingerprint == self.work:
+            self.resumed = True
+            return run, False
+        return super()._open(again=again, state=state)
 
     def _waiting(self, why: str | None) -> None:
         self.why = why or self.why

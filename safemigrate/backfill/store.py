@@ -153,14 +153,24 @@ class Store:
         self.failures().filter(run_id__in=earlier).delete()
         return self._rows().create(key=key, table_name=table, fingerprint=fingerprint, state=state)
 
-    def lock(self, run_id: int) -> Any | None:
+    def newest(self, key: str) -> Any | None:
+        """Return the newest run of ``key`` as it was last committed, without waiting, or None."""
+        return self._rows().filter(key=key).order_by("-id").first()
+
+    def lock(self, run_id: int, *, wait: bool = True) -> Any | None:
         """
         Return the run, locked until the end of the transaction; None if it was forgotten.
 
         Whoever holds it does the next batch. A killed process may leave a server process that is
         still busy with its batch; its successor waits here until that is rolled back.
+
+        ``wait``: False returns None too if somebody has it.
         """
-        lock = "FOR UPDATE" if self.connection.features.has_select_for_update else ""
+        lock = (
+            f"FOR UPDATE{'' if wait else ' SKIP LOCKED'}"
+            if self.connection.features.has_select_for_update
+            else ""
+        )
         return self._kept(run_id, KEPT, lock)
 
     def glance(self, run_id: int) -> Any | None:

@@ -85,7 +85,7 @@ def cut(walk: Walk, run_id: int, workers: int) -> bool:
     leases = Leases(walk.connection)
     if _has_ranges(walk, run_id):
         return True
-    if workers < 2:
+    if workers < 2 or walk.keys.needs_where:
         return False
     pages = walk.trouble.patiently(lambda: walk.server.pages(walk.table))
     pieces = min(workers * RANGES_EACH, pages // LEAST_PAGES)

@@ -106,6 +106,7 @@ KNOWN = {
     "workers.work": "shared",
     "trouble.patiently": "in_trouble",
     "trouble._is_back": "no database, no orders",
+    "engine._alone": "an order waits for the same row",
 }
 
 

@@ -17,6 +17,7 @@ from safemigrate.backfill import (
     Backfill,
     Helped,
     Shift,
+    control,
     enqueue,
     forget,
     help_with,
@@ -26,6 +27,7 @@ from safemigrate.backfill import (
 from safemigrate.backfill.engine import _Engine
 from safemigrate.backfill.leases import RANGE_TABLE, Leases
 from safemigrate.backfill.lines import inner_bounds
+from safemigrate.backfill.store import Store
 from safemigrate.backfill.walking import Walk
 from safemigrate.facts.errors import BackfillFailed
 
@@ -327,6 +329,37 @@ def test_who_works_alone_stops_where_another_process_begins_to_share(
         assert run(pg, backfill, key="k").rows == ROWS
     assert set(orders.values_list("n", flat=True)) == {1}
     assert "_Stoppable" in batches
+
+
+@pytest.mark.parametrize("commits", [True, False], ids=["a batch", "an order"])
+def test_a_task_that_meets_a_long_batch_of_another_leaves_it_the_run(orders, pg, other, commits):
+    """Else it gave up after some tries, and failed the run that was at work."""
+    backfill = Backfill(Order, values={"n": F("n") + 1})
+    engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    engine._begin()
+    other.execute(f"SELECT 1 FROM {STATE_TABLE} FOR UPDATE")
+    glance, glances = Store.glance, []
+
+    def watched(self, run_id):
+        glances.append(run_id)
+        if len(glances) == 8:
+            if commits:
+                other.execute(f"UPDATE {STATE_TABLE} SET batches = batches + 1")
+            other.commit()
+            if commits:
+                other.execute(f"SELECT 1 FROM {STATE_TABLE} FOR UPDATE")
+        return glance(self, run_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "glance", watched)
+        helped = help_with(pg, backfill, key="k", shift=a_shift())
+    if commits:
+        assert helped == Helped("running", 0, again=False)
+    else:
+        assert helped == Helped("done", ROWS)
+    other.rollback()
+    run_now = control.existing(pg, engine.run_id)
+    assert (run_now.state, run_now.error) == (helped.state, "")
 
 
 def test_a_pass_that_another_process_has_ended_is_not_judged_again(orders, pg):
