@@ -65,6 +65,8 @@ def configured() -> Queue | None:
 
 def refused(name: str, error: Exception) -> QueueUnusable:
     said = " ".join(str(error).split()).rstrip(".") or "it gave no reason"
+    if isinstance(error, ValueError):
+        said = "its words may have a part of the broker's URL and are not shown"
     return QueueUnusable(
         f"The task queue {name} did not take a task: {type(error).__name__}: {said}.",
         do="See that it is set up and can be reached.",

@@ -12,7 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from safemigrate.facts import settings
-from safemigrate.facts.errors import OtherCode, SafeMigrateError
+from safemigrate.facts.errors import OtherCode, QueueUnusable, SafeMigrateError
 from safemigrate.facts.progress import heard_by
 
 if TYPE_CHECKING:
@@ -76,6 +76,13 @@ def help_with(run_id: int, alias: str, *, by: Queue) -> str:
 
 
 def _do(then: Then, run_id: int, alias: str, by: Queue) -> None:
+    try:
+        _send(then, run_id, alias, by)
+    except QueueUnusable as error:
+        raise error from None  # as above, and a client's words may have a part of an address
+
+
+def _send(then: Then, run_id: int, alias: str, by: Queue) -> None:
     if then is Then.END:
         return
     if then is Then.AGAIN:

@@ -356,6 +356,17 @@ def test_a_celery_that_breaks_when_it_is_asked_fails_no_deploy_and_hides_no_fail
     assert "broken here" in failed.err
 
 
+def test_a_brokers_address_that_cannot_be_read_is_not_shown(shop):
+    """Its password has a sign in it that an address must escape."""
+    on(shop, CELERY)
+    hurry(shop)
+    shop.write("queue_app.py", APP.format(broker="amqp://shop:se/cret@broker:5672//"))
+    ran = shop.run("migrate")
+    assert shop.sql(STATE)[0][1] == "queued"
+    assert "The task queue celery did not take a task: ValueError" in ran.out
+    assert "'se'" not in ran.text
+
+
 @pytest.mark.parametrize("was", ["queued", "failed"])
 def test_a_broker_that_cannot_be_reached_fails_no_deploy_and_the_run_is_asked_for_again(shop, was):
     on(shop, CELERY)
