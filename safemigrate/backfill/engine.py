@@ -26,7 +26,7 @@ from safemigrate.backfill.telling import Progress, final_line
 from safemigrate.backfill.trouble import STOPPED
 from safemigrate.backfill.walking import Counts, RunSeat, Walk
 from safemigrate.backfill.work import Backfill, Result
-from safemigrate.backfill.workers import LOOK_SECONDS, by_one_of_many, by_workers
+from safemigrate.backfill.workers import LOOK_SECONDS, by_one_of_many, by_workers, end_sharing
 from safemigrate.facts.errors import BackfillFailed, WrongOperation
 from safemigrate.facts.progress import say
 
@@ -173,6 +173,8 @@ class _Engine:
         """Remember which pass this process walks: by its end others may be in the next one."""
         run = self.trouble.patiently(partial(self._glance, run_id))
         self.pass_no = run.pass_no if run else None
+        if run and run.shared:
+            end_sharing(self.walk, run_id)
 
     def _fill(self, run_id: int) -> bool:
         """

@@ -70,6 +70,28 @@ def _in_ranges(walk: Walk, run_id: int, fill: Callable[[], None]) -> bool:
     return not _has_ranges(walk, run_id)
 
 
+def end_sharing(walk: Walk, run_id: int) -> None:
+    """
+    Let one walk do the rest of a run that is to be shared and has no ranges, or nobody for them.
+
+    Else it would wait for ever for the workers of ranges that somebody deleted, or that a process
+    which may not commit cannot take: that one has found the table empty.
+    """
+    if walk.own and _has_ranges(walk, run_id):
+        return
+
+    def once() -> None:
+        with walk.transaction():
+            run = walk.store.lock(run_id)
+            if run is None or not run.shared or (walk.own and _has_ranges(walk, run_id)):
+                return
+            run.shared = False
+            walk.store.save(run, "shared")
+            Leases(walk.connection).forget([run_id])
+
+    walk.trouble.patiently(once)
+
+
 def _has_ranges(walk: Walk, run_id: int) -> bool:
     leases = Leases(walk.connection)
     return leases.exist() and leases.last(run_id) is not None

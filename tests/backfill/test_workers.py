@@ -308,6 +308,41 @@ def test_a_run_that_another_worker_has_just_ended_is_not_cut(orders, pg):
     assert ranges(pg) == [(0,)]
 
 
+def shared(pg):
+    """The work of a run that was cut into ranges."""
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200, workers=2)
+    engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    assert workers.cut(engine.walk, engine._begin(), 2)
+    return backfill
+
+
+def test_a_run_whose_ranges_were_deleted_is_walked_anew(orders, pg, monkeypatch):
+    backfill = shared(pg)
+    with pg.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {RANGE_TABLE}")
+    monkeypatch.setattr(workers, "LEAST_PAGES", 10**6)  # nothing is cut by now
+    assert help_with(pg, backfill, key="k", shift=a_shift(20)) == Helped("done", ROWS)
+
+
+def test_a_migration_in_one_transaction_ends_a_shared_run_of_a_table_that_is_empty_now(
+    orders, pg, monkeypatch
+):
+    backfill, walks, over_all = shared(pg), [], Walk.over_all
+
+    def watched(self, seat):
+        walks.append(seat)
+        assert len(walks) < 10
+        return over_all(self, seat)
+
+    monkeypatch.setattr(Walk, "over_all", watched)
+    with pg.cursor() as cursor:
+        cursor.execute("DELETE FROM shop_order")
+    with transaction.atomic(using=pg.alias):
+        run(pg, backfill, key="k")
+    assert ranges(pg) == [(0,)]
+    assert control.seen(pg)[0].state == "done"
+
+
 @pytest.mark.parametrize("alone", ["a deploy", "a task"])
 def test_who_works_alone_stops_where_another_process_begins_to_share(
     orders, pg, monkeypatch, alone
