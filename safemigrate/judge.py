@@ -247,7 +247,8 @@ class _Judging:
             note_new(operation, migration.app_label, new_models)
             operation.state_forwards(migration.app_label, state)
         if wanted:
-            found += judge(Placed(migration, lambda: self.lineage.after(key), self.vendor))
+            placed = Placed(migration, lambda: self.lineage.after(key), self.vendor, state)
+            found += judge(placed)
             yield from self._excused(migration, found)
 
     def _of_operation(

@@ -113,11 +113,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Placed:
-    """One migration and everything that comes after it."""
+    """One migration and everything that comes after it. ``state``: what it leads to."""
 
     migration: Migration
     after: Callable[[], Sequence[Migration]]
-    vendor: str = "postgresql"
+    vendor: str
+    state: ProjectState
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ from typing import Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 
 from safemigrate.operations import ContractDrop
 from safemigrate.operations.contrib import is_not_valid, is_validation
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
-from safemigrate.rules.base import Finding, Placed, model_name_of, rule
+from safemigrate.rules.base import Finding, Placed, model_name_of, rule, table_of
 from safemigrate.rules.sql import Effect, read_alone, sent
+from safemigrate.rules.sql.context import plain
 
 _ADDS = ("add-check-not-valid", "add-not-null-not-valid", "add-fk-not-valid")
 _ENDS = ("validate-constraint", "validate-fk", "drop-constraint", "drop-fk", "rename-constraint")
@@ -28,13 +30,15 @@ class _Added:
     """
     A constraint that is NOT VALID yet.
 
-    ``name``: empty if the server makes it up. ``table``: empty where only ``model`` is known.
+    ``name``: empty if the server makes it up. ``table``: empty where only ``model`` is known;
+    ``models``: those that have it.
     """
 
     name: str
     app_label: str
     model: str = ""
     table: str = ""
+    models: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def on(self) -> str:
@@ -47,7 +51,7 @@ def never_validated(placed: Placed) -> Iterator[Finding]:
     app_label = placed.migration.app_label
     operations = list(flat(placed.migration.operations))
     for number, operation in enumerate(operations):
-        for added, inside in _added_by(operation, app_label):
+        for added, inside in _added_by(operation, app_label, placed.state):
             rest = [(app_label, one) for one in operations[number + 1 :]]
             later = (
                 (migration.app_label, one)
@@ -60,7 +64,7 @@ def never_validated(placed: Placed) -> Iterator[Finding]:
                 yield _finding(added, is_sql=isinstance(operation, migrations.RunSQL))
 
 
-def _added_by(operation: Any, app_label: str) -> Iterator[tuple[_Added, bool]]:
+def _added_by(operation: Any, app_label: str, state: ProjectState) -> Iterator[tuple[_Added, bool]]:
     """Each, and whether the same SQL settles it."""
     if is_not_valid(operation):
         yield _Added(operation.constraint.name, app_label, operation.model_name.lower()), False
@@ -70,7 +74,10 @@ def _added_by(operation: Any, app_label: str) -> Iterator[tuple[_Added, bool]]:
         effects = _effects(operation, app_label)
         for number, effect in enumerate(effects):
             if effect.fact.key in _ADDS and not effect.is_new:
-                added = _Added(effect.name, app_label, table=effect.table)
+                models = frozenset(
+                    key for key, one in state.models.items() if plain(table_of(one)) == effect.table
+                )
+                added = _Added(effect.name, app_label, table=effect.table, models=models)
                 yield added, any(_ends(one, added) for one in effects[number + 1 :])
 
 
@@ -81,7 +88,8 @@ def _effects(operation: migrations.RunSQL, app_label: str) -> list[Effect]:
 
 def _ends(effect: Effect, added: _Added) -> bool:
     """Whether it is validated or removed, or goes with its table."""
-    if effect.fact.key in _TABLE_GOES:
+    if effect.fact.key in (*_TABLE_GOES, "drop-column"):
+        # With its column a constraint goes too; which columns it has nobody knows.
         return bool(added.table) and effect.table == added.table
     if effect.fact.key not in _ENDS:
         return False
@@ -106,7 +114,7 @@ def _settles(operation: Operation, app_label: str, added: _Added) -> bool:
 
 def _is_about(added: _Added, app_label: str, model: str) -> bool:
     if added.table:
-        return added.table == f"{app_label}_{model}"
+        return (app_label, model) in added.models or added.table == f"{app_label}_{model}"
     return (added.app_label, added.model) == (app_label, model)
 
 

@@ -178,6 +178,27 @@ class TestNeverValidated:
         )
         assert project.rules_of("0002_add") == ["W409"]
 
+    @pytest.mark.parametrize(
+        ("end", "left"),
+        [
+            ('migrations.DeleteModel("Kept"),', []),
+            ('ContractDrop("Kept"),', []),
+            ('migrations.RenameModel("Kept", "Held"),', []),
+            ('migrations.RunSQL("ALTER TABLE kept_table DROP COLUMN total", ""),', []),
+            ('migrations.RunSQL("ALTER TABLE other DROP COLUMN kept_table", ""),', ["W409"]),
+            ('migrations.DeleteModel("Customer"),', ["W409"]),
+        ],
+    )
+    def test_a_constraint_goes_with_its_table_or_column(self, project, end, left):
+        """Also if the model has a table of another name."""
+        fields = '[("id", models.BigAutoField(primary_key=True)), ("total", models.IntegerField())]'
+        made = f'migrations.CreateModel("Kept", {fields}, options={{"db_table": "kept_table"}}),'
+        added = "ALTER TABLE kept_table ADD CONSTRAINT k CHECK (total > 0) NOT VALID"
+        project.migration("0002_kept", made)
+        project.migration("0003_add", f'migrations.RunSQL("{added}", ""),', after="0002_kept")
+        project.migration("0004_end", end, after="0003_add", atomic=False)
+        assert [rule for rule in project.rules_of("0003_add") if rule == "W409"] == left
+
     NOT_VALID = "ALTER TABLE shop_order ADD CONSTRAINT k CHECK (total > 0) NOT VALID"
     KEY = "alter table only shop_order add constraint k foreign key (c) references c not\\nvalid"
 
