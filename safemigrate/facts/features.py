@@ -81,6 +81,8 @@ def _of_constraint(constraint: Node) -> Iterator[Feature]:
     kind = constraint.get("contype")
     if kind in ("CONSTR_CHECK", "CONSTR_FOREIGN") and "is_enforced" not in constraint:
         yield _NOT_ENFORCED
+    if kind == "CONSTR_ATTR_NOT_ENFORCED":  # in a column definition
+        yield _NOT_ENFORCED
     if kind == "CONSTR_NOTNULL" and "keys" in constraint:
         yield _TABLE_NOT_NULL
 

@@ -38,6 +38,7 @@ _NEW = {
         CREATE TABLE n (a int, CONSTRAINT k NOT NULL a)
         ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT ENFORCED
         ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (ref) REFERENCES other (id) NOT ENFORCED
+        ALTER TABLE t ADD z int CHECK (z > 0) NOT ENFORCED
         CREATE TABLE n (a int, p tsrange, UNIQUE (a, p WITHOUT OVERLAPS))
         UPDATE t SET a = 1 WHERE id = 1 RETURNING WITH (OLD AS was) was.a
         SELECT uuidv7()

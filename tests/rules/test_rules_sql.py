@@ -459,3 +459,9 @@ class TestServerVersion:
             (told[operation],) = (one.why for one in found if one.rule == "E123")
         assert "without a word" in told[migrations.AddConstraint]
         assert "refuses it" in told[AddUniqueConstraintConcurrently]
+
+    def test_a_check_of_a_new_column_that_is_not_enforced_reads_no_row(self):
+        check = "ALTER TABLE shop_order ADD x int CHECK (x > 0)"
+        assert ids(run(f"{check} NOT ENFORCED")) == []
+        assert ids(run(check)) == ["E141"]
+        assert ids(run(f"{check} CHECK (x < 9) NOT ENFORCED")) == ["E141"]

@@ -132,7 +132,12 @@ def _column_keys(ctx: Context, column: Node, kinds: dict[str, Node]) -> list[str
         keys.append("add-column-required")
     if {"CONSTR_PRIMARY", "CONSTR_UNIQUE"} & set(kinds):
         keys.append("add-column-unique")
-    if "CONSTR_CHECK" in kinds:
+    said = [one["constraint"].get("contype") for one in column.get("constraints", [])]
+    # The words stand behind the constraint that they are about.
+    if any(
+        kind == "CONSTR_CHECK" and after != "CONSTR_ATTR_NOT_ENFORCED"
+        for kind, after in zip(said, [*said[1:], ""], strict=False)
+    ):
         keys.append("add-column-check")
     return keys or ["add-column"]
 
