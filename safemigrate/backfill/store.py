@@ -134,10 +134,7 @@ class Store:
 
     def has_tables(self) -> bool:
         """Whether anything was ever written down here; what an older version lacked is added."""
-        if not self._tables.there():
-            return False
-        self.ensure_schema()
-        return True
+        return self._tables.ensure_if_any()
 
     def ensure_schema(self) -> None:
         """Make the tables, or what they lack; two processes may do it at once."""

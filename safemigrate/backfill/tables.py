@@ -6,6 +6,7 @@ Source:  django/db/migrations/recorder.py:24 (5.2)
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, transaction
@@ -37,11 +38,20 @@ class OwnTables:
 
         Re-run:  two processes may do it at once: PostgreSQL lets one of them fail on the catalog.
         """
-        for statement in self._lacking():
+        self._complete(self.there())
+
+    def ensure_if_any(self) -> bool:
+        """Do so where at least one of them is there; else return False."""
+        there = self.there()
+        if there:
+            self._complete(there)
+        return bool(there)
+
+    def _complete(self, there: Set[str]) -> None:
+        for statement in self._lacking(there):
             self._unless_done(statement)
 
-    def _lacking(self) -> list[Sql]:
-        there = self.there()
+    def _lacking(self, there: Set[str]) -> list[Sql]:
         found = []
         for model in self.models:
             if model._meta.db_table not in there:
@@ -68,7 +78,7 @@ class OwnTables:
             ):
                 cursor.execute(sql, params or None)
         except DatabaseError:
-            if statement in self._lacking():
+            if statement in self._lacking(self.there()):
                 raise
 
     # The editor only words the statements. Entered, it would refuse inside a transaction on

@@ -133,7 +133,7 @@ class MigrateMixin(_Composing, _Migrate):
             stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
             try:
                 super().handle(*args, **options)
-            except Exception:
+            except Exception:  # not what ends the process: that must not wait for a queue
                 if not looking:
                     with suppress(Exception):  # what it failed at is worth more
                         self._ask_the_queue(connection, options, may_work=False)

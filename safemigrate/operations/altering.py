@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from safemigrate.backends import Backend
 
 
-class ExpandAlterField(SafeOperation, migrations.AlterField):
+class AlteringOperation(SafeOperation, migrations.AlterField):
+    """What is Django's AlterField in the state, of a field that must be there."""
+
+    def __init__(self, model_name: str, name: str, field: Field[Any, Any]) -> None:
+        super().__init__(model_name, name, field)
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        with self._found(app_label, self.model_name, self.name):
+            state.models[app_label, self.model_name_lower].get_field(self.name)
+        super().state_forwards(app_label, state)
+
+
+class ExpandAlterField(AlteringOperation):
     """
     Change a field; its column as far as code that knows the old form can go on using it.
 
@@ -35,14 +47,6 @@ class ExpandAlterField(SafeOperation, migrations.AlterField):
     """
 
     phase = Phase.EXPAND
-
-    def __init__(self, model_name: str, name: str, field: Field[Any, Any]) -> None:
-        super().__init__(model_name, name, field)
-
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        with self._found(app_label, self.model_name, self.name):
-            state.models[app_label, self.model_name_lower].get_field(self.name)
-        super().state_forwards(app_label, state)
 
     def forwards(self, way: Way) -> None:
         self._alter(way.app_label, way.editor, way.before, way.after, for_both=True)

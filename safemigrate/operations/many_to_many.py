@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.db import migrations, models
+from django.db import models
 from django.db.migrations.state import ModelState
 from django.db.migrations.utils import resolve_relation
 
 from safemigrate.backends.fields import parent_of
+from safemigrate.operations.altering import AlteringOperation
 from safemigrate.operations.base import Way
 from safemigrate.operations.renames import (
     ContractMove,
@@ -50,7 +51,7 @@ class _OfManyToMany(MovingOperation):
                         yield backend, was, becomes
 
 
-class ExpandAlterManyToMany(_OfManyToMany, ExpandMove, migrations.AlterField):
+class ExpandAlterManyToMany(_OfManyToMany, ExpandMove, AlteringOperation):
     """
     Let a many-to-many field refer to another model, or have another table, for both releases.
 
@@ -64,14 +65,6 @@ class ExpandAlterManyToMany(_OfManyToMany, ExpandMove, migrations.AlterField):
     Back:    the old names, and the old foreign key, which is validated.
     Raises:  NeedsAutocommit; on the way back DataInTheWay for rows that point nowhere.
     """
-
-    def __init__(self, model_name: str, name: str, field: Field[Any, Any]) -> None:
-        super().__init__(model_name, name, field)
-
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        with self._found(app_label, self.model_name, self.name):
-            state.models[app_label, self.model_name_lower].get_field(self.name)
-        super().state_forwards(app_label, state)
 
     def forwards(self, way: Way) -> None:
         for backend, was, _ in self._repointed(way, way.before, way.after):
