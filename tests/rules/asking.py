@@ -83,3 +83,28 @@ def adding(field: Any, name: str = "fresh") -> migrations.AddField:
 
 def altering(name: str, field: Any, model: str = "order") -> migrations.AlterField:
     return migrations.AlterField(model, name, field)
+
+
+# SQL ---------------------------------------------------------------------------------------
+
+NOOP = migrations.RunSQL.noop
+
+
+def run_sql(sql: Any, back: Any = NOOP) -> migrations.RunSQL:
+    return migrations.RunSQL(sql, back)
+
+
+def one_of_sql(sql: Any, rule: str, back: Any = NOOP, **changes: Any) -> Finding:
+    return one(sql if isinstance(sql, migrations.RunSQL) else run_sql(sql, back), rule, **changes)
+
+
+class FakeMigration:
+    """As much of a migration as a rule looks at."""
+
+    def __init__(self, *operations: Any, atomic: bool = True) -> None:
+        self.operations, self.atomic = operations, atomic
+
+
+def within(*operations: Any, atomic: bool = True) -> list[str]:
+    """What is said of the last operation of a migration."""
+    return ids(operations[-1], migration=FakeMigration(*operations, atomic=atomic))

@@ -1,4 +1,4 @@
-"""E119, E123, E141 to E151, W403: RunSQL, read by PostgreSQL's own grammar."""
+"""E119, E141 to E150, W403: RunSQL, read by PostgreSQL's own grammar."""
 
 from __future__ import annotations
 
@@ -6,40 +6,17 @@ import pytest
 from django.db import migrations, models
 from django.db.models import F
 
-from safemigrate.operations import AddUniqueConstraintConcurrently, ContractDrop
+from safemigrate.operations import ContractDrop
 from safemigrate.rules import registry
-from tests.facts.versions import VERSIONED
-from tests.rules.asking import ask, ids, on_a_new_table
+from tests.rules.asking import NOOP, FakeMigration, ask, ids, on_a_new_table, within
+from tests.rules.asking import one_of_sql as one
+from tests.rules.asking import run_sql as run
 from tests.rules.corpus import DANGEROUS_SQL, HARMLESS_SQL
 
-NOOP = migrations.RunSQL.noop
 UNIQUE = models.UniqueConstraint(fields=["number"], name="u", nulls_distinct=False)
 VIRTUAL = models.GeneratedField(
     expression=F("total") * 2, output_field=models.IntegerField(), db_persist=False
 )
-
-
-def run(sql, back=NOOP):
-    return migrations.RunSQL(sql, back)
-
-
-def one(sql, rule, back=NOOP, **changes):
-    found = ask(sql if isinstance(sql, migrations.RunSQL) else run(sql, back), **changes)
-    assert [finding.rule for finding in found] == [rule]
-    assert len(found[0].what) < 80, found[0].what
-    return found[0]
-
-
-class FakeMigration:
-    """As much of a migration as a rule looks at."""
-
-    def __init__(self, *operations, atomic=True):
-        self.operations, self.atomic = operations, atomic
-
-
-def within(*operations, atomic=True):
-    """What is said of the last operation of a migration."""
-    return ids(operations[-1], migration=FakeMigration(*operations, atomic=atomic))
 
 
 @pytest.mark.parametrize(("sql", "rules"), DANGEROUS_SQL)
@@ -295,173 +272,3 @@ class TestNoWayBack:
 def test_every_class_that_hurts_has_a_rule_that_says_so():
     """A fact with a harm or a strong lock that nobody reads would be a hole."""
     assert {f"E{n}" for n in range(141, 151)} <= set(registry())
-
-
-class TestSqlTwoTables:
-    ORDER = run("ALTER TABLE shop_order ADD x int")
-    SHOP = run("ALTER TABLE shop_shop ADD x int")
-    FIELD = migrations.AddField("shop", "x", models.IntegerField(null=True))
-
-    def test_both_tables_are_named(self):
-        keys = (
-            "ALTER TABLE shop_order ADD CONSTRAINT a FOREIGN KEY (a) REFERENCES shop_shop NOT VALID"
-        )
-        finding = one([f"{keys}; {keys.replace('shop_shop', 'shop_customer')}"], "E151")
-        assert finding.what == "RunSQL waits for shop_customer while shop_order is locked."
-        assert "deadlock" in finding.why
-
-    def test_two_operations_of_one_transaction_are_one(self):
-        assert within(self.ORDER, self.SHOP) == ["E151"]
-        assert within(self.ORDER, self.SHOP, atomic=False) == []
-        assert within(self.ORDER, run("ALTER TABLE shop_order ADD y int")) == []
-
-    def test_what_an_earlier_sql_made_is_new(self):
-        made = run("CREATE TABLE newt (id bigint PRIMARY KEY)")
-        key = "ALTER TABLE shop_order ADD CONSTRAINT k FOREIGN KEY (x) REFERENCES newt NOT VALID"
-        assert within(made, self.ORDER, run(key)) == []
-        assert within(self.ORDER, run(key)) == ["E151"]
-        key = run("ALTER TABLE newt ADD FOREIGN KEY (id) REFERENCES shop_shop")
-        assert within(made, self.ORDER, key) == ["E151"]
-        assert within(made, key, self.ORDER) == ["E151"]
-
-    def test_an_operation_of_djangos_counts_wherever_it_stands(self):
-        """Its lock is taken at the start of the transaction, before any SQL is sent."""
-        for operations in ((self.FIELD, self.ORDER), (self.ORDER, self.FIELD)):
-            finding = one(self.ORDER, "E151", migration=FakeMigration(*operations))
-            assert finding.what == "RunSQL waits for shop_order while shop_shop is locked."
-            assert finding.why.startswith("AddField on shop took a lock")
-        assert within(self.FIELD, self.SHOP) == []
-
-    def test_a_model_made_after_the_sql_is_left_alone(self):
-        """It is in no state yet, and nobody else can see its table."""
-        tag = migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True))])
-        field = migrations.AddField("tag", "x", models.IntegerField(null=True))
-        assert ids(self.ORDER, migration=FakeMigration(self.ORDER, tag, field)) == []
-
-    @pytest.mark.parametrize(
-        ("changes", "reaches"),
-        [
-            ({"choices": [("a", "b")]}, False),
-            ({"help_text": "why"}, False),
-            ({"default": "x"}, False),
-            ({"max_length": 20}, True),
-            ({"db_column": "title"}, True),
-            ({"null": True}, True),
-            ({"db_index": True}, True),
-        ],
-        ids=str,
-    )
-    def test_an_alter_field_that_only_python_sees_is_left_alone(self, changes, reaches):
-        asked = {"max_length": 10, **changes}
-        alter = migrations.AlterField("shop", "name", models.CharField(**asked))
-        made = FakeMigration(
-            migrations.CreateModel("Shop", [("name", models.CharField(max_length=10))])
-        )
-        made.app_label = "shop"
-        validate = run("ALTER TABLE shop_order VALIDATE CONSTRAINT k")
-        for operations, sql, rule in (
-            ((self.ORDER, alter), self.ORDER, "E151"),
-            ((alter, self.ORDER), self.ORDER, "E151"),
-            ((alter, validate), validate, "E149"),
-        ):
-            own = FakeMigration(*operations)
-            own.app_label = "shop"
-            history = {"migration": own, "ancestors": lambda own=own: [made, own]}
-            assert (rule in ids(sql, **history)) is reaches
-            # Nobody can tell what it was before.
-            assert rule in ids(sql, migration=own, ancestors=lambda own=own: [own])
-
-    def test_a_later_sql_speaks_for_itself(self):
-        assert ids(self.ORDER, migration=FakeMigration(self.ORDER, self.SHOP)) == []
-
-    def test_each_string_of_a_list_is_its_own_transaction_without_atomic(self):
-        both = run([self.ORDER.sql, self.SHOP.sql])
-        assert within(both) == ["E151"]
-        assert within(both, atomic=False) == []
-
-    def test_a_table_of_the_same_migration_is_left_alone(self):
-        new = frozenset({("shop", "shop")})
-        assert ids(run(f"{self.ORDER.sql}; {self.SHOP.sql}"), new_models=new) == []
-
-
-class TestServerVersion:
-    @pytest.mark.parametrize(("since", "sql"), VERSIONED)
-    def test_what_a_version_does_not_have_is_refused_and_what_it_has_is_not(self, since, sql):
-        assert "E123" in ids(run(sql), version=(since - 1,))
-        assert "E123" not in ids(run(sql), version=(since,))
-        assert "E123" not in ids(run(sql), version=(since, 4))
-        assert "E123" not in ids(run(sql))
-
-    @pytest.mark.parametrize("sql", HARMLESS_SQL)
-    def test_what_is_older_than_every_version_is_left_alone(self, sql):
-        known = {"ALTER TABLE shop_order ADD x int GENERATED ALWAYS AS (total + 1) VIRTUAL"}
-        assert ("E123" in ids(run(sql), version=(14,))) is (sql in known)
-
-    def test_both_versions_are_told(self):
-        finding = one("CREATE TABLE a (b int UNIQUE NULLS NOT DISTINCT)", "E123", version=(14,))
-        assert finding.what == "RunSQL: PostgreSQL 14 has no NULLS NOT DISTINCT."
-        assert "came with PostgreSQL 15" in finding.why
-
-    def test_the_way_back_and_blocks_are_read_too(self):
-        merge = "CREATE TABLE a (b uuid DEFAULT uuidv7())"
-        assert "E123" in ids(run("SELECT 1", merge), version=(17,))
-        assert "E123" in ids(run(f"DO $$ BEGIN {merge}; END $$"), version=(17,))
-
-    def test_a_function_of_the_same_name_made_for_older_servers_is_left_alone(self):
-        port = run(
-            "CREATE FUNCTION uuidv7() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'"
-        )
-        other = run(port.sql.replace("uuidv7", "uuidv8"))
-        use = run("ALTER TABLE shop_order ALTER number SET DEFAULT uuidv7()")
-        trigger = run(
-            "CREATE TRIGGER t BEFORE INSERT ON shop_order FOR EACH ROW EXECUTE FUNCTION crc32()"
-        )
-        old = {"version": (16,)}
-        for harmless in (port, run(f"{port.sql}; {use.sql}"), trigger):
-            assert "E123" not in ids(harmless, **old)
-        for made, rules in ((port, []), (other, ["E123"])):
-            own = {"migration": FakeMigration(use), **old}
-            assert ids(use, ancestors=lambda made=made: [FakeMigration(made)], **own) == rules
-            assert ids(use, migration=FakeMigration(made, use), **old) == rules
-        assert ids(use, ancestors=lambda: [FakeMigration(use, port)], **old) == ["E123"]
-
-    def test_a_foreign_key_of_a_partitioned_table_is_not_valid_since_18(self):
-        made = run("CREATE TABLE parted (id int) PARTITION BY RANGE (id)")
-        key = run("ALTER TABLE parted ADD FOREIGN KEY (id) REFERENCES shop_shop NOT VALID")
-        before = FakeMigration(made)
-        for version, rules in (((17,), ["E123"]), ((18,), []), (None, [])):
-            asked = {"version": version, "migration": FakeMigration(key)}
-            found = ids(key, ancestors=lambda: [before], **asked)
-            assert [rule for rule in found if rule == "E123"] == rules
-        assert "E123" not in ids(key, version=(17,), ancestors=list)
-
-    @pytest.mark.parametrize(
-        ("since", "operation"),
-        [
-            (15, migrations.AddConstraint("order", UNIQUE)),
-            (15, AddUniqueConstraintConcurrently("order", UNIQUE)),
-            (15, migrations.CreateModel("New", [], options={"constraints": [UNIQUE]})),
-            (18, migrations.AddField("order", "twice", VIRTUAL)),
-            (18, migrations.CreateModel("New", [("twice", VIRTUAL)])),
-        ],
-        ids=lambda value: getattr(value, "describe", str)() if value != 15 else "15",
-    )
-    def test_operations_need_a_version_too(self, since, operation):
-        assert "E123" in ids(operation, version=(since - 1,))
-        assert "E123" not in ids(operation, version=(since,))
-        assert "E123" not in ids(operation)
-
-    def test_what_is_left_out_and_what_is_refused_are_told_apart(self):
-        """Django leaves such a constraint out without a word, ours refuses it."""
-        told = {}
-        for operation in (migrations.AddConstraint, AddUniqueConstraintConcurrently):
-            found = ask(operation("order", UNIQUE), version=(14,))
-            (told[operation],) = (one.why for one in found if one.rule == "E123")
-        assert "without a word" in told[migrations.AddConstraint]
-        assert "refuses it" in told[AddUniqueConstraintConcurrently]
-
-    def test_a_check_of_a_new_column_that_is_not_enforced_reads_no_row(self):
-        check = "ALTER TABLE shop_order ADD x int CHECK (x > 0)"
-        assert ids(run(f"{check} NOT ENFORCED")) == []
-        assert ids(run(check)) == ["E141"]
-        assert ids(run(f"{check} CHECK (x < 9) NOT ENFORCED")) == ["E141"]
