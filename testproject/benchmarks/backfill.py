@@ -3,10 +3,13 @@ How fast, and how gentle, one column of a large table is filled.
 
     python -m testproject.benchmarks.backfill [--rows 2000000] [--traffic 60] [--only NAME ...]
     python -m testproject.benchmarks.backfill --grow 1000000 4000000 20000000
+    python -m testproject.benchmarks.backfill --rows 1000000 --pairs 5 [--fill-rate 30000]
 
 Each way fills the same table, made anew, in a process of its own; first alone, then beside traffic
 (reads, updates and inserts by key, open-loop, so that latency counts from when a request was due).
 A way that is slower than --seconds is stopped there, and its rate is of what it did until then.
+--pairs measures the traffic only, alone and beside a fill by turns: one such pair says little, as
+the waits of the traffic alone are several times as long in one quarter of a minute as in the next.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import multiprocessing
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,7 +39,7 @@ from testproject import database
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIB = 2**20
-SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB"}
+SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 LOOP_ROWS = 5_000  # of one round of the naive loop, and of iterator()
 QUIET_SECONDS = 15
 
@@ -118,6 +122,7 @@ def _by_us(**given: Any) -> Callable[[float], int]:
             _model(),
             where=Q(total__isnull=True),
             batch_target=timedelta(milliseconds=ms),
+            rate=settings.FILL_RATE,
             **values,
             **given,
         )
@@ -136,14 +141,19 @@ WAYS: dict[str, Callable[[float], int]] = {
 }
 
 
-def child(way: str, address: str, seconds: float, batch_ms: float) -> None:
+def child(way: str, address: str, options: argparse.Namespace) -> None:
     import django
     from django.conf import settings
 
-    settings.configure(DATABASES={"default": json.loads(address)}, USE_TZ=True, BATCH_MS=batch_ms)
+    settings.configure(
+        DATABASES={"default": json.loads(address)},
+        USE_TZ=True,
+        BATCH_MS=options.batch_ms,
+        FILL_RATE=options.fill_rate,
+    )
     django.setup()
     began = time.monotonic()
-    rows = WAYS[way](began + seconds)
+    rows = WAYS[way](began + options.seconds)
     took = time.monotonic() - began
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"rows": rows, "seconds": took, "memory_mb": kib / 1024}))
@@ -263,10 +273,12 @@ class Bench:
         )  # fmt: skip
 
     def _run(self, way: str) -> dict[str, Any]:
-        words = ["--one", way, json.dumps(self.server.settings()), str(self.options.seconds)]
+        options = self.options
+        words = ["--one", way, json.dumps(self.server.settings())]
+        words += ["--seconds", str(options.seconds), "--batch-ms", str(options.batch_ms)]
+        words += ["--fill-rate", str(options.fill_rate)] if options.fill_rate else []
         done = subprocess.run(
-            [sys.executable, "-m", "testproject.benchmarks.backfill", *words,
-             "--batch-ms", str(self.options.batch_ms)],
+            [sys.executable, "-m", "testproject.benchmarks.backfill", *words],
             cwd=ROOT, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode:
@@ -325,6 +337,26 @@ def compare(bench: Bench, console: Console, options: argparse.Namespace) -> None
         show(console, f"{options.rows:,} rows{beside}", rows, whole)
 
 
+def pairs(bench: Bench, console: Console, options: argparse.Namespace) -> None:
+    table = Table(title=f"{options.rows:,} rows, by turns", title_justify="left")
+    for head in ("p99 alone", "beside", "ratio", "worst alone", "beside", "ratio", "rows/s"):
+        table.add_column(head, justify="right")
+    p99_ratios, worst_ratios = [], []
+    for _ in range(options.pairs):
+        worst, p99 = bench.quiet(options.rows)
+        found = bench.measure("safemigrate", options.rows, options.traffic)
+        p99_ratios.append(found.p99_ms / p99)
+        worst_ratios.append(found.worst_ms / worst)
+        table.add_row(
+            *(f"{ms:.1f}" for ms in (p99, found.p99_ms)), f"{p99_ratios[-1]:.2f}",
+            *(f"{ms:.1f}" for ms in (worst, found.worst_ms)), f"{worst_ratios[-1]:.2f}",
+            f"{found.rate:,.0f}",
+        )  # fmt: skip
+    console.print(table)
+    p99, worst = statistics.median(p99_ratios), statistics.median(worst_ratios)
+    console.print(f"medians: p99 {p99:.2f} x, worst wait {worst:.2f} x")
+
+
 def grow(bench: Bench, console: Console, options: argparse.Namespace) -> None:
     rows = []
     for size in options.grow:
@@ -345,11 +377,14 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=list(WAYS), metavar="NAME")
     parser.add_argument("--index", action="store_true", help="one more index, on another column")
     parser.add_argument("--grow", nargs="+", type=int, metavar="ROWS")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, metavar="N")
+    parser.add_argument("--fill-rate", type=int, help="at most so many rows/s, by safemigrate")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.pairs and not options.traffic:
+        parser.error("--pairs measures the traffic, and with --traffic 0 there is none.")
     if options.one:
-        way, address, seconds = options.one
-        child(way, address, float(seconds), options.batch_ms)
+        child(*options.one, options)
         return 0
     console = Console(width=120)
     with (
@@ -357,7 +392,8 @@ def main() -> int:
         database.start(Path(name) / "data", durable=True, options=SETTINGS) as server,
     ):
         console.print(f"PostgreSQL {server.version}, batches of {options.batch_ms:g} ms")
-        (grow if options.grow else compare)(Bench(server, options), console, options)
+        kind = grow if options.grow else pairs if options.pairs else compare
+        kind(Bench(server, options), console, options)
     return 0
 
 

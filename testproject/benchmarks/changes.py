@@ -368,7 +368,7 @@ def main() -> int:
     )
     words.add_argument("changes", nargs="*", metavar="CHANGE", help=", ".join(CHANGES))
     words.add_argument("--orders", type=int, default=1_000_000)
-    words.add_argument("--seconds", type=float, default=12, help="length of a quiet window")
+    words.add_argument("--seconds", type=float, default=16, help="length of a quiet window")
     words.add_argument("--rate", type=float, default=60, help="requests per second")
     words.add_argument("--hold-transaction", type=float, default=0, metavar="SECONDS")
     options = words.parse_args()

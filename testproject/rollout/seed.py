@@ -17,9 +17,10 @@ from testproject import database, releases
 from testproject.rollout.manage import RolloutError, environment, manage
 
 # What a server for a shop of this size has; without it, checkpoints in the middle of a window would
-# be measured instead of migrations. fsync stays on.
+# be measured instead of migrations, and without memory for the shop the kernel's writing back of
+# pages that were pushed out. fsync stays on.
 OPTIONS = {
-    "shared_buffers": "512MB",
+    "shared_buffers": "1GB",
     "max_wal_size": "4GB",
     "min_wal_size": "1GB",  # used log files are at hand again, as on a server that runs for long
     "checkpoint_timeout": "30min",
