@@ -223,26 +223,32 @@ class MigrateMixin(_Composing, _Migrate):
 
 
 def _blocked(cut: Cut, asked: Phase | None) -> str:
-    lines = []
+    waiting: dict[Key, list[str]] = {}
     for key, culprit in cut.blocked.items():
-        sentence = f"{'.'.join(key)} cannot run before {'.'.join(culprit)}, which "
+        waiting.setdefault(culprit, []).append(".".join(key))
+    lines = []
+    for culprit, names in waiting.items():
+        line = f"{' and '.join(names)} cannot run before {'.'.join(culprit)}, which "
         if culprit in cut.blocked:
-            sentence += "cannot run either."
+            line += "cannot run either."
         elif asked is not None:
-            sentence += f"it depends on and which is held back ({cut.held[culprit]})."
+            line += f"is needed first and is held back ({cut.held[culprit]})."
         else:
-            sentence += f"is held back ({cut.held[culprit]}): both change the same thing."
-        lines.append(sentence)
+            line += f"is held back ({cut.held[culprit]}): they change the same thing."
+        lines.append(line)
     if asked is not None:
-        return " ".join(lines) + f" Every other {asked} that is due was applied. Run migrate first."
-    return (
-        " ".join(lines) + " Everything else that is due was applied. "
-        "Do not roll this release out yet. What is held back says what it waits for; when the "
-        "release before is rolled out completely and older sessions have ended, run "
-        "migrate --phase contract, then migrate. If both are new in this release, that moment "
-        "never comes: deploy the first one alone, or delete the files of both and run "
-        "makemigrations once."
-    )
+        lines.append(f"Every other {asked} that is due was applied. Run migrate first.")
+    else:
+        lines.append("Everything else that is due was applied. Do not roll this release out yet.")
+        lines.append(
+            "What is held back says what it waits for; when the release before is rolled out "
+            "completely and older sessions have ended, run migrate --phase contract, then migrate."
+        )
+        lines.append(
+            "If both are new in this release, that moment never comes: deploy the first one alone, "
+            "or delete the files of both and run makemigrations once."
+        )
+    return "\n".join(lines)
 
 
 def _phase(value: str | None) -> Phase | None:

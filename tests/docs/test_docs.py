@@ -427,7 +427,7 @@ def _parts(joined: ast.JoinedStr) -> list[str]:
 @pytest.mark.parametrize(
     ("page", "phrase"),
     [
-        ("phases.md", "both change the same thing."),
+        ("phases.md", "they change the same thing."),
         ("phases.md", "Everything else that is due was applied."),
         ("phases.md", "it comes after "),
         ("locks.md", "Nobody holds it at this moment"),

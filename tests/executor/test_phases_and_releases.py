@@ -176,8 +176,8 @@ def test_a_phase_that_needs_another_first_fails_and_says_which(site):
     ran = site.manage("migrate", phase="backfill")
     assert ran.code == 1
     assert ran.err == (
-        "CommandError: shop.0003_backfill cannot run before shop.0002_expand, which it depends on "
-        "and which is held back (it is an expand, and --phase backfill was asked for). "
+        "CommandError: shop.0003_backfill cannot run before shop.0002_expand, which is needed "
+        "first and is held back (it is an expand, and --phase backfill was asked for).\n"
         "Every other backfill that is due was applied. Run migrate first."
     )
 
@@ -348,7 +348,7 @@ def test_a_second_feature_about_the_same_thing_stops_the_deploy(removing):
     ran = removing.manage("migrate")
     assert ran.code == 1
     assert f"shop.0004_again cannot run before shop.{DROP}, which is held back (" in ran.err
-    assert "both change the same thing." in ran.err
+    assert "they change the same thing." in ran.err
     assert "Everything else that is due was applied. Do not roll this release out" in ran.err
     assert "shop.0005_other cannot run before shop.0004_again, which cannot run either." in ran.err
     assert removing.applied() == ["0001_initial", IGNORE]
