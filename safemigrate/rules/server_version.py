@@ -8,7 +8,7 @@ from typing import Any
 from django.db import migrations
 from django.db.models import UniqueConstraint
 
-from safemigrate.facts.features import Feature
+from safemigrate.facts.features import FUNCTIONS, Feature
 from safemigrate.operations import AddUniqueConstraintConcurrently, ExpandField
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
@@ -23,6 +23,7 @@ _NULLS = Feature("nulls_distinct", 15)
     "server-version",
     operation=(
         migrations.AddConstraint,
+        migrations.AddIndex,
         migrations.AddField,
         migrations.AlterField,
         migrations.CreateModel,
@@ -39,7 +40,7 @@ def server_version(step: Step) -> Iterator[Finding]:
         yield from _of_sql(step, step.version[0])
         return
     for feature, where in _of_operation(step.operation):
-        if feature.since > step.version[0]:
+        if feature.since > step.version[0] and feature.function not in functions_before(step):
             yield _of_field(step, feature, where)
 
 
@@ -75,22 +76,40 @@ def _of_operation(operation: Any) -> Iterator[tuple[Feature, str]]:
     if isinstance(operation, migrations.CreateModel):
         fields = operation.fields
         constraints = list(operation.options.get("constraints") or ())
+        constraints += operation.options.get("indexes") or ()
     elif isinstance(operation, migrations.AddConstraint):
         constraints = [operation.constraint]
+    elif isinstance(operation, migrations.AddIndex):
+        constraints = [operation.index]
     else:
         fields = [(operation.name, operation.field)]
     for name, field in fields:
         if getattr(field, "generated", False) and not field.db_persist:
             yield _VIRTUAL, name
+        for value in (getattr(field, "db_default", None), getattr(field, "expression", None)):
+            yield from ((feature, name) for feature in _of_expression(value))
     for constraint in constraints:
         if isinstance(constraint, UniqueConstraint) and constraint.nulls_distinct is not None:
             yield _NULLS, str(constraint.name)
+        values = (*getattr(constraint, "expressions", ()), getattr(constraint, "condition", None))
+        for feature in (found for one in values for found in _of_expression(one)):
+            yield feature, str(constraint.name)
+
+
+def _of_expression(expression: Any) -> Iterator[Feature]:
+    """Functions in an expression of Django's."""
+    for part in expression.flatten() if hasattr(expression, "flatten") else ():
+        own = getattr(part, "extra", {}).get("function") or getattr(part, "function", "")
+        name = str(own or "").lower()
+        # Django's UUID4 says gen_random_uuid() to a server that is older.
+        if name in FUNCTIONS and type(part).__name__ != "UUID4":
+            yield Feature(f"{name}()", FUNCTIONS[name], name)
 
 
 def _of_field(step: Step, feature: Feature, where: str) -> Finding:
     assert step.version is not None  # noqa: S101  asked by the caller
     version, name = step.version[0], type(step.operation).__name__
-    means = "Django refuses it, and the deploy stops there."
+    means = "Django or the server refuses it, and the deploy stops there."
     if isinstance(step.operation, AddUniqueConstraintConcurrently):
         means = "The operation refuses it, and the deploy stops there."
     elif feature is _NULLS:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from safemigrate.facts.features import _FUNCTIONS
+from safemigrate.facts.features import FUNCTIONS, ROLES, SETTINGS
 from tests.conftest import address
 from tests.facts.statements import TABLES
+from tests.facts.versions import OLDER, VERSIONED
 from tests.facts.versions import TABLES as MORE
-from tests.facts.versions import VERSIONED
 
 
 @pytest.fixture
@@ -35,8 +35,37 @@ def test_the_server_has_what_came_with_it_and_refuses_what_came_later(session):
     assert wrong == []
 
 
+def test_the_server_has_what_is_older_than_all_of_them(session):
+    for sql in OLDER:
+        with session.transaction(force_rollback=True):
+            session.execute(sql)
+
+
+CALLABLE = """
+    SELECT count(*) > 0 FROM pg_proc WHERE proname = %(name)s AND pronamespace = 11
+    AND (%(n)s::int IS NULL OR %(n)s::int BETWEEN pronargs - pronargdefaults AND pronargs)
+"""
+
+
 def test_the_server_has_the_functions_of_its_version(session):
+    version, there = session.info.server_version // 10000, set()
+    for known in FUNCTIONS:
+        name, _, arguments = known.partition("/")
+        values = {"name": name, "n": int(arguments) if arguments else None}
+        if session.execute(CALLABLE, values).fetchone()[0]:
+            there.add(known)
+    assert there == {name for name, since in FUNCTIONS.items() if version >= since}
+
+
+@pytest.mark.parametrize(
+    ("known", "sql"),
+    [
+        (SETTINGS, "SELECT name FROM pg_settings WHERE name = ANY (%s)"),
+        (ROLES, "SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)"),
+    ],
+    ids=["settings", "roles"],
+)
+def test_the_server_has_the_names_of_its_version(session, known, sql):
     version = session.info.server_version // 10000
-    sql = "SELECT count(*) > 0 FROM pg_proc WHERE proname = %s"
-    there = {name for name in _FUNCTIONS if session.execute(sql, [name]).fetchone()[0]}
-    assert there == {name for name, since in _FUNCTIONS.items() if version >= since}
+    there = {name for (name,) in session.execute(sql, [list(known)])}
+    assert there == {name for name, since in known.items() if version >= since}
