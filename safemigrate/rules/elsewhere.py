@@ -29,6 +29,8 @@ ModelKey = tuple[str, str]
 _ASIDE = (
     *("create-index", "drop-index", "reindex", "validate-", "comment", "analyze"),
     *("add-check", "add-unique", "add-exclusion", "add-fk", "insert", "update", "delete"),
+    *("select", "merge", "copy", "vacuum", "lock-table", "grant", "revoke", "truncate"),
+    *("set-statistics", "set-storage", "create-trigger", "create-policy", "create-statistics"),
 )
 _NEVER = {"MISSING": ("drop-column", "drop-table"), "LEFT": ("add-column", "create-table")}
 _RUNS = re.compile(
@@ -47,8 +49,10 @@ def mentions(texts: Iterable[str], *names: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Leaf:
+class Leaf:
     """
+    One operation, out of its wrappers.
+
     ``database``, ``state``: which of the two it changes; an ordinary operation both. ``later``:
     whether it comes after the one that is asked about.
     """
@@ -72,7 +76,8 @@ class Elsewhere:
     migrations: Sequence[Migration]
 
     @cached_property
-    def _leaves(self) -> list[_Leaf]:
+    def leaves(self) -> list[Leaf]:
+        """All of them, in order."""
         once = {id(one): one for one in self.migrations}.values()
         found, later = [], False
         for leaf in (leaf for one in once for leaf in self._of(one.operations, one.app_label)):
@@ -88,11 +93,11 @@ class Elsewhere:
         app_label: str,
         database: bool = True,
         state: bool = True,
-    ) -> Iterator[_Leaf]:
+    ) -> Iterator[Leaf]:
         for wrapped in operations:
             bare: Any = inner(wrapped)
             if bare is self.but:
-                yield _Leaf(app_label, bare, False, False)
+                yield Leaf(app_label, bare, False, False)
                 continue
             if isinstance(bare, migrations.SeparateDatabaseAndState):
                 if database:
@@ -100,7 +105,7 @@ class Elsewhere:
                 if state:
                     yield from self._of(bare.state_operations, app_label, False, True)
                 continue
-            yield _Leaf(app_label, bare, database, state)
+            yield Leaf(app_label, bare, database, state)
             if state and isinstance(bare, migrations.RunSQL):
                 yield from self._of(bare.state_operations, app_label, False, True)
 
@@ -108,7 +113,7 @@ class Elsewhere:
     def _tables(self) -> dict[ModelKey, set[str]]:
         """Every name that the table of a model has at some time."""
         found: dict[ModelKey, set[str]] = {}
-        for leaf in self._leaves:
+        for leaf in self.leaves:
             op, own = leaf.operation, found.setdefault(leaf.key, set())
             if isinstance(op, migrations.CreateModel):
                 own.add(plain(op.options.get("db_table") or f"{leaf.app_label}_{op.name}"))
@@ -118,16 +123,21 @@ class Elsewhere:
                 own.add(plain(f"{leaf.app_label}_{op.new_name}"))
         return found
 
-    def settles(self, one: Difference) -> bool:
-        """Whether any of them brings or takes away what the two sides differ in."""
-        models = self._with_other_names(one.models)
-        return any(self._does(leaf, one, models) for leaf in self._leaves)
+    def tables_of(self, models: Iterable[ModelKey]) -> set[str]:
+        """Every name that their tables have at some time."""
+        return {table for key in models for table in self._tables.get(key, ())}
 
-    def _with_other_names(self, models: Iterable[ModelKey]) -> set[ModelKey]:
+    def settles(self, one: Difference, beside: Iterable[Leaf] = ()) -> bool:
+        """Whether any of them, or of those ``beside``, brings or takes away what differs."""
+        models = self.with_other_names(one.models)
+        return any(self._does(leaf, one, models) for leaf in (*beside, *self.leaves))
+
+    def with_other_names(self, models: Iterable[ModelKey]) -> set[ModelKey]:
+        """And what they are called before and after."""
         found = set(models)
         pairs = [
             {leaf.key, (leaf.app_label, leaf.operation.new_name_lower)}
-            for leaf in self._leaves
+            for leaf in self.leaves
             if isinstance(leaf.operation, migrations.RenameModel)
         ]
         for _ in pairs:
@@ -135,27 +145,27 @@ class Elsewhere:
                 found |= pair if pair & found else set()
         return found
 
-    def _does(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+    def _does(self, leaf: Leaf, one: Difference, models: set[ModelKey]) -> bool:
         op = leaf.operation
         kind = one.kind.name
         if is_unknown(op):
-            return leaf.database and _may_do(leaf, one, models)
+            return leaf.database and may_do(leaf, models, [one.column or one.table], _RUNS)
         if isinstance(op, migrations.RunSQL):
             said = leaf.database and mentions(sent(op.sql), one.table, one.column)
-            return said and not _is_aside(leaf, kind)
+            return said and not is_aside(leaf.app_label, op, kind)
         if kind == "OTHER":
             # What only one of the two sides hears of may be what puts it right.
             return leaf.database is not leaf.state and self._names(leaf, one, models)
         brings, takes = self._brings(leaf, one, models), self._takes(leaf, one, models)
         if kind == "MISSING":
             return (leaf.database and brings) or (not leaf.database and takes)
-        whole = not one.column or isinstance(op, migrations.DeleteModel) or _drops_model(op)
+        whole = not one.column or isinstance(op, migrations.DeleteModel) or drops_model(op)
         gone = takes and (not leaf.state or whole)
         if not leaf.later:
             return leaf.database and gone  # how it came is not how it goes
         return (leaf.database and gone) or (not leaf.database and (brings or takes))
 
-    def _brings(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+    def _brings(self, leaf: Leaf, one: Difference, models: set[ModelKey]) -> bool:
         op = leaf.operation
         if not one.column:
             return one.table in self._made_by(leaf)
@@ -168,7 +178,7 @@ class Elsewhere:
             return False  # it changes what is there
         return self._names(leaf, one, models)
 
-    def _names(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+    def _names(self, leaf: Leaf, one: Difference, models: set[ModelKey]) -> bool:
         """Whether it gives a field of this name, or one with this column."""
         op = leaf.operation
         if leaf.key not in models:
@@ -178,11 +188,11 @@ class Elsewhere:
         field, name = getattr(op, "field", None), getattr(op, "name", None)
         return field is not None and isinstance(name, str) and _is(field, name, one)
 
-    def _takes(self, leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+    def _takes(self, leaf: Leaf, one: Difference, models: set[ModelKey]) -> bool:
         op = leaf.operation
         if leaf.key not in models:
             return False
-        if isinstance(op, migrations.DeleteModel) or _drops_model(op):
+        if isinstance(op, migrations.DeleteModel) or drops_model(op):
             return True
         if not one.column:
             renames = isinstance(op, (migrations.RenameModel, migrations.AlterModelTable))
@@ -192,7 +202,7 @@ class Elsewhere:
         made_ignorable = isinstance(op, migrations.AlterField) and not leaf.state
         return gone == one.field and (isinstance(op, takes) or made_ignorable)
 
-    def _made_by(self, leaf: _Leaf) -> set[str]:
+    def _made_by(self, leaf: Leaf) -> set[str]:
         op = leaf.operation
         fields: Any
         if isinstance(op, migrations.CreateModel):
@@ -211,11 +221,11 @@ class Elsewhere:
         return tables
 
 
-def _is_aside(leaf: _Leaf, kind: str) -> bool:
+def is_aside(app_label: str, operation: migrations.RunSQL, kind: str) -> bool:
     """Whether the SQL, as far as it can be read, neither brings nor takes away what is asked."""
-    if any("$" in text or _RUNS.search(text) for text in sent(leaf.operation.sql)):
+    if any("$" in text or _RUNS.search(text) for text in sent(operation.sql)):
         return False
-    read = read_alone(leaf.app_label, [leaf.operation]).items
+    read = read_alone(app_label, [operation]).items
     items = [item for item in read if isinstance(item, (Effect, Unjudged))]
     aside = (*_ASIDE, *_NEVER.get(kind, ()))
     return bool(items) and all(
@@ -223,13 +233,13 @@ def _is_aside(leaf: _Leaf, kind: str) -> bool:
     )
 
 
-def _may_do(leaf: _Leaf, one: Difference, models: set[ModelKey]) -> bool:
+def may_do(leaf: Leaf, models: set[ModelKey], names: Sequence[str], runs: re.Pattern[str]) -> bool:
     """Whether code that nobody judges here may change what is asked about."""
     read = texts(leaf.operation.code) if isinstance(leaf.operation, migrations.RunPython) else []
     if not read:
         return not models or any(leaf.app_label == app_label for app_label, _ in models)
     whole = "\n".join(read)
-    return bool(_RUNS.search(whole)) and mentions([whole], one.column or one.table)
+    return bool(runs.search(whole)) and mentions([whole], *names)
 
 
 def _is(field: Any, name: str, one: Difference) -> bool:
@@ -238,5 +248,6 @@ def _is(field: Any, name: str, one: Difference) -> bool:
     return field is not None and (column_name(field, name) or "").lower() == one.column
 
 
-def _drops_model(operation: Operation) -> bool:
+def drops_model(operation: Operation) -> bool:
+    """Whether it is the contract of a whole model."""
     return isinstance(operation, ContractDrop) and operation.name is None

@@ -12,13 +12,14 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.models import IndexOperation
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.models import IntegerField
 
 from safemigrate.facts.types import TypeChange, change, parsed
 from safemigrate.operations import ContractDrop
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import column_name, db_type, has_table, is_counted
 from safemigrate.rules.base import Step, model_name_of, table_of
-from safemigrate.rules.elsewhere import Elsewhere, mentions
+from safemigrate.rules.elsewhere import Elsewhere, Leaf, is_aside, mentions
 from safemigrate.rules.known import is_unknown
 from safemigrate.rules.sql import Context, read_alone, sent
 from safemigrate.rules.sql.context import plain
@@ -34,6 +35,7 @@ _OF_ONE_MODEL = (
     *(migrations.AddField, migrations.AlterField, migrations.RemoveField, ContractDrop),
     *(migrations.CreateModel, migrations.DeleteModel, migrations.AlterModelTable),
 )
+_ORDER = IntegerField(null=True)  # older code leaves it out, and so it is no more than that
 # Of others, such as citext, enums and domains, it cannot be told what they hold.
 _TOLD_APART = frozenset(
     (
@@ -113,14 +115,13 @@ def _found(step: Step) -> list[Difference]:
         return []
     if all(isinstance(one, _OF_NO_COLUMN) for one in op.state_operations):
         return []
-    beside = flat(step.migration.operations) if step.migration else ()
-    if any(is_unknown(one) for one in (*beside, *database_half(step.operation))):
-        return []
-    found = list(_Halves(step).differences())
+    found = list(Halves(step).differences())
     if not found:
         return []
-    elsewhere = Elsewhere(step.operation, [*step.ancestors(), *step.after()])
-    return [one for one in found if not elsewhere.settles(one)]
+    code = [one for one in database_half(op) if is_unknown(one)]
+    beside = [Leaf(step.app_label, one, True, False) for one in code]
+    elsewhere = Elsewhere(op, [*step.ancestors(), *step.after()])
+    return [one for one in found if not elsewhere.settles(one, beside)]
 
 
 def has_state_half(operation: Any) -> bool:
@@ -128,7 +129,7 @@ def has_state_half(operation: Any) -> bool:
 
 
 @dataclass
-class _Halves:
+class Halves:
     """The states that the two halves of ``step``'s operation lead to."""
 
     step: Step
@@ -162,20 +163,27 @@ class _Halves:
         return ProjectState(models=models, real_apps=before.real_apps)
 
     @cached_property
-    def sql(self) -> list[str]:
+    def _sql(self) -> list[migrations.RunSQL]:
         half = database_half(self.step.operation)
-        return [s for one in half if isinstance(one, migrations.RunSQL) for s in sent(one.sql)]
+        return [one for one in half if isinstance(one, migrations.RunSQL)]
+
+    def _mentioned(self, kind: Kind, *names: str) -> bool:
+        """Whether the SQL beside it may be what makes up for it."""
+        said = [one for one in self._sql if mentions(sent(one.sql), *names)]
+        return any(not is_aside(self.step.app_label, one, kind.name) for one in said)
 
     @cached_property
     def read(self) -> Context:
-        half = database_half(self.step.operation)
-        sql = [one for one in half if isinstance(one, migrations.RunSQL)]
-        return read_alone(self.step.app_label, sql)
+        return read_alone(self.step.app_label, self._sql)
 
-    def differences(self) -> Iterator[Difference]:
+    def changed(self) -> set[ModelKey]:
+        """The models that one of the halves changes, of those that have a table."""
         before, stated, made = self.step.before, self.stated, self.made
         keys = _changed(before, stated) | _changed(before, made)
-        keys = {key for key in keys if _are_tables(key, before, stated, made)}
+        return {key for key in keys if _are_tables(key, before, stated, made)}
+
+    def differences(self) -> Iterator[Difference]:
+        stated, made, keys = self.stated, self.made, self.changed()
         has, had = _tables(stated, keys), _tables(made, keys)
         for table in sorted({*has, *had}):
             if table in had and table in has:
@@ -198,7 +206,7 @@ class _Halves:
     def _of_table(self, kind: Kind, table: str) -> Iterator[Difference]:
         still = self.step.before if kind is Kind.MISSING else self.stated
         shared = any(plain(table_of(model)) == table for model in still.models.values())
-        if not shared and not mentions(self.sql, table):
+        if not shared and not self._mentioned(kind, table):
             yield Difference(kind, table, self._models(table))
 
     def _of_columns(
@@ -212,7 +220,7 @@ class _Halves:
                 yield from self._of_both(table, column, here, there)
             elif here:
                 yield from self._missing(table, column, here)
-            elif there and not mentions(self.sql, table, column):
+            elif there and not self._mentioned(Kind.LEFT, table, column):
                 yield self._difference(Kind.LEFT, table, column, there)
 
     def _of_sql(self, table: str, has: Columns | None) -> Iterator[Difference]:
@@ -223,10 +231,11 @@ class _Halves:
     def _missing(self, table: str, column: str, here: Column) -> Iterator[Difference]:
         kind = self._type_in_sql(table, column)
         if kind is not None:
-            said = _contradicts(self._type(self.stated, here), kind)
+            stated = self._type(self.stated, here)
+            said = _contradicts(stated, kind)
             if said:
                 yield self._difference(Kind.OTHER, table, column, here, said)
-        elif not mentions(self.sql, table, column):
+        elif not self._mentioned(Kind.MISSING, table, column):
             yield self._difference(Kind.MISSING, table, column, here)
 
     def _type_in_sql(self, table: str, column: str) -> str | None:
@@ -239,12 +248,16 @@ class _Halves:
         if here.field is there.field:
             return
         in_sql = self._type_in_sql(table, column)
-        if in_sql is None and mentions(self.sql, table, column):
+        if in_sql is None and self._mentioned(Kind.OTHER, table, column):
             return
-        kind = in_sql or self._type(self.made, there)
-        said = _contradicts(self._type(self.stated, here), kind)
+        stated, was = self._type(self.stated, here), self._type(self.made, there)
+        said = _contradicts(stated, in_sql or was)
+        if not said and in_sql is None and _is_another(stated, was):
+            said = f"{stated} in the state, {was} in the database"
         if not said and here.field.null and not there.field.null and not there.field.primary_key:
             said = "NULL in the state, NOT NULL in the database"
+        if not said and here.field.has_db_default() and not there.field.has_db_default():
+            said = "with a database default in the state, without one in the database"
         if said:
             yield self._difference(Kind.OTHER, table, column, here, said)
 
@@ -287,6 +300,8 @@ def _is_same(one: ModelState | None, other: ModelState | None) -> bool:
         return False
     if table_of(one) != table_of(other) or one.fields.keys() != other.fields.keys():
         return False
+    if one.options != other.options:
+        return False
     return all(field is other.fields[name] for name, field in one.fields.items())
 
 
@@ -306,6 +321,8 @@ def _tables(state: ProjectState, keys: Collection[ModelKey]) -> Tables:
                     found[plain(field.db_table or f"{table_of(model)}_{name}")] = None
             elif (column := column_name(field, name)) is not None:
                 columns[column.lower()] = Column(key, name, field)
+        if model.options.get("order_with_respect_to"):
+            columns["_order"] = Column(key, "_order", _ORDER)
         found[plain(table_of(model))] = columns
     return found
 
@@ -320,3 +337,11 @@ def _contradicts(stated: str | None, made: str | None) -> str:
     if change(stated, made) in (TypeChange.FREE, TypeChange.SHARED):
         return ""
     return f"{stated} in the state, {made} in the database"
+
+
+def _is_another(stated: str | None, made: str | None) -> bool:
+    """Whether one of two fields has a type of its own, and the other has not that one."""
+    if stated is None or made is None:
+        return False
+    names = {parsed(stated).name, parsed(made).name}
+    return len(names) == 2 and not names <= _TOLD_APART

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import migrations, models
+from django.db import migrations
 
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule, table_of
+from safemigrate.rules.belongings import Apart, apart, is_alike, kind_of
 from safemigrate.rules.elsewhere import mentions
 from safemigrate.rules.halves import Difference, Kind, database_half, differences
 from safemigrate.rules.known import is_unknown
@@ -18,7 +19,6 @@ from safemigrate.rules.sql import Effect, read_alone, sent
 from safemigrate.rules.sql.context import plain
 
 _ADDS = (migrations.AddIndex, migrations.AddConstraint)
-_INDEX = ("create-index", "create-index-concurrently", "create-index-only")
 
 
 @rule(
@@ -36,8 +36,13 @@ def halves_disagree(step: Step) -> Iterator[Finding]:
             yield _missing(one, [d for d in found if d.kind is Kind.LEFT])
         elif one.kind is Kind.OTHER:
             yield _other(one)
+    named = set()
     for table, name, made in _other_names(step):
+        named.add(name)
         yield _named(table, name, made)
+    for thing in apart(step):
+        if thing.kind is Kind.MISSING and thing.thing.name not in named:
+            yield _unbuilt(thing)
 
 
 def _other_names(step: Step) -> Iterator[tuple[str, str, str]]:
@@ -58,23 +63,10 @@ def _other_names(step: Step) -> Iterator[tuple[str, str, str]]:
         thing: Any = getattr(operation, "index", None) or operation.constraint
         model = step.before.models.get((step.app_label, operation.model_name.lower()))
         table = plain(table_of(model)) if model else ""
-        made = [e.name for e in effects if e.table == table and _is_alike(thing, e)]
+        made = [e.name for e in effects if e.table == table and is_alike(kind_of(thing), e)]
         # One without a name gets one from the server, and nobody knows which.
         if made and all(made) and not _is_said(step, thing.name):
             yield table, thing.name, made[0]
-
-
-def _is_alike(thing: Any, effect: Effect) -> bool:
-    """Whether what the SQL makes may be this index or constraint of the state."""
-    key = effect.fact.key
-    if isinstance(thing, models.Index):
-        return key in _INDEX
-    if isinstance(thing, models.CheckConstraint):
-        return key in ("add-check", "add-check-not-valid")
-    if isinstance(thing, models.UniqueConstraint):
-        unique = key in _INDEX and "unique" in effect.text.lower()
-        return unique or key in ("add-unique", "add-unique-using")
-    return key == "add-exclusion"
 
 
 def _is_said(step: Step, name: str) -> bool:
@@ -125,6 +117,24 @@ def _missing(one: Difference, left: list[Difference]) -> Finding:
             f"Correct the half that is wrong, so that both name {one.thing}.",
             f"Where {one.thing} was made by hand, say how in the database half (RunSQL with IF "
             "NOT EXISTS), for databases that are new.",
+        ),
+    )
+
+
+def _unbuilt(one: Apart) -> Finding:
+    thing = one.thing
+    return Finding(
+        what=f"Only the state half has {short(thing.words, 44)}.",
+        why=(
+            f"No database operation makes it, here or in another migration: {thing.table} goes on "
+            "without it, and to remove or rename it later fails in the middle of a deploy, after "
+            "the ACCESS EXCLUSIVE lock was taken."
+        ),
+        steps=(
+            "Make it in the database half too, under the same name, and CONCURRENTLY if it is an "
+            "index or unique.",
+            "Where it was made by hand, say how in the database half (RunSQL with IF NOT EXISTS), "
+            "for databases that are new.",
         ),
     )
 

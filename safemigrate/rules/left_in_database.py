@@ -8,6 +8,7 @@ from django.db import migrations
 
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule, table_of
+from safemigrate.rules.belongings import INDEX, Apart, apart
 from safemigrate.rules.halves import Difference, Kind, differences
 from safemigrate.rules.sql.context import plain
 from safemigrate.rules.state_alone import is_required
@@ -26,6 +27,24 @@ def left_in_database(step: Step) -> Iterator[Finding]:
     for one in found:
         if one.kind is Kind.LEFT and _was_known(step, one) and not is_required(step, one):
             yield _finding(one)
+    indexes = apart(step)
+    for thing in indexes:
+        if thing.thing.kind == INDEX and not any(o.kind is Kind.MISSING for o in indexes):
+            yield _index(thing)
+
+
+def _index(one: Apart) -> Finding:
+    return Finding(
+        what=f"{short(one.thing.words, 40)} leaves the state, and nothing drops it.",
+        why=(
+            f"Every write to {one.thing.table} keeps the index up to date, and nobody who "
+            "reads the models knows of it. Whoever drops it by hand takes an ACCESS EXCLUSIVE lock."
+        ),
+        steps=(
+            "Let the database follow: RemoveIndexConcurrently outside of state_operations, or DROP "
+            "INDEX CONCURRENTLY in RunSQL, in this migration or a later one.",
+        ),
+    )
 
 
 def _was_known(step: Step, one: Difference) -> bool:

@@ -11,6 +11,7 @@ from safemigrate.operations import MakeFieldIgnorable
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.belongings import INDEX, Apart, apart, unheard
 from safemigrate.rules.halves import Difference, Kind, database_half, differences
 
 
@@ -24,6 +25,16 @@ def state_alone(step: Step) -> Iterator[Finding]:
                 yield _required(one)
         elif not followed:
             yield _never_made(one)
+    found = apart(step)
+    for thing in found:
+        if thing.kind is Kind.LEFT:
+            # One that has another name now is not left but missing.
+            if thing.thing.kind != INDEX and not any(o.kind is Kind.MISSING for o in found):
+                yield _still_refuses(thing)
+        elif not followed:
+            yield _never_built(thing)
+    for operation in unheard(step.operation):
+        yield _never_runs(operation)
 
 
 def is_required(step: Step, one: Difference) -> bool:
@@ -74,4 +85,49 @@ def _required(one: Difference) -> Finding:
             f'Then ContractDrop("{model}", "{one.field}") instead of this operation: it takes the '
             "field out of the state and drops the column when no older code is alive.",
         ),
+    )
+
+
+def _never_built(one: Apart) -> Finding:
+    thing = one.thing
+    if thing.kind == INDEX:
+        why = f"Queries that count on it read all of {thing.table}"
+    else:
+        why = f"Rows of {thing.table} that break it are written, and no error tells"
+    return Finding(
+        what=f"The state has {short(thing.words, 36)}; the database never does.",
+        why=(
+            f"{why}. To remove or rename it later fails in the middle of a deploy, after its "
+            "ACCESS EXCLUSIVE lock is taken. A new database, such as a test's, never gets it."
+        ),
+        steps=(
+            "Let the database follow: makemigrations writes the safe operations, or one in "
+            "database_operations or RunSQL makes it, in this migration or a later one.",
+            "Where it was done by hand already, say so in RunSQL with IF NOT EXISTS, by its name.",
+        ),
+    )
+
+
+def _still_refuses(one: Apart) -> Finding:
+    thing = one.thing
+    return Finding(
+        what=f"The state forgets {short(thing.words, 36)}, which stays.",
+        why=(
+            f"Code that no longer knows it writes rows to {thing.table} that the database refuses: "
+            "each such INSERT or UPDATE fails. Dropped by hand later, it takes an ACCESS EXCLUSIVE "
+            "lock that nobody looks after."
+        ),
+        steps=("Let the database follow: the same operation outside of state_operations.",),
+    )
+
+
+def _never_runs(operation: Any) -> Finding:
+    name = type(operation).__name__
+    return Finding(
+        what=f"{short(name, 30)} in state_operations never runs.",
+        why=(
+            "Django asks the operations there what the models become, and sends nothing to the "
+            f"database: what {name} is for is never done, there or back, and no error tells."
+        ),
+        steps=(f"Move {name} to database_operations, or out of SeparateDatabaseAndState.",),
     )

@@ -321,12 +321,14 @@ class TestJudging:
         )
         assert project.found() == []
 
-    def test_the_database_half_is_judged_and_the_state_half_is_not(self, project):
+    def test_the_database_half_is_judged_by_its_lock_and_the_state_half_by_what_follows(
+        self, project
+    ):
         project.migration(
             "0002_half",
             f"migrations.SeparateDatabaseAndState(state_operations=[{BAD_INDEX}]),",
         )
-        assert project.found() == []
+        assert project.found() == [("0002_half", "E208")]
         project.migration(
             "0002_half",
             f"migrations.SeparateDatabaseAndState(database_operations=[{BAD_INDEX}]),",

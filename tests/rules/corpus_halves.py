@@ -12,6 +12,9 @@ from safemigrate.operations import Assured, ContractDrop, MakeFieldIgnorable
 
 Int, Big, Char = models.IntegerField, models.BigIntegerField, models.CharField
 FK, CASCADE = models.ForeignKey, models.CASCADE
+LOOSE_FK = FK(
+    "shop.Shop", CASCADE, null=True, db_column="shop_id", db_constraint=False, db_index=False
+)
 ID = ("id", models.BigAutoField(primary_key=True))
 
 
@@ -253,7 +256,7 @@ HARMLESS = [
     Plan(
         "a type of its own", both(add("x", Char(null=True, max_length=5)), sql(ADD_X[:-3] + "mood"))
     ),
-    Plan("NOT NULL in the state alone", both(add("x", Int(db_default=1)), add("x"))),
+    Plan("NOT NULL in the state alone", both(add("x", Int(default=1)), add("x"))),
     Plan("the halves of RunSQL agree", sql(ADD_X, add("x"))),
     Plan("SQL without a state", sql(ADD_X)),
     Plan("the database alone", database(add("x"))),
@@ -279,9 +282,11 @@ HARMLESS = [
     Plan("an index in odd letters", both(INDEX, sql(BUILD.upper().replace(" I ", ' "i" ')))),
     Plan("an index without a name", both(INDEX, sql(BUILD.replace(" i ", " ")))),
     Plan(
-        "an index of another table beside", both(INDEX, sql("CREATE INDEX j ON shop_shop (name)"))
+        "an index of another table beside",
+        both(INDEX, sql("CREATE INDEX j ON shop_shop (name)")),
+        before=(sql(BUILD),),
     ),
-    Plan("an index that is there", both(INDEX, sql("SELECT 1"))),
+    Plan("an index that is there", both(INDEX, sql("SELECT 1")), before=(sql(BUILD),)),
     Plan(
         "an index renamed",
         both(INDEX, sql(BUILD.replace(" i ", " j ") + "; ALTER INDEX j RENAME TO i")),
@@ -308,13 +313,13 @@ HARMLESS = [
     ),
     Plan(
         "a number made a key",
-        state(alter("shop_id", FK("shop.Shop", CASCADE, null=True, db_column="shop_id"))),
+        state(alter("shop_id", LOOSE_FK)),
     ),
     Plan(
         "a field with the same column",
         state(
             m.RemoveField("order", "shop_id"),
-            add("shop", FK("shop.Shop", CASCADE, null=True)),
+            add("shop", FK("shop.Shop", CASCADE, null=True, db_constraint=False, db_index=False)),
         ),
     ),
     Plan("unmanaged", state(made("Seen2", managed=False))),
@@ -382,6 +387,7 @@ HARMLESS = [
     Plan(
         "a unique constraint beside an index",
         both(UNIQUE, sql("SELECT 1"), sql("CREATE INDEX helper ON shop_order (number)")),
+        before=(sql("ALTER TABLE shop_order ADD CONSTRAINT u UNIQUE (number)"),),
     ),
     Plan(
         "an index that Python may build",
