@@ -199,6 +199,40 @@ class TestNeverValidated:
         project.migration("0004_end", end, after="0003_add", atomic=False)
         assert [rule for rule in project.rules_of("0003_add") if rule == "W409"] == left
 
+    @pytest.mark.parametrize("add", ["field", "sql"])
+    @pytest.mark.parametrize(
+        ("end", "left"),
+        [
+            ('migrations.RemoveField("order", "total"),', []),
+            ('ContractDrop("order", "total"),', []),
+            ('migrations.RemoveField("order", "note"),', ["W409"]),
+        ],
+    )
+    def test_a_constraint_goes_with_the_field_that_it_is_about(self, project, add, end, left):
+        sql = 'migrations.RunSQL("ALTER TABLE %s ADD CHECK (total > 0) NOT VALID", ""),'
+        made = self.ADD if add == "field" else sql % f"{project.label}_order"
+        fields = '"order", "note", models.TextField(null=True)'
+        project.migration("0002_add", f"migrations.AddField({fields}),{made}")
+        project.migration("0003_end", end, after="0002_add", atomic=False)
+        assert [rule for rule in project.rules_of("0002_add") if rule == "W409"] == left
+
+    @pytest.mark.parametrize(
+        ("end", "left"),
+        [
+            ("SELECT 1", ["W409"]),
+            ("ALTER DOMAIN d VALIDATE CONSTRAINT other", ["W409"]),
+            ("ALTER TABLE d VALIDATE CONSTRAINT k", ["W409"]),
+            ("alter domain public.d validate constraint k", []),
+            ("ALTER DOMAIN d DROP CONSTRAINT IF EXISTS k", []),
+            ("DROP DOMAIN d", []),
+        ],
+    )
+    def test_a_constraint_of_a_domain_is_followed_too(self, project, end, left):
+        added = "ALTER DOMAIN d ADD CONSTRAINT k CHECK (value > 0) NOT VALID"
+        project.migration("0002_add", f'migrations.RunSQL("{added}", ""),')
+        project.migration("0003_end", f'migrations.RunSQL("{end}", ""),', after="0002_add")
+        assert project.rules_of("0002_add") == left
+
     NOT_VALID = "ALTER TABLE shop_order ADD CONSTRAINT k CHECK (total > 0) NOT VALID"
     KEY = "alter table only shop_order add constraint k foreign key (c) references c not\\nvalid"
 
