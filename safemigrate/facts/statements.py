@@ -8,7 +8,7 @@ compares.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from safemigrate.facts.locks import LockMode
 
@@ -60,6 +60,10 @@ class Fact:
         found = [lock for since, lock in self.lock_of if version >= since]
         return found[-1] if found else self.lock
 
+    def at(self, version: int | None) -> Fact:
+        """As it is on a server; of one that nobody knows, as it was first."""
+        return self if version is None else replace(self, lock=self.lock_on(version), lock_of=())
+
     @property
     def source(self) -> str:
         """The manual's page."""
@@ -88,6 +92,8 @@ _NOT_VALID = "ADD CONSTRAINT ... NOT VALID, and VALIDATE CONSTRAINT in a later t
 _INDEX_FIRST = "CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT ... USING INDEX"
 _SHADOW = "a new column, filled with BatchedBackfill, and the old one dropped in a later deploy"
 
+_DOMAIN = "a CHECK on each table that uses it, NOT VALID, and VALIDATE CONSTRAINT"
+
 _ALTER_TABLE = (
     Fact("add-column", "ADD COLUMN", _AE),
     Fact(
@@ -99,6 +105,14 @@ _ALTER_TABLE = (
     ),
     Fact("add-column-stored", "ADD COLUMN ... GENERATED ... STORED", _AE, _REWRITE, gentle=_SHADOW),
     Fact("add-column-virtual", "ADD COLUMN ... GENERATED ... VIRTUAL", _AE, since=18),
+    Fact(
+        "add-column-virtual-checked",
+        "ADD COLUMN ... GENERATED ... VIRTUAL, NOT NULL or with a CHECK",
+        _AE,
+        _SCAN,
+        since=18,
+        gentle="ADD COLUMN ... VIRTUAL that may be NULL, and a CHECK NOT VALID that is validated",
+    ),
     Fact(
         "add-column-identity", "ADD COLUMN of an identity or serial", _AE, _REWRITE, gentle=_SHADOW
     ),
@@ -140,6 +154,7 @@ _ALTER_TABLE = (
     Fact(
         "set-expression", "ALTER COLUMN ... SET EXPRESSION", _AE, _REWRITE, since=17, gentle=_SHADOW
     ),
+    Fact("set-expression-virtual", "ALTER COLUMN ... SET EXPRESSION, virtual", _AE, since=18),
     Fact("drop-expression", "ALTER COLUMN ... DROP EXPRESSION", _AE),
     Fact("alter-identity", "ALTER COLUMN ... ADD, SET or DROP IDENTITY", _AE),
     Fact("set-statistics", "ALTER COLUMN ... SET STATISTICS", _SUE),
@@ -148,10 +163,18 @@ _ALTER_TABLE = (
     Fact("set-compression", "ALTER COLUMN ... SET COMPRESSION", _AE),
     Fact("add-check", "ADD CONSTRAINT ... CHECK", _AE, _SCAN, gentle=_NOT_VALID),
     Fact("add-check-not-valid", "ADD CONSTRAINT ... CHECK ... NOT VALID", _AE),
+    Fact("add-check-not-enforced", "ADD CONSTRAINT ... CHECK ... NOT ENFORCED", _AE, since=18),
     Fact("add-not-null", "ADD CONSTRAINT ... NOT NULL", _AE, _SCAN, since=18, gentle=_NOT_VALID),
     Fact("add-not-null-not-valid", "ADD CONSTRAINT ... NOT NULL ... NOT VALID", _AE, since=18),
     Fact("add-fk", "ADD CONSTRAINT ... FOREIGN KEY", _SRE, _SCAN, other=_SRE, gentle=_NOT_VALID),
     Fact("add-fk-not-valid", "ADD CONSTRAINT ... FOREIGN KEY ... NOT VALID", _SRE, other=_SRE),
+    Fact(
+        "add-fk-not-enforced",
+        "ADD CONSTRAINT ... FOREIGN KEY ... NOT ENFORCED",
+        _SRE,
+        other=_SRE,
+        since=18,
+    ),
     Fact("add-unique", "ADD CONSTRAINT ... UNIQUE or PRIMARY KEY", _AE, _SCAN, gentle=_INDEX_FIRST),
     Fact("add-unique-using", "ADD CONSTRAINT ... UNIQUE USING INDEX", _AE),
     Fact(
@@ -171,8 +194,25 @@ _ALTER_TABLE = (
     Fact("validate-constraint", "VALIDATE CONSTRAINT", _SUE, _SCAN),
     Fact("validate-fk", "VALIDATE CONSTRAINT of a foreign key", _SUE, _SCAN, other=_RS),
     Fact("drop-constraint", "DROP CONSTRAINT", _AE),
+    Fact("drop-constraint-cascade", "DROP CONSTRAINT ... CASCADE", _AE, harm=Harm.DROP, other=_AE),
     Fact("drop-fk", "DROP CONSTRAINT of a foreign key", _AE, other=_AE),
     Fact("alter-constraint", "ALTER CONSTRAINT", _AE),
+    Fact(
+        "alter-constraint-enforced",
+        "ALTER CONSTRAINT ... ENFORCED",
+        _AE,
+        _SCAN,
+        other=_SRE,
+        since=18,
+        gentle=_NOT_VALID,
+    ),
+    Fact(
+        "alter-constraint-not-enforced",
+        "ALTER CONSTRAINT ... NOT ENFORCED",
+        _AE,
+        other=_AE,
+        since=18,
+    ),
     Fact("toggle-trigger", "ENABLE or DISABLE TRIGGER", _SRE, harm=Harm.INCOMPATIBLE),
     Fact("toggle-rule", "ENABLE or DISABLE RULE", _AE, harm=Harm.INCOMPATIBLE),
     Fact("row-security", "ENABLE or FORCE ROW LEVEL SECURITY", _AE, harm=Harm.INCOMPATIBLE),
@@ -296,12 +336,25 @@ _TABLES = (
     Fact("create-rule", "CREATE RULE", _AE, harm=Harm.INCOMPATIBLE, page="sql-createrule"),
     Fact("drop-rule", "DROP RULE", _AE, page="sql-droprule"),
     Fact("create-policy", "CREATE POLICY", _AE, page="sql-createpolicy"),
-    Fact("alter-policy", "ALTER POLICY", _AE, page="sql-alterpolicy"),
+    Fact(
+        "create-policy-restrictive",
+        "CREATE POLICY ... AS RESTRICTIVE",
+        _AE,
+        harm=Harm.INCOMPATIBLE,
+        page="sql-createpolicy",
+    ),
+    Fact("alter-policy", "ALTER POLICY", _AE, harm=Harm.INCOMPATIBLE, page="sql-alterpolicy"),
     Fact("drop-policy", "DROP POLICY", _AE, harm=Harm.INCOMPATIBLE, page="sql-droppolicy"),
     Fact("create-statistics", "CREATE STATISTICS", _SUE, page="sql-createstatistics"),
     Fact("create-publication", "CREATE PUBLICATION", _SUE, page="sql-createpublication"),
     Fact("grant", "GRANT", page="sql-grant", lock_of=((18, _AS),)),
     Fact("revoke", "REVOKE", harm=Harm.INCOMPATIBLE, page="sql-revoke", lock_of=((18, _AS),)),
+    Fact(
+        "alter-role",
+        "ALTER ROLE ... NOLOGIN, PASSWORD, ...",
+        harm=Harm.INCOMPATIBLE,
+        page="sql-alterrole",
+    ),
     Fact("create-view", "CREATE VIEW", _AS, page="sql-createview"),
     Fact(
         "create-materialized",
@@ -359,12 +412,22 @@ _UPKEEP = (
     Fact("alter-system", "ALTER SYSTEM", alone=True, page="sql-altersystem"),
     Fact(
         "alter-domain",
-        "ALTER DOMAIN ... ADD CONSTRAINT, SET NOT NULL, VALIDATE CONSTRAINT",
+        "ALTER DOMAIN ... ADD CONSTRAINT, SET NOT NULL",
         _S,
         _SCAN,
-        gentle="a CHECK on each table that uses it, NOT VALID, and VALIDATE CONSTRAINT",
+        gentle=_DOMAIN,
         page="sql-alterdomain",
     ),
+    Fact("alter-domain-not-valid", "ALTER DOMAIN ... NOT VALID", page="sql-alterdomain"),
+    Fact(
+        "validate-domain",
+        "ALTER DOMAIN ... VALIDATE CONSTRAINT",
+        _S,
+        _SCAN,
+        gentle=_DOMAIN,
+        page="sql-alterdomain",
+    ),
+    Fact("drop-domain-constraint", "ALTER DOMAIN ... DROP CONSTRAINT", page="sql-alterdomain"),
     Fact("harmless", "what touches no table", page="sql-commands"),
 )
 

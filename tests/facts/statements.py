@@ -29,6 +29,7 @@ TRIGGER = (
 )
 RULE = "CREATE RULE r AS ON UPDATE TO t WHERE false DO NOTHING"
 DOMAIN = "CREATE DOMAIN d AS int; ALTER TABLE t ADD COLUMN u d"
+LATER = "ALTER DOMAIN d ADD CONSTRAINT k CHECK (value > 0) NOT VALID"
 VALID = (
     "ALTER TABLE t ADD CONSTRAINT k CHECK (a IS NOT NULL) NOT VALID;"
     "ALTER TABLE t VALIDATE CONSTRAINT k;"
@@ -59,6 +60,7 @@ SAMPLES = {
         add_column_volatile="ADD COLUMN z uuid DEFAULT gen_random_uuid()",
         add_column_stored="ADD COLUMN z int GENERATED ALWAYS AS (a + 1) STORED",
         add_column_virtual="ADD COLUMN z int GENERATED ALWAYS AS (a + 1) VIRTUAL",
+        add_column_virtual_checked="ADD z int GENERATED ALWAYS AS (a + 1) VIRTUAL NOT NULL",
         add_column_identity="ADD COLUMN z bigserial",
         add_column_unique="ADD COLUMN z int UNIQUE",
         add_column_check="ADD COLUMN z int CHECK (z > 0)",
@@ -81,6 +83,8 @@ SAMPLES = {
         add_check_not_valid="ADD CONSTRAINT k CHECK (a > 0) NOT VALID",
         add_not_null="ADD CONSTRAINT k NOT NULL a",
         add_not_null_not_valid="ADD CONSTRAINT k NOT NULL a NOT VALID",
+        add_check_not_enforced="ADD CONSTRAINT k CHECK (a > 0) NOT ENFORCED",
+        add_fk_not_enforced="ADD FOREIGN KEY (ref) REFERENCES other (id) NOT ENFORCED",
         add_fk="ADD CONSTRAINT f FOREIGN KEY (ref) REFERENCES other (id)",
         add_fk_not_valid="ADD CONSTRAINT f FOREIGN KEY (ref) REFERENCES other (id) NOT VALID",
         add_unique="ADD CONSTRAINT u UNIQUE (a)",
@@ -107,6 +111,10 @@ SAMPLES = {
         "ALTER TABLE t ALTER COLUMN z SET EXPRESSION AS (a + 2)",
         "ALTER TABLE t ADD COLUMN z int GENERATED ALWAYS AS (a + 1) STORED",
     ),
+    "set-expression-virtual": Sample(
+        "ALTER TABLE t ALTER COLUMN z SET EXPRESSION AS (a + 2)",
+        "ALTER TABLE t ADD COLUMN z int GENERATED ALWAYS AS (a + 1) VIRTUAL",
+    ),
     "drop-expression": Sample(
         "ALTER TABLE t ALTER COLUMN z DROP EXPRESSION",
         "ALTER TABLE t ADD COLUMN z int GENERATED ALWAYS AS (a + 1) STORED",
@@ -128,6 +136,15 @@ SAMPLES = {
     ),
     "drop-fk": Sample("ALTER TABLE t DROP CONSTRAINT f", FK),
     "alter-constraint": Sample("ALTER TABLE t ALTER CONSTRAINT f DEFERRABLE", FK),
+    "drop-constraint-cascade": Sample(
+        "ALTER TABLE t DROP CONSTRAINT t_pkey CASCADE",
+        "CREATE TABLE child (ref int REFERENCES t (id))",
+        other="child",
+    ),
+    "alter-constraint-enforced": Sample(
+        "ALTER TABLE t ALTER CONSTRAINT f ENFORCED", f"{FK} NOT ENFORCED"
+    ),
+    "alter-constraint-not-enforced": Sample("ALTER TABLE t ALTER CONSTRAINT f NOT ENFORCED", FK),
     "rename-constraint": Sample("ALTER TABLE t RENAME CONSTRAINT t_pkey TO z"),
     "toggle-rule": Sample("ALTER TABLE t DISABLE RULE r", RULE),
     "set-tablespace": Sample(
@@ -196,6 +213,7 @@ SAMPLES = {
     "create-rule": Sample(RULE),
     "drop-rule": Sample("DROP RULE r ON t", RULE),
     "create-policy": Sample(POLICY),
+    "create-policy-restrictive": Sample("CREATE POLICY p ON t AS RESTRICTIVE USING (true)"),
     "alter-policy": Sample("ALTER POLICY p ON t USING (false)", POLICY),
     "drop-policy": Sample("DROP POLICY p ON t", POLICY),
     "create-statistics": Sample("CREATE STATISTICS s ON a, n FROM t"),
@@ -214,11 +232,15 @@ SAMPLES = {
     "analyze": Sample("ANALYZE t"),
     "cluster": Sample("CLUSTER t USING t_pkey"),
     "alter-domain": Sample("ALTER DOMAIN d ADD CONSTRAINT k CHECK (value > 0)", DOMAIN),
+    "alter-domain-not-valid": Sample(LATER, DOMAIN),
+    "validate-domain": Sample("ALTER DOMAIN d VALIDATE CONSTRAINT k", f"{DOMAIN};{LATER}"),
+    "drop-domain-constraint": Sample("ALTER DOMAIN d DROP CONSTRAINT k", f"{DOMAIN};{LATER}"),
 }
 
 # A class that says nothing of a table, with the statement that shows it.
 ABOUT_NO_TABLE = {
     "drop-other": Sample("DROP SEQUENCE q", "CREATE SEQUENCE q"),
+    "alter-role": Sample("ALTER ROLE app NOLOGIN", "CREATE ROLE app"),
     "rename-other": Sample("ALTER SEQUENCE q RENAME TO z", "CREATE SEQUENCE q"),
     "harmless": Sample("CREATE TYPE mood AS ENUM ('ok')"),
 }

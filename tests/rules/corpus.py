@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.rules.corpus_harmless import HARMLESS
+
 # One entry: the rules that must speak, in any order ("" for none), then the texts. The tables are
 # those of tests/rules/asking.py; shop_order is full and busy.
 DANGEROUS = """
@@ -26,6 +28,9 @@ E141 reindex
     reindex (verbose) table shop_order
     REINDEX (CONCURRENTLY false) TABLE shop_order
 E141 checked at once
+    ALTER TABLE shop_order ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (total)
+    ALTER TABLE shop_order ADD EXCLUDE (total WITH =)
+    DO $$ BEGIN EXECUTE $q$ALTER TABLE shop_order ALTER total SET NOT NULL$q$; END $$
     ALTER TABLE shop_order ADD CONSTRAINT k CHECK (total > 0)
     alter table shop_order add check (total > 0)
     ALTER TABLE ONLY "shop_order" ADD CONSTRAINT f FOREIGN KEY (shop_id) REFERENCES shop_shop (id)
@@ -44,7 +49,15 @@ E141 checked at once
     ALTER DOMAIN d ADD CONSTRAINT k CHECK (value > 0)
     ALTER DOMAIN d SET NOT NULL
     ALTER DOMAIN d VALIDATE CONSTRAINT k
+    ALTER TABLE shop_order ADD x int GENERATED ALWAYS AS (total + 1) VIRTUAL NOT NULL
+    alter table shop_order add x int not null generated always as (total + 1) virtual
+    ALTER TABLE shop_order ADD x int GENERATED ALWAYS AS (total + 1) VIRTUAL CHECK (x > 0)
+    ALTER TABLE shop_order ALTER CONSTRAINT f ENFORCED
 E142 rewrites
+    ALTER TABLE shop_order ADD COLUMN x int DEFAULT nextval('s')
+    ALTER TABLE shop_order ADD x text DEFAULT gen_random_uuid()::text
+    ALTER TABLE shop_order ALTER number TYPE char(20)
+    ALTER TABLE shop_order ALTER price TYPE numeric(10, 2), ALTER total TYPE bigint
     ALTER TABLE shop_order ALTER COLUMN total TYPE bigint
     alter table shop_order alter total set data type bigint using total::bigint
     ALTER TABLE shop_order ALTER number TYPE varchar(10)
@@ -66,6 +79,15 @@ E142 rewrites
     CLUSTER shop_order USING i
     REFRESH MATERIALIZED VIEW totals
 E143 drops
+    ALTER TABLE shop_order DROP CONSTRAINT shop_order_pkey CASCADE
+    DROP AGGREGATE f(int)
+    DROP OPERATOR + (int, int)
+    DROP CAST (int AS text)
+    DROP DOMAIN d
+    DROP FOREIGN TABLE f
+    DROP PUBLICATION p
+    DROP SERVER s CASCADE
+    ALTER TABLE ONLY shop_order ADD a int NULL, ADD b int NOT NULL DEFAULT 1, DROP note
     DROP TABLE shop_order
     drop table if exists "shop_order" cascade
     DROP TABLE public.shop_order, nobody_knows_this
@@ -81,6 +103,12 @@ E143 drops
     ALTER TABLE shop_order DETACH PARTITION shop_old
     CREATE TABLE fresh (id int); DROP TABLE shop_order
 E144 renames
+    ALTER MATERIALIZED VIEW m RENAME COLUMN a TO b
+    ALTER VIEW v SET SCHEMA x
+    ALTER DOMAIN d RENAME TO e
+    ALTER EXTENSION postgis SET SCHEMA x
+    ALTER PROCEDURE f() RENAME TO g
+    ALTER DATABASE shop RENAME TO s
     ALTER TABLE shop_order RENAME TO orders
     alter table shop_order rename "total" to amount
     ALTER TABLE shop_order RENAME COLUMN total TO amount
@@ -96,6 +124,37 @@ E145 empties
     truncate table only "shop_order" restart identity cascade
     TRUNCATE fresh, shop_order
 E146 writes
+    COPY (DELETE FROM shop_order RETURNING *) TO STDOUT
+    COPY (UPDATE shop_order SET total = 1 RETURNING id) TO '/tmp/x'
+    SELECT * FROM shop_order WHERE id IN (SELECT id FROM shop_shop FOR UPDATE)
+    SELECT * FROM (SELECT id FROM shop_order FOR SHARE) s
+    CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM shop_order; SELECT 1;
+            END; SELECT f()
+    UPDATE shop_order SET total = 1 WHERE id BETWEEN 1 AND 100000000000
+    UPDATE shop_order SET total = 1 WHERE id BETWEEN -1000000 AND 1000000
+    UPDATE shop_order SET total = 1 WHERE id IN (SELECT id FROM shop_order LIMIT ALL)
+    UPDATE shop_order SET total = 1 WHERE id IN (SELECT id FROM shop_order LIMIT 100000000)
+    INSERT INTO shop_shop SELECT * FROM shop_order LIMIT 10000000
+    SELECT 1 FROM shop_order LIMIT 1000000 FOR UPDATE
+    DELETE FROM django_migrations
+    UPDATE django_content_type SET app_label = 'x'
+    UPDATE shop_order SET total = 1 WHERE true
+    UPDATE shop_order SET total = 1 WHERE id = id
+    UPDATE shop_order SET total = 1 WHERE id IS NOT NULL
+    UPDATE shop_order SET total = 1 WHERE id <> 5
+    UPDATE shop_order SET total = 1 WHERE EXISTS (SELECT 1)
+    UPDATE shop_order SET total = 1 WHERE CURRENT OF c
+    UPDATE ONLY shop_order SET total = 1
+    DELETE FROM shop_order a USING shop_order b WHERE a.id < b.id
+    WITH a AS (WITH b AS (DELETE FROM shop_order RETURNING id) SELECT * FROM b) SELECT 1
+    WITH RECURSIVE x AS (SELECT 1) UPDATE shop_order SET total = 1
+    WITH x AS (INSERT INTO shop_shop SELECT * FROM shop_order RETURNING *) SELECT 1
+    INSERT INTO shop_order (total) TABLE shop_shop
+    DO $$ BEGIN EXECUTE 'UPDATE shop_order SET total = $1' USING 5; END $$
+    DO $$ DECLARE x int; BEGIN DELETE FROM shop_order RETURNING id INTO x; END $$
+    DO $$ BEGIN WHILE true LOOP DELETE FROM shop_order WHERE id IN (SELECT id FROM shop_order
+            LIMIT 10); END LOOP; END $$
+    DELETE FROM pg_attribute WHERE attrelid = 1
     UPDATE shop_order SET total = 0
     update "shop_order" set "total" = 0 where "total" is null
     UPDATE shop_order SET total = 0 WHERE id > 5
@@ -150,6 +209,17 @@ E149 held
     ALTER TABLE shop_order ADD x int, VALIDATE CONSTRAINT k
     LOCK TABLE shop_order; COPY shop_order TO '/tmp/x'
 E150 incompatible
+    ALTER TABLE shop_order ENABLE REPLICA TRIGGER t
+    ALTER ROLE app NOLOGIN
+    alter user app password 'x'
+    ALTER ROLE app CONNECTION LIMIT 5 NOBYPASSRLS
+    REVOKE app FROM joe
+    REVOKE ALL ON SCHEMA public FROM PUBLIC
+    REVOKE ALL ON ALL TABLES IN SCHEMA public FROM app
+    CREATE POLICY p ON shop_order AS RESTRICTIVE USING (false)
+    ALTER POLICY p ON shop_order USING (false)
+    ALTER TABLE shop_order FORCE ROW LEVEL SECURITY
+    ALTER TABLE shop_order ADD COLUMN x int[] NOT NULL
     ALTER TABLE shop_order ADD x int NOT NULL
     alter table shop_order add column "x" text not null default null
     ALTER TABLE shop_order ALTER status DROP DEFAULT
@@ -179,6 +249,23 @@ E151 two tables
     CREATE TABLE hist (o bigint); ALTER TABLE hist ADD s bigint REFERENCES shop_shop;
         ALTER TABLE hist ADD FOREIGN KEY (o) REFERENCES shop_order NOT VALID
 E119 cannot be judged
+    ALTER EXTENSION postgis UPDATE
+    ALTER EXTENSION postgis UPDATE TO '3'
+    ALTER TYPE mood ADD ATTRIBUTE x int CASCADE
+    DROP ROLE app
+    REASSIGN OWNED BY a TO b
+    ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b
+    ALTER SUBSCRIPTION s DISABLE
+    PREPARE q AS DELETE FROM shop_order
+    DECLARE c CURSOR FOR SELECT * FROM shop_order
+    SELECT dblink_exec('x', 'DROP TABLE y')
+    SELECT query_to_xml('DELETE FROM shop_order', true, true, '')
+    SELECT DropGeometryColumn('shop_order', 'g')
+    DO $$ DECLARE s text := 'DROP TABLE shop_order'; BEGIN EXECUTE s; END $$
+    DO $$ BEGIN EXECUTE concat('DROP TABLE ', 'shop_order'); END $$
+    ALTER DATABASE shop SET default_transaction_read_only = on
+    CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN audit.g(); SELECT f()
+    SELECT pg_sleep(100)
     SELEC 1
     ALTER TABEL shop_order ADD x int
     UPDATE shop_order SET total = 0 WHERE (id = 1
@@ -202,148 +289,6 @@ E143 blocks
     DO $$ BEGIN EXECUTE 'ALTER TABLE ' || quote_ident(current_user) || ' DROP COLUMN x'; END $$
     DO $$ DECLARE r record; BEGIN FOR r IN EXECUTE 'SELECT 1' LOOP DROP TABLE shop_order; END LOOP;
         END $$
-"""
-
-HARMLESS = """
-comments and nothing
-    -- nothing at all
-    /* DROP TABLE shop_order */
-    ;
-    SELECT 1
-    SELECT 'DROP TABLE shop_order; DELETE FROM shop_order'
-    SELECT count(*) FROM shop_order WHERE total IS NULL
-    SELECT setval('numbers', (SELECT max(id) FROM shop_order))
-    SELECT pg_advisory_xact_lock(5)
-    SELECT now(), current_user, upper('x') || 'y'
-new tables
-    CREATE TABLE fresh (id serial PRIMARY KEY, o bigint REFERENCES shop_order (id))
-    create unlogged table if not exists "Fresh" ("id" int)
-    CREATE TEMP TABLE fresh (id int); INSERT INTO fresh SELECT id FROM shop_order
-    CREATE TABLE fresh AS SELECT * FROM shop_order
-    CREATE TABLE fresh (id int); CREATE INDEX i ON fresh (id); DROP INDEX i
-    CREATE TABLE fresh (id int); ALTER TABLE fresh ADD CONSTRAINT k CHECK (id > 0)
-    CREATE TABLE fresh (id int); ALTER TABLE fresh ALTER id TYPE bigint; DROP TABLE fresh
-    CREATE TABLE fresh (id int); UPDATE fresh SET id = 1; TRUNCATE fresh
-    CREATE TABLE fresh (id int); ALTER TABLE fresh RENAME id TO pk; ALTER TABLE fresh RENAME TO f
-    CREATE TABLE audit.fresh (id int); CREATE UNIQUE INDEX ON audit.fresh (id)
-    CREATE TABLE public.fresh (id int); CREATE INDEX ON fresh (id)
-    CREATE TABLE part PARTITION OF shop_order FOR VALUES FROM (1) TO (2)
-    CREATE TABLE part (id int); ALTER TABLE shop_order ATTACH PARTITION part FOR VALUES IN (1)
-    CREATE TABLE fresh (LIKE shop_order INCLUDING ALL)
-    CREATE TABLE hist (o int, s int); ALTER TABLE hist ADD FOREIGN KEY (o) REFERENCES shop_order;
-        ALTER TABLE hist ADD CHECK (s > 0)
-    CREATE TABLE fresh (id bigint PRIMARY KEY); ALTER TABLE shop_order ADD COLUMN fresh_id bigint;
-        ALTER TABLE shop_order ADD CONSTRAINT k FOREIGN KEY (fresh_id) REFERENCES fresh NOT VALID
-    SELECT * INTO fresh FROM shop_order; CREATE INDEX ON fresh (id)
-instant
-    ALTER TABLE shop_order ADD COLUMN x int
-    alter table only "shop_order" add "x" varchar(20) not null default 'x'
-    ALTER TABLE shop_order ADD x timestamptz NOT NULL DEFAULT now()
-    ALTER TABLE shop_order ADD x timestamptz DEFAULT CURRENT_TIMESTAMP
-    ALTER TABLE shop_order ADD x jsonb NOT NULL DEFAULT '{}'::jsonb, ADD y text
-    ALTER TABLE shop_order ADD x int[] DEFAULT ARRAY[1, 2]
-    ALTER TABLE shop_order ADD x bigint REFERENCES shop_shop (id)
-    ALTER TABLE shop_order ADD x int GENERATED ALWAYS AS (total + 1) VIRTUAL
-    ALTER TABLE shop_order ADD x citext
-    ALTER TABLE shop_order ALTER total SET DEFAULT 5
-    ALTER TABLE shop_order ALTER note DROP DEFAULT
-    ALTER TABLE shop_order ALTER total DROP NOT NULL
-    ALTER TABLE shop_order ALTER number TYPE varchar(30)
-    ALTER TABLE shop_order ALTER number TYPE text
-    ALTER TABLE shop_order ALTER number TYPE character varying (20)
-    ALTER TABLE shop_order ALTER price TYPE numeric(10, 2)
-    ALTER TABLE shop_order ALTER total SET STATISTICS 500
-    ALTER TABLE shop_order ALTER note SET STORAGE EXTERNAL
-    ALTER TABLE shop_order SET (fillfactor = 70, autovacuum_enabled = false)
-    ALTER TABLE shop_order ADD CONSTRAINT k CHECK (total > 0) NOT VALID
-    ALTER TABLE shop_order ADD CONSTRAINT f FOREIGN KEY (shop_id) REFERENCES shop_shop NOT VALID
-    ALTER TABLE shop_order VALIDATE CONSTRAINT k
-    ALTER TABLE shop_order ADD CONSTRAINT u UNIQUE USING INDEX i
-    ALTER TABLE shop_order DROP CONSTRAINT k
-    ALTER TABLE shop_order RENAME CONSTRAINT k TO l
-    ALTER TABLE shop_order DISABLE TRIGGER t; ALTER TABLE shop_order ENABLE TRIGGER t
-    ALTER TABLE shop_order REPLICA IDENTITY FULL
-    ALTER INDEX i RENAME TO j
-    ALTER DOMAIN d ADD CONSTRAINT k CHECK (value > 0) NOT VALID
-    SET LOCAL lock_timeout = '100ms'; ALTER TABLE shop_order ADD x int
-    SET LOCAL statement_timeout = '5s'; SELECT 1
-    SET statement_timeout = 0; SELECT 1; RESET statement_timeout
-    SET LOCAL search_path = audit
-    SET CONSTRAINTS ALL IMMEDIATE
-    SELECT set_config('app.user', 'x', true)
-one table after the other
-    ALTER TABLE shop_order ADD x int; ALTER TABLE shop_order ADD y int
-    ALTER TABLE shop_order ADD CONSTRAINT a FOREIGN KEY (shop_id) REFERENCES shop_shop NOT VALID;
-        ALTER TABLE shop_order ADD CONSTRAINT b FOREIGN KEY (total) REFERENCES shop_shop NOT VALID
-    CREATE TABLE a (o bigint REFERENCES shop_order (id), s bigint REFERENCES shop_shop (id))
-    LOCK TABLE shop_order, shop_shop
-    LOCK TABLE shop_order IN ROW EXCLUSIVE MODE; LOCK TABLE shop_shop IN ACCESS SHARE MODE
-    ALTER TABLE shop_order ADD x int; UPDATE shop_shop SET name = 'a' WHERE id = 5
-    ALTER TABLE shop_order ADD x int; COMMENT ON TABLE shop_shop IS 'x'
-    CREATE TABLE fresh (id int); ALTER TABLE shop_order ADD x int; CREATE INDEX ON fresh (id)
-concurrently
-    CREATE INDEX CONCURRENTLY i ON shop_order (total)
-    create unique index concurrently if not exists "i" on "shop_order" ("number")
-    DROP INDEX CONCURRENTLY IF EXISTS i
-    REINDEX INDEX CONCURRENTLY i
-    REINDEX (CONCURRENTLY) TABLE shop_order
-    REFRESH MATERIALIZED VIEW CONCURRENTLY totals
-    VACUUM shop_order
-    VACUUM (ANALYZE) shop_order
-    ANALYZE shop_order
-few rows
-    UPDATE shop_order SET total = 0 WHERE id = 5
-    update shop_order set total = 0 where "shop_order"."id" in (1, 2, 3) and total is null
-    UPDATE shop_order SET total = 0 WHERE id = ANY (ARRAY[1, 2])
-    UPDATE shop_order SET total = 0 WHERE id BETWEEN 1 AND 1000
-    UPDATE shop_order SET total = 0 WHERE number = 'a' AND customer_id = 5
-    UPDATE shop_order SET total = 0 WHERE id IN (SELECT id FROM shop_order LIMIT 100)
-    UPDATE shop_order SET total = 0 WHERE id = (SELECT max(id) FROM shop_order)
-    DELETE FROM shop_order WHERE 5 = id
-    DELETE FROM django_migrations WHERE app = 'old'
-    UPDATE django_content_type SET app_label = 'shop' WHERE app_label = 'old'
-    INSERT INTO shop_shop (name) VALUES ('a'), ('b')
-    INSERT INTO shop_shop (name) SELECT 'a' ON CONFLICT DO NOTHING
-    INSERT INTO shop_shop (name) SELECT g::text FROM generate_series(1, 9) g
-    INSERT INTO shop_shop (name) SELECT * FROM (VALUES ('a')) v
-    SELECT 1 FROM shop_order WHERE id = 5 FOR UPDATE
-around tables
-    COMMENT ON TABLE shop_order IS 'x'
-    comment on column "shop_order"."total" is 'x'
-    GRANT SELECT, INSERT ON shop_order TO app
-    GRANT USAGE ON SCHEMA public TO app
-    ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO app
-    CREATE EXTENSION IF NOT EXISTS citext
-    CREATE SCHEMA IF NOT EXISTS audit
-    CREATE SEQUENCE numbers OWNED BY shop_order.id
-    ALTER SEQUENCE numbers RESTART WITH 5
-    CREATE TYPE mood AS ENUM ('ok')
-    ALTER TYPE mood ADD VALUE IF NOT EXISTS 'sad'
-    CREATE DOMAIN d AS int CHECK (value > 0)
-    CREATE VIEW orders AS SELECT * FROM shop_order
-    CREATE OR REPLACE VIEW orders AS SELECT id FROM shop_order
-    DROP VIEW IF EXISTS orders; CREATE VIEW orders AS SELECT id FROM shop_order
-    DROP FUNCTION IF EXISTS f(); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'
-    CREATE MATERIALIZED VIEW totals AS SELECT sum(total) FROM shop_order
-    CREATE STATISTICS s ON total, note FROM shop_order
-    CREATE POLICY p ON shop_order USING (true)
-    EXPLAIN DELETE FROM shop_order
-    DROP TRIGGER IF EXISTS t ON shop_order
-    CREATE TRIGGER t BEFORE INSERT ON shop_order FOR EACH ROW EXECUTE FUNCTION f()
-    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.x := 1; RETURN NEW; END $$
-    CREATE FUNCTION f(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN n := n + 1; RETURN n; END $$
-    CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE sql AS 'DELETE FROM shop_order'
-    CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT f()
-    CREATE FUNCTION f() RETURNS text LANGUAGE plpython3u AS 'return 1'
-    BEGIN; ALTER TABLE shop_order ADD x int; COMMIT
-blocks
-    DO $$ BEGIN CREATE TYPE mood AS ENUM ('ok'); EXCEPTION WHEN duplicate_object THEN NULL; END $$
-    DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'app') THEN
-        CREATE ROLE app; END IF; END $$
-    DO $$ DECLARE n int := 5; BEGIN UPDATE shop_order SET total = 0 WHERE id = n; END $$
-    DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO app', current_database()); END $$
-    DO $$ BEGIN RAISE NOTICE 'DROP TABLE shop_order'; END $$
-    DO $$ BEGIN EXECUTE 'CREATE TABLE fresh (id int)'; UPDATE fresh SET id = 1; END $$
 """
 
 

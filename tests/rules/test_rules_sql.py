@@ -7,7 +7,6 @@ from django.db import migrations, models
 from django.db.models import F
 
 from safemigrate.operations import ContractDrop
-from safemigrate.rules import registry
 from tests.rules.asking import NOOP, FakeMigration, ask, ids, on_a_new_table, within
 from tests.rules.asking import one_of_sql as one
 from tests.rules.asking import run_sql as run
@@ -267,8 +266,3 @@ class TestNoWayBack:
         assert "reverse_sql" in finding.steps[0]
         assert ids(migrations.RunPython(nothing)) == ["W403"]
         assert ids(migrations.RunPython(nothing, migrations.RunPython.noop)) == []
-
-
-def test_every_class_that_hurts_has_a_rule_that_says_so():
-    """A fact with a harm or a strong lock that nobody reads would be a hole."""
-    assert {f"E{n}" for n in range(141, 151)} <= set(registry())

@@ -16,7 +16,6 @@ from safemigrate.rules.sql.writes import functions
 _SIMPLE = {
     "AT_DropColumn": "drop-column",
     "AT_DropNotNull": "drop-not-null",
-    "AT_SetExpression": "set-expression",
     "AT_DropExpression": "drop-expression",
     "AT_AddIdentity": "alter-identity",
     "AT_SetIdentity": "alter-identity",
@@ -26,7 +25,6 @@ _SIMPLE = {
     "AT_ResetOptions": "set-attribute",
     "AT_SetStorage": "set-storage",
     "AT_SetCompression": "set-compression",
-    "AT_AlterConstraint": "alter-constraint",
     "AT_ChangeOwner": "owner",
     "AT_ClusterOn": "cluster-on",
     "AT_DropCluster": "cluster-on",
@@ -83,8 +81,12 @@ def _action(ctx: Context, table: str, action: str, command: Node) -> None:
     name = command.get("name", "")
     if action in _SIMPLE:
         if "Trig" in action or "Rule" in action:
-            name = "DISABLE" if "Disable" in action else "ENABLE"
+            # In replica mode alone: in every ordinary session it is off.
+            off = "Disable" in action or "Replica" in action
+            name = "DISABLE" if off else "ENABLE"
         ctx.effect(_SIMPLE[action], table, name)
+    elif action == "AT_DropConstraint" and command.get("behavior") == "DROP_CASCADE":
+        ctx.effect("drop-constraint-cascade", table, name)
     elif action in _HANDLERS:
         _HANDLERS[action](ctx, table, name, command.get("def", {}))
     else:
@@ -121,7 +123,11 @@ def _column_keys(ctx: Context, column: Node, kinds: dict[str, Node]) -> list[str
     has_value = default is not None and not _is_null(default)
     if generated is not None:
         virtual = generated.get("generated_kind") == "v"
-        keys.append("add-column-virtual" if virtual else "add-column-stored")
+        # A NOT NULL of a virtual column is a condition on every row that is there.
+        checked = "-checked" if "CONSTR_NOTNULL" in kinds else ""
+        keys.append(f"add-column-virtual{checked}" if virtual else "add-column-stored")
+        if virtual:
+            ctx.virtual.add(column.get("colname", "").lower())
     elif "CONSTR_IDENTITY" in kinds or type_words.split(".")[-1] in _SERIAL:
         keys.append("add-column-identity")
     elif has_value and differs_by_row(default):
@@ -224,16 +230,19 @@ def _add_constraint(ctx: Context, table: str, name: str, definition: Node) -> No
     kind = constraint.get("contype", "")
     named = constraint.get("conname", "")
     later = bool(constraint.get("skip_validation"))
+    how = "-not-valid" if later else ""
+    if kind in ("CONSTR_CHECK", "CONSTR_FOREIGN") and "is_enforced" not in constraint:
+        how = "-not-enforced"  # nobody looks at a row, now or later
     if kind == "CONSTR_FOREIGN":
         other = table_name(constraint["pktable"])
         ctx.foreign_keys.add((table, named))
         # Rows of a new table refer to nobody yet, but the other table is locked all the same.
-        ctx.effect("add-fk-not-valid" if later else "add-fk", table, named, other=other)
+        ctx.effect(f"add-fk{how}", table, named, other=other)
         if later and _is_partitioned(ctx, table):
             ctx.newer(NOT_VALID_PARTED)
     elif kind in ("CONSTR_CHECK", "CONSTR_NOTNULL"):
         key = "add-check" if kind == "CONSTR_CHECK" else "add-not-null"
-        ctx.effect(f"{key}-not-valid" if later else key, table, named)
+        ctx.effect(f"{key}{how}", table, named)
         _remember_check(ctx, table, named, constraint, later)
     elif kind in ("CONSTR_UNIQUE", "CONSTR_PRIMARY"):
         _add_unique(ctx, table, named, constraint)
@@ -280,6 +289,21 @@ def _validate(ctx: Context, table: str, name: str, definition: Node) -> None:
     ctx.effect(key, table, name)
 
 
+def _alter_constraint(ctx: Context, table: str, name: str, definition: Node) -> None:
+    altered = definition.get("atalter_constraint", {})
+    key = "alter-constraint"
+    if altered.get("alter_enforceability"):
+        key += "-enforced" if altered.get("is_enforced") else "-not-enforced"
+    ctx.effect(key, table, altered.get("conname", ""))
+
+
+def _set_expression(ctx: Context, table: str, name: str, definition: Node) -> None:
+    known = _field(ctx, table, name)
+    virtual = known is not None and known[1].generated and not known[1].db_persist
+    virtual = virtual or name.lower() in ctx.virtual
+    ctx.effect("set-expression-virtual" if virtual else "set-expression", table, name)
+
+
 def _drop_constraint(ctx: Context, table: str, name: str, definition: Node) -> None:
     column = ctx.not_null_checks.pop((table, name), None)
     ctx.valid_not_null.discard((table, column or ""))
@@ -307,6 +331,8 @@ _HANDLERS: dict[str, Callable[[Context, str, str, Node], None]] = {
     "AT_AlterColumnType": _alter_type,
     "AT_AddConstraint": _add_constraint,
     "AT_ValidateConstraint": _validate,
+    "AT_AlterConstraint": _alter_constraint,
+    "AT_SetExpression": _set_expression,
     "AT_DropConstraint": _drop_constraint,
     "AT_AttachPartition": _attach,
     "AT_DetachPartition": _detach,

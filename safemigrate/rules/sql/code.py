@@ -19,6 +19,7 @@ from safemigrate.rules.sql import writes
 from safemigrate.rules.sql.context import UNKNOWN_NAME, Context, dotted
 
 _SQL_LANGUAGES = ("sql", "plpgsql")
+_IN_THE_GRAMMAR = "BEGIN ATOMIC"  # a body that is no text, but read with the statement
 _LOOPS = (
     "PLpgSQL_stmt_fors",
     "PLpgSQL_stmt_loop",
@@ -53,6 +54,8 @@ def create_function(ctx: Context, node: Node) -> None:
     name = dotted(node.get("funcname", []))
     if language == "plpgsql":
         body = ctx.source
+    elif "sql_body" in node:
+        language, body = _IN_THE_GRAMMAR, ctx.source
     ctx.functions |= {name.rpartition(".")[2]: (language, body), name: (language, body)}
     returns = words(node.get("return_type", {}).get("names", [])).rpartition(".")[2].lower()
     if language in _SQL_LANGUAGES and body and returns not in ("trigger", "event_trigger"):
@@ -74,6 +77,7 @@ def call(ctx: Context, node: Node) -> None:
 def body_of(ctx: Context, name: str) -> None:
     """Judge a function made in this migration where it is called."""
     if ctx.depth > 5:
+        ctx.unjudged("it calls itself")
         return
     ctx.depth += 1
     _body(ctx, *ctx.functions[name])
@@ -83,6 +87,8 @@ def body_of(ctx: Context, name: str) -> None:
 def _body(ctx: Context, language: str, body: str) -> None:
     if language == "sql":
         ctx.inner(body)
+    elif language == _IN_THE_GRAMMAR:
+        _written_out(ctx, statements(body)[0].node["sql_body"])
     elif language == "plpgsql":
         try:
             found = plpgsql(body)
@@ -96,6 +102,20 @@ def _body(ctx: Context, language: str, body: str) -> None:
         _statements(ctx, found, commits)
     else:
         ctx.unjudged(f"it is written in {language}")
+
+
+def _written_out(ctx: Context, node: Node) -> None:
+    """``BEGIN ATOMIC ...; END``, or ``RETURN`` and an expression."""
+    from safemigrate.rules.sql.statements import read
+
+    ((kind, inner),) = node.items()
+    if kind == "list":
+        for one in inner.get("items", []):
+            _written_out(ctx, one)
+    elif kind == "return_stmt":
+        writes.calls(ctx, inner)
+    else:
+        read(ctx, kind, inner)
 
 
 def _statements(ctx: Context, node: Any, commits: bool) -> None:

@@ -91,7 +91,7 @@ class Context:
     ``made``: what is no table, by name. ``functions``: name -> (language, body; of PL/pgSQL the
     whole CREATE FUNCTION). ``source``: the statement that is being read. ``variables``: of the
     block around it. ``types``: what columns became. ``columns``: of tables that are made here.
-    ``partitioned``: those of them that are.
+    ``partitioned``: those of them that are. ``virtual``: columns that are computed when read.
     """
 
     step: Step
@@ -106,6 +106,7 @@ class Context:
     columns: dict[str, set[str]] = field(default_factory=dict)
     partitioned: set[str] = field(default_factory=set)
     valid_not_null: set[tuple[str, str]] = field(default_factory=set)
+    virtual: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     in_loop: bool = False
     depth: int = 0
@@ -129,10 +130,11 @@ class Context:
     def effect(
         self, key: str, table: str = "", name: str = "", *, new: bool = False, other: str = ""
     ) -> None:
+        version = self.step.version
         is_new = new or (bool(table) and self.is_new(table))
         found = Effect(
             **self._sent,
-            fact=FACTS[key],
+            fact=FACTS[key].at(version[0] if version else None),
             table=table,
             name=name,
             other=other,

@@ -17,10 +17,10 @@ _HARMLESS = frozenset(
     for name in str.split("""
     create_schema create_seq alter_seq create_enum composite_type create_range define
     create_extension create_cast create_op_class create_op_family alter_op_family create_conversion
-    create_role alter_role alter_role_set grant_role alter_default_privileges notify listen unlisten
+    create_role alter_role_set alter_default_privileges notify listen unlisten
     create_fdw create_foreign_server create_user_mapping alter_foreign_server alter_fdw
     alter_user_mapping sec_label variable_show constraints_set alter_function
-    alter_object_depends alter_stats create_transform create_plang alter_extension
+    alter_object_depends alter_stats create_transform create_plang
     alter_tsconfiguration alter_tsdictionary alter_collation alter_operator alter_type
     """)
 )
@@ -128,6 +128,8 @@ def _rename(ctx: Context, node: Node) -> None:
             ctx.new.add(str(node.get("newname", "")).lower())
     elif kind == "OBJECT_INDEX":
         ctx.effect("alter-index", ctx.index_tables.get(table, ""), table)
+    elif kind == "OBJECT_DOMCONSTRAINT":
+        ctx.effect("harmless", "", old)
     elif kind in ("OBJECT_TABCONSTRAINT", "OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"):
         key = "rename-constraint" if kind == "OBJECT_TABCONSTRAINT" else "rename-trigger"
         ctx.effect(key, table, old)
@@ -307,10 +309,50 @@ def _create_domain(ctx: Context, node: Node) -> None:
 
 def _alter_domain(ctx: Context, node: Node) -> None:
     """Constraints that come without NOT VALID are checked in every table that uses it."""
-    later = bool(node.get("def", {}).get("constraint", {}).get("skip_validation"))
-    checks = node.get("subtype") in ("O", "C", "V") and not later
-    name = dotted(node.get("type_name", []))
-    ctx.effect("alter-domain" if checks else "harmless", "", name, new=name in ctx.made)
+    constraint = node.get("def", {}).get("constraint", {})
+    later = bool(constraint.get("skip_validation"))
+    key = {"O": "alter-domain", "C": "alter-domain", "V": "validate-domain"}.get(
+        node.get("subtype", ""), "harmless"
+    )
+    if node.get("subtype") == "X":
+        key = "drop-domain-constraint"
+    domain = dotted(node.get("type_name", []))
+    named = constraint.get("conname") or node.get("name", "")
+    name = f"{named} of {domain}" if named else domain
+    ctx.effect("alter-domain-not-valid" if later else key, "", name, new=domain in ctx.made)
+
+
+# Options of a role without which a session that is to come is refused, or sees less.
+_TAKEN = {"canlogin", "superuser", "bypassrls", "inherit"}
+_LIMITS = {"password", "connectionlimit", "validUntil"}
+
+
+def _alter_role(ctx: Context, node: Node) -> None:
+    role = str(node.get("role", {}).get("rolename", ""))
+    options = {one["defname"]: one.get("arg", {}) for one in parts(node.get("options"), "def_elem")}
+    less = any(
+        name in _LIMITS or (name in _TAKEN and "boolval" not in value.get("boolean", {}))
+        for name, value in options.items()
+    )
+    ctx.effect("alter-role" if less else "harmless", "", role, new=role in ctx.made)
+
+
+def _grant_role(ctx: Context, node: Node) -> None:
+    ctx.effect("harmless" if node.get("is_grant") else "revoke")
+
+
+def _create_policy(ctx: Context, node: Node) -> None:
+    key = "create-policy" if node.get("permissive") else "create-policy-restrictive"
+    _on_table(key, relation="table", name="policy_name")(ctx, node)
+
+
+def _create_foreign_table(ctx: Context, node: Node) -> None:
+    ctx.new.add(table_name(node.get("base_stmt", {}).get("relation", {})))
+    ctx.effect("harmless")
+
+
+def _alter_extension(ctx: Context, node: Node) -> None:
+    ctx.unjudged("the extension's own script runs, and what that does is not known here")
 
 
 def _alter_enum(ctx: Context, node: Node) -> None:
@@ -334,8 +376,11 @@ def _copy(ctx: Context, node: Node) -> None:
         ctx.unjudged("COPY runs a program on the server")
     elif node.get("is_from"):
         ctx.effect("copy-from", table_name(node["relation"]))
+    elif "query" in node:
+        ((kind, inner),) = node["query"].items()
+        read(ctx, kind, inner)
     else:
-        ctx.effect("copy-to", table_name(node["relation"]) if "relation" in node else "")
+        ctx.effect("copy-to", table_name(node["relation"]))
 
 
 def _cluster(ctx: Context, node: Node) -> None:
@@ -350,6 +395,8 @@ Handler = Callable[[Context, Node], None]
 _HANDLERS: dict[str, Handler] = {
     "alter_table_stmt": alter_table,
     "alter_domain_stmt": _alter_domain,
+    "alter_extension_stmt": _alter_extension,
+    "alter_role_stmt": _alter_role,
     "alter_enum_stmt": _alter_enum,
     "alter_object_schema_stmt": _set_schema,
     "alter_owner_stmt": _owner,
@@ -361,7 +408,8 @@ _HANDLERS: dict[str, Handler] = {
     "copy_stmt": _copy,
     "create_domain_stmt": _create_domain,
     "create_function_stmt": code.create_function,
-    "create_policy_stmt": _on_table("create-policy", relation="table", name="policy_name"),
+    "create_foreign_table_stmt": _create_foreign_table,
+    "create_policy_stmt": _create_policy,
     "create_publication_stmt": _publication,
     "create_stats_stmt": _statistics,
     "create_stmt": _create_table,
@@ -375,6 +423,7 @@ _HANDLERS: dict[str, Handler] = {
     "drop_table_space_stmt": _just("create-database"),
     "dropdb_stmt": _just("create-database"),
     "explain_stmt": _explain,
+    "grant_role_stmt": _grant_role,
     "grant_stmt": _grant,
     "index_stmt": _index,
     "insert_stmt": writes.insert,

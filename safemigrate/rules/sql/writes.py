@@ -12,6 +12,8 @@ from safemigrate.facts.grammar import Node, parts
 from safemigrate.operations.reading import column_name
 from safemigrate.rules.sql.context import Context, table_name
 
+FEW = 10_000
+"""As many rows as one statement may take; a batch is smaller."""
 # Tables of Django's own that stay small in every project.
 SMALL = frozenset(
     {"django_migrations", "django_content_type", "django_site", "auth_permission", "auth_group"}
@@ -29,7 +31,8 @@ def delete(ctx: Context, node: Node) -> None:
 def _write(ctx: Context, key: str, node: Node) -> None:
     inner_statements(ctx, node)
     table = table_name(node["relation"])
-    bounded = table in SMALL or is_bounded(ctx, table, node.get("where_clause"))
+    where = node.get("where_clause")
+    bounded = (table in SMALL and bool(where)) or is_bounded(ctx, table, where)
     ctx.effect(f"{key}-bounded" if bounded and not ctx.in_loop else key, table)
 
 
@@ -37,7 +40,7 @@ def insert(ctx: Context, node: Node) -> None:
     inner_statements(ctx, node)
     table = table_name(node["relation"])
     source = node.get("select_stmt", {}).get("select_stmt", {})
-    many = _reads_a_table(ctx, source) and "limit_count" not in source
+    many = _reads_a_table(ctx, source) and not _is_limited(source)
     ctx.effect("insert-select" if (many or ctx.in_loop) and table not in SMALL else "insert", table)
 
 
@@ -56,9 +59,12 @@ def select(ctx: Context, node: Node) -> None:
     tables = [table_name(relation) for relation in parts(node.get("from_clause"), "range_var")]
     if "locking_clause" not in node:
         ctx.effect("select", tables[0] if tables else "")
+        for inner in parts({key: node[key] for key in node if key != "with_clause"}, "select_stmt"):
+            if "locking_clause" in inner:
+                select(ctx, inner)
         return
     for table in tables[:1]:
-        if "limit_count" in node or is_bounded(ctx, table, node.get("where_clause")):
+        if _is_limited(node) or is_bounded(ctx, table, node.get("where_clause")):
             ctx.effect("select", table)
         else:
             ctx.effect("select-for-update", table)
@@ -192,7 +198,7 @@ def _named(where: Node, variables: set[str]) -> Iterator[str]:
 def _named_by_query(link: Node) -> Iterator[str]:
     """``id IN (SELECT ... LIMIT n)``."""
     query = link.get("subselect", {}).get("select_stmt", {})
-    if link.get("sub_link_type") == "ANY_SUBLINK" and "limit_count" in query:
+    if link.get("sub_link_type") == "ANY_SUBLINK" and _is_limited(query):
         yield from _column(link.get("testexpr", {}))
 
 
@@ -203,12 +209,29 @@ def _named_by_value(expression: Node, variables: set[str]) -> Iterator[str]:
     few = kind in ("AEXPR_IN", "AEXPR_OP_ANY") and operator == ["="]
     one = kind == "AEXPR_OP" and operator == ["="]
     if kind == "AEXPR_BETWEEN" or few:
-        if not _has_column(right, variables):
+        if not _has_column(right, variables) and _span(right) <= FEW:
             yield from _column(left)
     elif one:
         for column, value in ((left, right), (right, left)):
             if "sub_link" in value or not _has_column(value, variables):
                 yield from _column(column)
+
+
+def _is_limited(query: Node) -> bool:
+    """Whether it says LIMIT, and not for show: ALL, or more rows than one statement should take."""
+    limit = query.get("limit_count")
+    if limit is None or limit.get("a_const", {}).get("isnull"):
+        return False
+    said = constant(limit)
+    return said is None or not said.isdigit() or int(said) <= FEW
+
+
+def _span(node: Node) -> int:
+    """How many numbers lie between two that are written there."""
+    ends = [constant(one) or "" for one in node.get("list", {}).get("items", [])]
+    if len(ends) != 2 or not all(end.lstrip("-").isdigit() for end in ends):
+        return 0
+    return int(ends[1]) - int(ends[0])
 
 
 def _has_column(node: Any, variables: set[str]) -> bool:
