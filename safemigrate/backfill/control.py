@@ -105,7 +105,7 @@ def _seen(run: Any, failures: int) -> Seen:
         queue=run.queue or "",
         started=run.started_at,
         finished=run.finished_at,
-        silent=max(timezone.now() - run.updated_at, timedelta(0)),
+        silent=max(run.server_now - run.updated_at, timedelta(0)),
     )
 
 

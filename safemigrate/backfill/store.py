@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps.registry import Apps
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from safemigrate.backfill.keys import KEY_CHARACTERS
@@ -148,7 +149,9 @@ class Store:
         """Begin a run; it comes to every row, so what earlier ones had set aside is forgotten."""
         earlier = list(self._rows().filter(key=key).values_list("pk", flat=True))
         self.failures().filter(run_id__in=earlier).delete()
-        return self._rows().create(key=key, table_name=table, fingerprint=fingerprint, state=state)
+        return self._rows().create(
+            key=key, table_name=table, fingerprint=fingerprint, state=state, updated_at=Now()
+        )
 
     def newest(self, key: str) -> Any | None:
         """Return the newest run of ``key`` as it was last committed, without waiting, or None."""
@@ -186,16 +189,17 @@ class Store:
         return made_of(run_id, names, row) if row else None
 
     def save(self, run: Any, *fields: str) -> None:
-        run.updated_at = timezone.now()
-        quote, names = self.connection.ops.quote_name, [*fields, "updated_at"]
-        sets = ", ".join(f"{quote(name)} = %s" for name in names)
+        quote = self.connection.ops.quote_name
+        sets = ", ".join(f"{quote(name)} = %s" for name in fields)
         values = [
             run._meta.get_field(name).get_db_prep_save(getattr(run, name), self.connection)
-            for name in names
+            for name in fields
         ]
+        # By the server's clock: whoever asks how long it was silent need not agree with ours.
         with self.connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE {quote(STATE_TABLE)} SET {sets} WHERE id = %s",  # noqa: S608  (quoted)
+                f"UPDATE {quote(STATE_TABLE)} SET {sets}, "  # noqa: S608  (quoted)
+                f"{quote('updated_at')} = CURRENT_TIMESTAMP WHERE id = %s",
                 [*values, run.pk],
             )
 
@@ -207,7 +211,7 @@ class Store:
             self.failures().create(run_id=run_id, row_key=row_key, batch=batch, error=error)
 
     def note_waiting(self, run_id: int | None, why: str | None) -> None:
-        self._rows().filter(pk=run_id).update(waiting=why, updated_at=timezone.now())
+        self._rows().filter(pk=run_id).update(waiting=why, updated_at=Now())
 
     def note_shift(self, run_id: int, held_since: datetime | None) -> datetime | None:
         """
@@ -235,8 +239,12 @@ class Store:
         runs.delete()
 
     def runs(self) -> Any:
-        """Return all runs, oldest first, as a queryset; the table must be there."""
-        return self._rows().order_by("id")
+        """
+        Return all runs, oldest first, as a queryset; the table must be there.
+
+        Shape:   with ``server_now``, to compare with ``updated_at``.
+        """
+        return self._rows().annotate(server_now=Now()).order_by("id")
 
     def failures(self) -> Any:
         """Return the rows that were set aside and are still open, as a queryset."""
