@@ -159,6 +159,9 @@ def replay(
         try:
             with transaction.atomic(using=keys.connection.alias, durable=True):
                 server.begin_looking(backfill.batch_target * 250)
+                mine = store.failures().filter(pk=failure.pk).select_for_update()
+                if mine.first() is None:
+                    continue  # somebody else retries too, and this row is filled
                 # Worded anew for each row: a statement of a whole range would not fit.
                 filler_for(backfill, keys, server).fill(point)
                 server.check_deferred()

@@ -1,11 +1,14 @@
 """Rows that fail are set aside with key, error and batch; the rest is filled."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.db.models import Case, F, Q, Value, When
 
 from safemigrate.backends import server_for
+from safemigrate.backends.postgresql.server import PostgresServer
 from safemigrate.backfill import Backfill, aside, control, run, trouble
 from safemigrate.backfill.filling import ByServer
 from safemigrate.backfill.ranges import Keys
@@ -113,6 +116,36 @@ def test_retry_fills_what_was_corrected_and_counts_what_was_not(orders, pg):
     assert orders.get(pk=50).total == 102
     assert orders.get(pk=150).total == 1
     assert [(row, tries) for row, _, tries in set_aside(pg)] == [('["350"]', 2), ('["450"]', 2)]
+
+
+def test_two_that_retry_at_once_fill_each_row_once(orders, pg, monkeypatch):
+    """Each has read the list of failures before the other has filled the first of them."""
+    values = {"n": F("n") + 1, "total": Value(300) / F("amount")}
+    orders.filter(pk__lte=3).update(amount=0)
+    backfill = Backfill(Order, values=values, error_budget=5)
+    run(pg, backfill, key="k")
+    orders.filter(pk__lte=3).update(amount=1)
+    begin, done = PostgresServer.begin_looking, []
+
+    def others_are_faster(self, limit):
+        begin(self, limit)
+        if not done:
+            done.append(None)
+            with ThreadPoolExecutor(1) as elsewhere:
+                done.append(elsewhere.submit(replay_elsewhere, pg.alias, backfill).result(20))
+
+    monkeypatch.setattr(PostgresServer, "begin_looking", others_are_faster)
+    assert replay(pg, backfill) == (0, 0)
+    assert done[1:] == [(3, 0)]
+    assert set(orders.filter(pk__lte=3).values_list("n", flat=True)) == {1}
+
+
+def replay_elsewhere(alias, backfill):
+    connection = connections[alias]  # this thread's own
+    try:
+        return replay(connection, backfill)
+    finally:
+        connection.close()
 
 
 def test_a_row_with_a_composite_key_is_set_aside_and_found_again(make, pg):
