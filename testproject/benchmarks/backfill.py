@@ -257,6 +257,7 @@ class Bench:
             before, indexes = session.execute(
                 "SELECT pg_current_wal_lsn()::text, pg_indexes_size('shop_order')"
             ).fetchone() or ("", 0)
+            time.sleep(2.5)  # until nobody has just been there
             with traffic(self.dsn, rows, rate) as waits:
                 ran = self._run(way)
             [wal] = session.execute(
