@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -94,6 +94,10 @@ class PlainServer:
     def only_one_starts(self, key: str) -> None:
         """Let one process at a time begin the run of ``key``, until the transaction ends."""
 
+    def may_prove(self, key: str) -> bool:
+        """Whether nobody else looks for what the run of ``key`` has left; until the same end."""
+        return True
+
     def begin_batch(self, statement_limit: timedelta) -> None:
         """Bound the waits of the transaction that has just begun."""
 
@@ -121,8 +125,20 @@ class PlainServer:
         """Return what the table can be walked along."""
         return Shape()
 
-    def load(self, table: str) -> Load | None:
-        """Return how busy the server is, None if it has nothing to tell."""
+    def load(self, table: str, ours: Collection[int] = ()) -> Load | None:
+        """
+        Return how busy the server is, None if it has nothing to tell.
+
+        Shape:   ours: the server's processes that work on the same run, which are no company.
+        """
+        return None
+
+    def process(self) -> int | None:
+        """
+        Return the server's process at the other end, as the driver has been told; asks nobody.
+
+        A pooler tells a number of its own, which is nobody's: then its clients count as company.
+        """
         return None
 
     def size_of(self, table: str) -> Size | None:
@@ -173,6 +189,10 @@ class PlainServer:
         """Return why the same batch may succeed when tried again, None if it may not."""
         return None
 
+    def remedy(self, error: BaseException) -> str | None:
+        """Return what helps against an error that is not about values, where that is known."""
+        return None
+
     def is_about_rows(self, error: BaseException) -> bool:
         """Whether single rows are the reason, so that others can be written."""
         return isinstance(error, (DataError, IntegrityError))
@@ -181,11 +201,15 @@ class PlainServer:
         """Have the constraints checked now that the server would check at COMMIT."""
 
     def session_settings(self) -> dict[str, str]:
-        """Return what a new connection has to be told, to go on as this one."""
+        """Return what a new connection has to be told, to go on as this one; watch this one."""
         return {}
 
-    def tell_session(self, settings: dict[str, str]) -> None:
-        """Set what ``session_settings`` returned."""
+    def connect_again(self, settings: dict[str, str]) -> None:
+        """
+        Open a new connection to the server, with what ``session_settings`` returned.
+
+        Raises:  Error: it does not answer yet, or does not take writes yet.
+        """
 
     def is_lost(self, error: BaseException) -> bool:
         """Whether the connection ended, so that nobody knows if the last COMMIT arrived."""

@@ -19,6 +19,7 @@ from safemigrate.backfill.checking import check
 from safemigrate.backfill.evidence import REMAINING_CAP, looking, remaining, unfilled
 from safemigrate.backfill.identity import fingerprint
 from safemigrate.backfill.keys import KEY_CHARACTERS
+from safemigrate.backfill.orders import orders_of
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.shifts import Helped, InWork, NotNeeded, Shift, ShiftSeat
 from safemigrate.backfill.states import Event, State
@@ -155,7 +156,7 @@ class _Engine:
                 break
         result = self._result()
         say(final_line(self.table, result))
-        if open_rows := self.store.failures().filter(run_id=run_id).count():
+        if open_rows := self.trouble.patiently(self.store.failures().filter(run_id=run_id).count):
             say(failing.set_aside(self.table, open_rows, run_id))
         return result
 
@@ -180,13 +181,15 @@ class _Engine:
         """
         Do one pass: its ranges by several workers, if it has any, and what comes behind them.
 
-        False if ranges are left: somebody held the run, or began to share it.
+        False if rows are left: somebody held the run, began to share it, or set more workers.
         """
+        run = self.trouble.patiently(partial(self._glance, run_id))
         if self.own and not by_workers(self.walk, run_id, self._waiting):
             return False
-        seat = RunSeat(self.store, run_id, self.backfill)
+        workers = orders_of(run, self.backfill).workers if self.own and run else None
+        seat = RunSeat(self.store, run_id, self.backfill, workers)
         self.walk.over_all(seat)
-        return not seat.shared
+        return not seat.shared and not seat.joined
 
     def _was_held(self, run_id: int) -> bool:
         """
@@ -274,10 +277,7 @@ class _Engine:
         Raises:  BackfillFailed: another pass would not help.
         """
         # Counting without an index may take long; tried ten times it would take ten times that.
-        left = self.trouble.patiently(
-            lambda: remaining(self.connection, self.backfill, self._aside(run_id)),
-            but_not=frozenset({STOPPED}),
-        )
+        left = self.trouble.patiently(partial(self._proof, run_id), but_not=frozenset({STOPPED}))
         run = self.trouble.patiently(lambda: self._turn(run_id, left or 0))
         self.passes += 1
         if not isinstance(run, _Ended):
@@ -287,6 +287,16 @@ class _Engine:
         text = failing.where_refills if run.pass_rows else failing.where_left
         kept = failing.stays(run.rows_done, None, own=self.own)
         raise text(self.table, count, query, run.pass_no, kept)
+
+    def _proof(self, run_id: int) -> int | None:
+        """Return how many rows still match, None without a where."""
+        with looking(self.connection, self.server):
+            if not self.server.may_prove(self.key):
+                self._second_to_prove()
+            return remaining(self.connection, self.backfill, self._aside(run_id))
+
+    def _second_to_prove(self) -> None:
+        """Another process looks already. This one has to answer for the end, so it looks too."""
 
     def _aside(self, run_id: int) -> list[Any]:
         return open_keys(self.keys, self.store, run_id)
@@ -339,7 +349,7 @@ class _Engine:
         return Result(
             rows=self.counts.rows,
             rows_total=self.counts.run_rows,
-            batches=len(self.counts.durations_ms),
+            batches=self.counts.batches,
             passes=self.passes,
             took=timedelta(seconds=time.perf_counter() - self.began),
             batch_ms_median=self.counts.median_ms(),
@@ -360,13 +370,13 @@ class _Helper(_Engine):
             self._look_at_pass(run_id)
             try:
                 run = self._after_its_part(run_id, shift)
+                if run.state != State.RUNNING or shift.over():
+                    self._note_shift(run_id, shift)
+                    return Helped(run.state, self.counts.rows, run.state == State.RUNNING)
+                if not run.shared and self._is_over(run_id):
+                    return Helped(State.DONE, self.counts.rows)
             except NotNeeded:
                 return Helped(State.RUNNING, self.counts.rows)
-            if run.state != State.RUNNING or shift.over():
-                self._note_shift(run_id, shift)
-                return Helped(run.state, self.counts.rows, run.state == State.RUNNING)
-            if not run.shared and self._is_over(run_id):
-                return Helped(State.DONE, self.counts.rows)
 
     def _after_its_part(self, run_id: int, shift: Shift) -> Any:
         """Walk what this worker gets of the pass, and return the run as it is then."""
@@ -392,6 +402,10 @@ class _Helper(_Engine):
                     return None
                 time.sleep(LOOK_SECONDS)
 
+    def _second_to_prove(self) -> None:
+        # The query may read the whole table for minutes; once is enough.
+        raise NotNeeded
+
     def _open(self, *, again: bool, state: State = State.RUNNING) -> tuple[Any, bool]:
         """Find the run; one that others work on is not locked, for a batch may have it for long."""
         run = self.store.newest(self.key)
@@ -411,7 +425,7 @@ class _Helper(_Engine):
         A worker that got no range knows nothing of it: it neither did something nor was it held.
         Raises:  BackfillFailed: it lasted longer than HELD_BACK_DEADLINE.
         """
-        if self.counts.durations_ms:
+        if self.counts.batches:
             self.trouble.patiently(lambda: self.store.note_shift(run_id, None))
         elif self.why is not None:
             began = timezone.now() - shift.lasts

@@ -53,12 +53,15 @@ def refused(table: str, why: str, changed: str) -> BackfillFailed:
     )
 
 
-def broken(table: str, kind: str, sqlstate: str, said: str, changed: str) -> BackfillFailed:
+def broken(
+    table: str, kind: str, sqlstate: str, said: str, remedy: str | None, changed: str
+) -> BackfillFailed:
     state = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+    remedy = remedy or "Correct the rows or the values"
     return BackfillFailed(
         f"The backfill of {table} stopped with {kind}{state}: {said.rstrip('.')}.",
         changed=changed,
-        do=f"Correct the rows or the values and run migrate again: {RESUMES}.",
+        do=f"{remedy} and run migrate again: {RESUMES}.",
     )
 
 

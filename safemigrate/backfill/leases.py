@@ -49,6 +49,7 @@ def _range_model() -> Any:
             state = models.CharField(max_length=10, default=OPEN)
             worker = models.TextField(default="")
             beat_at = models.DateTimeField(null=True)  # by the server's clock
+            process = models.IntegerField(null=True)  # of the server, that the worker talks to
             rows_done = models.BigIntegerField(default=0)
             batches = models.IntegerField(default=0)
 
@@ -104,7 +105,9 @@ class Leases:
             after = upto
         self._rows().bulk_create(ranges)
 
-    def take(self, run_id: int, worker: str, *, most: int | None = None) -> Lease | None:
+    def take(
+        self, run_id: int, worker: str, *, most: int | None = None, process: int | None = None
+    ) -> Lease | None:
         """
         Lease the first range that nobody works on, None if there is none now.
 
@@ -123,7 +126,7 @@ class Leases:
             if found is None:
                 return None
             self._rows().filter(pk=found.pk).update(
-                state=LEASED, worker=worker, beat_at=self._now()
+                state=LEASED, worker=worker, beat_at=self._now(), process=process
             )
         return Lease(found.pk, run_id, found.upto, worker)
 
@@ -138,8 +141,12 @@ class Leases:
 
     def at_work(self, run_id: int) -> int:
         """Return how many ranges have somebody at work, as far as their leases say."""
-        dead = self._now() - LEASE
-        return int(self._rows().filter(run_id=run_id, state=LEASED, beat_at__gte=dead).count())
+        return int(self._at_work(run_id).count())
+
+    def processes(self, run_id: int) -> set[int]:
+        """Return the server's processes of those workers, as far as they are known."""
+        known = self._at_work(run_id).filter(process__isnull=False)
+        return set(known.values_list("process", flat=True))
 
     def left(self, run_id: int) -> int:
         """Return how many ranges are not done."""
@@ -154,6 +161,10 @@ class Leases:
     def forget(self, run_ids: Sequence[int]) -> None:
         if self.exist():
             self._rows().filter(run_id__in=run_ids).delete()
+
+    def _at_work(self, run_id: int) -> Any:
+        dead = self._now() - LEASE
+        return self._rows().filter(run_id=run_id, state=LEASED, beat_at__gte=dead)
 
     def _rows(self) -> Any:
         return _range_model()._base_manager.using(self.connection.alias)
@@ -192,6 +203,9 @@ class RangeSeat:
             self.leases.beat(self.lease)
         row = self._read("")
         return row and self.orders(row)
+
+    def processes(self) -> set[int]:
+        return self.leases.processes(self.run_id)
 
     def moved(self, row: Any, filled: Filled, seen: int, counts: Counts) -> None:
         quote = self.leases.connection.ops.quote_name

@@ -32,7 +32,8 @@ class Restraint:
 
     Shape:   look: one look at the server, None where a server has nothing to tell.
              probe: the project's own; called with the alias, answers None or a reason.
-             warn: told once what cannot be seen.
+             warn: told once what cannot be seen. passes: whether the next look may succeed after
+             this error.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class Restraint:
         *,
         probe: Callable[[], str | None] | None = None,
         warn: Callable[[str], None] = lambda line: None,
+        passes: Callable[[Error], bool] = lambda error: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._look: Callable[[], Load | None] | None = look
         self._limits, self._probe, self._warn = limits, probe, warn
-        self._clock = clock
+        self._passes, self._clock = passes, clock
         self._first: Load | None = None
         self._due = {"load": float("-inf"), "probe": float("-inf")}
         self._said: dict[str, str | None] = {}
@@ -73,8 +75,9 @@ class Restraint:
             load = self._look()
         except Error as error:
             self.alone = False
-            # Some services hide the log. A connection that was lost is found by the next batch.
-            self._look = None
+            if self._passes(error):
+                return None  # a connection that was lost is found by the next batch
+            self._look = None  # some services hide the log
             said = str(error).partition("\n")[0]
             self._warn(f"nothing holds this backfill back, the load cannot be read: {said}")
             return None

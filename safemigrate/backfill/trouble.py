@@ -40,7 +40,7 @@ MOST_LOSSES = 20  # in one call: a batch that kills its server each time must no
 
 
 class HeldBack(Exception):
-    """What a run is held back by outlasted the shifts of a queue's workers."""
+    """What a run is held back by outlasted the deadline."""
 
 
 class WhereStays(Exception):
@@ -102,6 +102,7 @@ class Trouble:
                     raise self._failed(error, failing.refused, str(error)) from error
                 if self._is_back(error):
                     attempt = 0  # another server answers: all tries again
+                    self.pace.troubled()  # or the same one, which ended a batch that took too long
                     continue
                 reason = self._reason_to_retry(error, but_not)
                 if attempt == TRIES:
@@ -111,6 +112,10 @@ class Trouble:
                     ) from error
             self.pace.troubled()
             time.sleep(_pause(attempt) / timedelta(seconds=1))
+
+    def passes(self, error: Error) -> bool:
+        """Whether the same may succeed later: on another connection, or when others are done."""
+        return self.server.is_lost(error) or self.server.retry_reason(error) is not None
 
     def _once(self, work: Callable[[], T]) -> T:
         try:
@@ -147,9 +152,8 @@ class Trouble:
         say(f"{self.table}: the connection was lost ({said}); connecting again")
         until = time.monotonic() + RECONNECT / timedelta(seconds=1)
         while time.monotonic() < until:
-            self.connection.close()  # Django's next query opens a new one
             try:
-                self.server.tell_session(self.session)
+                self.server.connect_again(self.session)
             except Error:
                 time.sleep(RECONNECT_PAUSE / timedelta(seconds=1))
             else:
@@ -170,12 +174,17 @@ class Trouble:
         sqlstate = self.server.sqlstate(error)
         if reason is None or sqlstate in but_not:
             kind = type(error).__name__
-            raise self._failed(error, failing.broken, kind, sqlstate, said) from error
+            remedy = self.server.remedy(error)
+            raise self._failed(error, failing.broken, kind, sqlstate, said, remedy) from error
         return reason
 
     def held_back(self, deadline: timedelta, why: str) -> BackfillFailed:
         """Write down that the run failed at that, and return it worded."""
         return self._failed(HeldBack(why), failing.held_back, deadline, why)
+
+    def refused(self, error: Exception, why: str) -> BackfillFailed:
+        """Write down that the run failed at what the project's own code did."""
+        return self._failed(error, failing.refused, why)
 
     def _failed(
         self, error: Exception, text: Callable[..., BackfillFailed], *values: Any

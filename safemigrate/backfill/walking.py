@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from bisect import insort
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from safemigrate.backfill.work import Backfill
     from safemigrate.facts.settings import Settings
 
+KEPT_TIMES = 500  # of batches, for their median
 MAX_LAPS = 20  # of one pass: each walks to the end that the table had when it began
 
 
@@ -62,6 +63,10 @@ class Seat(Protocol):
         """Return the orders as they stand, without a lock; None if the row was forgotten."""
         ...
 
+    def processes(self) -> set[int]:
+        """Return the server's processes that are known to work on the run."""
+        ...
+
     def moved(self, row: Any, filled: Filled, seen: int, counts: Counts) -> None:
         """Write down the row's new cursor and what the batch did."""
         ...
@@ -72,26 +77,43 @@ class Counts:
     """
     What this process did.
 
-    Shape:   durations_ms: of each batch, sorted. run_rows: changed by the whole run, as far as
-             this process knows; seen: rows of the pass that were looked at.
+    Shape:   durations_ms: of the last batches, so that it does not grow with the table. run_rows:
+             changed by the whole run, as far as this process knows; seen: rows of the pass that
+             were looked at.
     """
 
     rows: int = 0
     run_rows: int = 0
     seen: int = 0
-    durations_ms: list[float] = field(default_factory=list)
+    batches: int = 0
+    durations_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_TIMES))
+
+    def add(self, other: Counts) -> None:
+        """Add what another connection of this process did."""
+        self.rows += other.rows
+        self.batches += other.batches
+        self.durations_ms.extend(other.durations_ms)
 
     def median_ms(self) -> float:
-        times = self.durations_ms
+        times = sorted(self.durations_ms)
         return times[len(times) // 2] if times else 0.0
 
 
 class RunSeat:
-    """A run that one walk does alone keeps the cursor in its own row."""
+    """
+    A run that one walk does alone keeps the cursor in its own row.
 
-    def __init__(self, kept: store.Store, run_id: int, backfill: Backfill) -> None:
+    Shape:   workers: that it was found not worth sharing among, or too few; more of them end the
+             walk, so that it may be shared. None: it goes on alone.
+    """
+
+    def __init__(
+        self, kept: store.Store, run_id: int, backfill: Backfill, workers: int | None = None
+    ) -> None:
         self.store, self.run_id, self.backfill = kept, run_id, backfill
+        self.workers = workers
         self.shared = False  # by now: another process has cut the rest into ranges
+        self.joined = False  # by now: there are to be several workers
 
     def lock(self) -> Any | None:
         return self.store.lock(self.run_id)
@@ -99,11 +121,15 @@ class RunSeat:
     def orders(self, row: Any) -> Orders:
         self.shared = bool(row.shared)
         orders = orders_of(row, self.backfill)
-        return orders.stopped() if self.shared else orders
+        self.joined = self.workers is not None and 1 < orders.workers != self.workers
+        return orders.stopped() if self.shared or self.joined else orders
 
     def glance(self) -> Orders | None:
         run = self.store.glance(self.run_id)
         return run and orders_of(run, self.backfill)
+
+    def processes(self) -> set[int]:
+        return set()
 
     def moved(self, row: Any, filled: Filled, seen: int, counts: Counts) -> None:
         row.rows_done += filled.changed
@@ -123,6 +149,7 @@ class Walk:
 
     Shape:   own: each batch is a transaction of ours. tell: called after each batch. waiting:
              called with the reason while the next batch is held back, with None at the end of it.
+             beside: asked for the server's processes behind this process's other connections.
     """
 
     def __init__(
@@ -135,9 +162,10 @@ class Walk:
         own: bool,
         tell: Callable[[Counts], None],
         waiting: Callable[[str | None], None],
+        beside: Callable[[], set[int]] = set,
     ) -> None:
         self.connection, self.server, self.backfill, self.key = connection, server, backfill, key
-        self.own, self.tell, self.waiting = own, tell, waiting
+        self.own, self.tell, self.waiting, self.beside = own, tell, waiting, beside
         self.table = backfill.table
         self.store = store.Store(connection)
         self.keys = line_of(backfill.model, connection, server)
@@ -157,6 +185,7 @@ class Walk:
             max(backfill.batch_target * 50, timedelta(seconds=5)), timedelta(seconds=60)
         )
         self.probed = False
+        self.ours: Callable[[], set[int]] = beside
         self.allowance, self.orders = Allowance(), Orders(store.RUNNING, backfill.rate)
         settings = project_settings()
         self.deadline = settings.held_back_deadline
@@ -182,6 +211,7 @@ class Walk:
         """Walk from the seat's cursor to ``last`` and return the number of batches."""
         batches = 0
         self.filler.run_id = seat.run_id
+        self.ours = lambda: self.beside() | seat.processes()
         while self._may_go_on(seat) and self.trouble.patiently(partial(self.batch, seat, last)):
             batches += 1
         return batches
@@ -216,12 +246,15 @@ class Walk:
         self.probed = self.probed or filled.changed > 0
         self.counts.rows += filled.changed
         self.place.rows_done = self.counts.run_rows
-        insort(self.counts.durations_ms, (ended - began) * 1000)
+        self.counts.batches += 1
+        self.counts.durations_ms.append((ended - began) * 1000)
         if rows == self.pace.rows:  # one that a cap made small says little about the next
             self.pace.finished(timedelta(seconds=ended - holding))
         if self.orders.rate:
             self.allowance.used(filled.matched, self.orders.rate, began)
         self.tell(self.counts)
+        if self.connection.queries_logged and not self.connection.force_debug_cursor:
+            self.connection.queries_log.clear()  # DEBUG keeps 9,000, each with a batch's values
         return True
 
     # Held back ---------------------------------------------------------------------------------
@@ -240,8 +273,7 @@ class Walk:
                 told = True
                 self.waiting(why)
                 if time.perf_counter() - began > self.deadline.total_seconds():
-                    kept = failing.stays(self.place.rows_done, None)
-                    raise failing.held_back(self.table, self.deadline, why, kept)
+                    raise self.trouble.held_back(self.deadline, why)
                 time.sleep(HELD_SECONDS)
                 if not self._still_ordered(seat):
                     return False
@@ -273,18 +305,18 @@ class Walk:
         try:
             why = self.restraint.why()
         except ProbeFailed as error:
-            kept = failing.stays(self.place.rows_done, None)
-            raise failing.refused(self.table, f"its probe {error}.", kept) from error
+            raise self.trouble.refused(error, f"its probe {error}.") from error
         self.pace.in_company(self.restraint.alone)
         return why
 
     def _restrained(self, settings: Settings) -> Restraint:
         probe = probe_of(settings)
         return Restraint(
-            lambda: self.server.load(self.table),
+            lambda: self.server.load(self.table, self.ours()),
             limits_of(settings),
             probe=probe and partial(probe, self.connection.alias),
             warn=lambda line: say(f"{self.table}: {line}"),
+            passes=self.trouble.passes,
         )
 
     # A batch's transaction -----------------------------------------------------------------------

@@ -94,7 +94,7 @@ def end_sharing(walk: Walk, run_id: int) -> None:
 
 def _has_ranges(walk: Walk, run_id: int) -> bool:
     leases = Leases(walk.connection)
-    return leases.exist() and leases.last(run_id) is not None
+    return walk.trouble.patiently(lambda: leases.exist() and leases.last(run_id) is not None)
 
 
 def cut(walk: Walk, run_id: int, workers: int) -> bool:
@@ -156,7 +156,7 @@ def share(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -> Non
             if not walk.trouble.patiently(lambda: leases.left(run_id)):
                 break
             crew.of(max(orders.workers, 1))
-            time.sleep(LOOK_SECONDS)
+            crew.wait(LOOK_SECONDS)
             why = crew.waits()
             if why or told:
                 waiting(why)
@@ -211,28 +211,31 @@ def work(
     *,
     linger: bool = False,
     limited: bool = False,
+    pause: Callable[[float], object] = time.sleep,
 ) -> None:
     """
     Take range after range until none is free, the run is stopped or ``stop`` says so.
 
     ``linger``: until none is left, for ranges whose worker was killed come free later.
     ``limited``: nobody counts the processes, so a range is taken only while fewer are at work
-    than the run may have.
+    than the run may have. ``pause``: may return early.
     Raises:  NotNeeded: so many were, all the time that one of them, dead, would have counted.
     """
     leases = Leases(walk.connection)
     needed = time.monotonic()
     while not stop() and walk.orders.go_on:
         most = max(walk.orders.workers, 1) if limited else None
-        lease = walk.trouble.patiently(partial(leases.take, run_id, worker, most=most))
+        lease = walk.trouble.patiently(
+            partial(leases.take, run_id, worker, most=most, process=walk.server.process())
+        )
         if lease is None:
             if not linger or not walk.trouble.patiently(lambda: leases.left(run_id)):
                 return
-            if most is None or leases.at_work(run_id) < most:
+            if most is None or walk.trouble.patiently(partial(leases.at_work, run_id)) < most:
                 needed = time.monotonic()
             elif time.monotonic() - needed > SPARE / timedelta(seconds=1):
                 raise NotNeeded
-            time.sleep(LOOK_SECONDS)
+            pause(LOOK_SECONDS)
             walk.orders = _glance(walk, run_id) or walk.orders
             continue
         ended = False
@@ -275,8 +278,10 @@ class _Crew:
         self.wanted = 0
         self.failed: list[BaseException] = []
         self._threads: dict[int, threading.Thread] = {}
+        self._ended = threading.Event()  # one of them has; perhaps because nothing is left
         self._why: dict[int, str | None] = {}
-        self._counts: list[Counts] = []
+        self._walks: list[Walk] = []
+        self._servers = [walk.server]
         self._listener = current_listener()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -292,9 +297,14 @@ class _Crew:
                 self._threads[place] = thread
                 thread.start()
 
+    def wait(self, seconds: float) -> None:
+        if self._ended.wait(seconds):
+            self._ended.clear()
+
     def end(self) -> None:
         """Wait until each thread has ended its batch and given back its range."""
         self.wanted = 0
+        self._ended.set()
         for thread in self._threads.values():
             thread.join()
 
@@ -303,28 +313,40 @@ class _Crew:
 
     def report(self, counts: Counts) -> None:
         """Add what the threads have done."""
-        for walked in self._counts:
-            counts.rows += walked.rows
-            counts.durations_ms += walked.durations_ms
-        counts.durations_ms.sort()
+        for walked in self._walks:
+            counts.add(walked.counts)
+
+    def _processes(self) -> set[int]:
+        """Return the server's processes that the threads talk to, the main one's with them."""
+        found = [server.process() for server in self._servers]
+        return {process for process in found if process is not None}
 
     def _work(self, place: int) -> None:
         alias = self.walk.connection.alias
         connection = connections[alias]  # this thread's own
+        server, walk = server_for(connection), None
+        self._servers.append(server)
         try:
             # What every worker would say in the same words is said by the first.
             with heard_by(self._listener if place == 0 else lambda line, passing: None):
                 walk = Walk(
-                    connection, server_for(connection), self.walk.backfill, self.walk.key,
+                    connection, server, self.walk.backfill, self.walk.key,
                     own=True, tell=lambda counts: None,
                     waiting=lambda why: self._why.__setitem__(place, why),
+                    beside=self._processes,
                 )  # fmt: skip
-                self._counts.append(walk.counts)
+                self._walks.append(walk)
                 name = f"{self._name}:{place}"
-                work(walk, self.run_id, name, lambda: place >= self.wanted, linger=True)
+                work(
+                    walk, self.run_id, name, lambda: place >= self.wanted, linger=True,
+                    pause=self._ended.wait,
+                )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (raised again in the main thread)
+            if walk is None and isinstance(error, Error) and server.is_lost(error):
+                return  # the main thread sees to that, and starts this one anew
             self.failed.append(error)
             self.wanted = 0
         finally:
             self._why[place] = None
             connection.close()
+            self._ended.set()

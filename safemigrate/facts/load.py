@@ -20,7 +20,8 @@ class Load:
              the log kept for it. hidden: there are replicas whose position this role may not see.
     Units:   archive: bytes of the log that are not archived, 0 without an archive.
              lock_waiters: sessions that have waited for a lock for longer than a moment.
-             others: sessions of this database that do something, or did a moment ago.
+             others: sessions of this database that do something, or did a moment ago, and do not
+             work on the same run.
     """
 
     replicas: Mapping[str, int] = field(default_factory=dict)

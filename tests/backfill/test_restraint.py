@@ -1,6 +1,5 @@
 """A backfill waits for others, says why, and goes on."""
 
-import subprocess
 import threading
 import time
 
@@ -11,12 +10,12 @@ from django.db.models import F
 from django.test import override_settings
 
 from safemigrate.backends.postgresql.load import look
-from safemigrate.backfill import Backfill, run
+from safemigrate.backfill import Backfill, control, run
 from safemigrate.backfill.restraint import Allowance, ProbeFailed, Restraint
 from safemigrate.facts.errors import BackfillFailed, WrongSettings
 from safemigrate.facts.load import MIB, Limits, Load
-from testproject import database
 
+from .replicas import standby_of
 from .tables import Order
 
 SERVER = "safemigrate.backends.postgresql.server.PostgresServer"
@@ -79,6 +78,24 @@ def test_a_server_that_hides_its_load_is_said_once_and_holds_nothing_back():
         "nothing holds this backfill back, the load cannot be read: permission denied for "
         "function pg_current_wal_lsn"
     ]
+
+
+def test_a_look_that_failed_for_the_moment_is_tried_again():
+    """Through a failover, or where a busy server gave no answer in time."""
+    clock, looks = Clock(), [Error("the connection is closed"), BUSY]
+
+    def look():
+        found = looks.pop(0)
+        if isinstance(found, Error):
+            raise found
+        return found
+
+    said: list[str] = []
+    restraint = Restraint(look, Limits(), warn=said.append, passes=lambda e: True, clock=clock)
+    assert restraint.why() is None
+    clock.now += 1
+    assert restraint.why() == "9 sessions wait for locks (limit 4)"
+    assert said == []
 
 
 def test_replicas_that_this_role_may_not_see_are_said_once():
@@ -144,6 +161,8 @@ def test_a_probe_that_cannot_be_used_stops_it_before_the_first_row(orders, pg):
     ):
         run(pg, backfill, key="k")
     assert failed.value.changed == "Nothing was changed."
+    [seen] = control.seen(pg)
+    assert (seen.state, seen.error) == ("failed", "ProbeFailed")
     with (
         override_settings(SAFEMIGRATE={"BACKFILL_PROBE": "shop.nothing"}),
         pytest.raises(WrongSettings, match="cannot be imported"),
@@ -162,6 +181,8 @@ def test_it_does_not_wait_for_ever(orders, pg, monkeypatch):
         pytest.raises(BackfillFailed, match=r"was held back for .*: 9 sessions wait for locks"),
     ):
         run(pg, Backfill(Order, values={"n": 1}), key="k")
+    [seen] = control.seen(pg)
+    assert (seen.state, seen.error, seen.waiting) == ("failed", "HeldBack", "")
 
 
 def test_a_run_that_is_paused_while_it_waits_ends_its_walk(orders, pg, other, monkeypatch):
@@ -214,6 +235,7 @@ def test_others_are_those_that_do_something_or_may(pg, other):
     """A session that is idle, in a transaction or not, waits for nothing that a batch holds."""
     other.execute("SELECT 1")
     assert look(pg, "shop_order").others == 1
+    assert look(pg, "shop_order", [other.info.backend_pid]).others == 0
     _until(lambda: look(pg, "shop_order").others == 0)
     with pg.cursor() as cursor:
         cursor.execute("CREATE ROLE backfills_blindly")
@@ -251,6 +273,17 @@ def test_dead_rows_of_a_partitioned_table_are_those_of_its_partitions(pg):
         assert look(pg, "a b").live_rows == 100
 
 
+def test_wal_behind_a_slot_is_seen_as_it_grows(pg):
+    with pg.cursor() as cursor:
+        cursor.execute("SELECT pg_create_physical_replication_slot('cdc', true)")
+        try:
+            before = look(pg, "shop_order").slots["cdc"]
+            cursor.execute("SELECT pg_logical_emit_message(false, 'x', repeat('x', 3000000))")
+            assert look(pg, "shop_order").slots["cdc"] - before >= 3_000_000
+        finally:
+            cursor.execute("SELECT pg_drop_replication_slot('cdc')")
+
+
 def test_live_rows_are_known_after_the_statistics_were_lost(pg):
     """A crash, a failover or an upgrade resets them; what is dead since then is no reason yet."""
     with pg.cursor() as cursor:
@@ -270,21 +303,10 @@ def _until(true, seconds=10):
 @pytest.fixture
 def replica(server, tmp_path):
     """A streaming replica of the server, as a session on it."""
-    data = tmp_path / "replica"
-    data.mkdir(mode=0o700)
-    database._give_away(data)
-    words = [str(server.bin / "pg_basebackup"), "-h", str(server.socket_dir), "-U"]
-    words += ["postgres", "-D", str(data), "-R", "-c", "fast", "--no-sync"]
-    subprocess.run(
-        database._launcher(words),
-        check=True,
-        capture_output=True,
-        env=database._environment(server.bin),
-    )
     with (
-        database.start(data, durable=False, options={"hot_standby": "on"}) as server,
+        standby_of(server, tmp_path / "replica") as standby,
         psycopg.connect(
-            host=str(server.socket_dir), user="postgres", dbname="postgres", autocommit=True
+            host=str(standby.socket_dir), user="postgres", dbname="postgres", autocommit=True
         ) as session,
     ):
         yield session

@@ -9,12 +9,14 @@ from django.db import connections, transaction
 from django.db.models import F, Q
 
 from safemigrate.backends import server_for
+from safemigrate.backends.postgresql.server import PostgresServer
 from safemigrate.backfill import (
     STATE_TABLE,
     Backfill,
     Helped,
     Shift,
     control,
+    engine,
     enqueue,
     help_with,
     run,
@@ -235,6 +237,33 @@ def test_a_task_that_meets_a_long_batch_of_another_leaves_it_the_run(orders, pg,
     other.rollback()
     run_now = control.existing(pg, engine.run_id)
     assert (run_now.state, run_now.error) == (helped.state, "")
+
+
+def test_of_those_that_come_to_the_end_one_proves_it_and_the_others_leave(
+    orders, pg, other, monkeypatch
+):
+    """The query may read a large table for minutes, and each worker of a queue would."""
+    backfill, proofs = shared(pg), []
+    remaining = engine.remaining
+    monkeypatch.setattr(engine, "remaining", lambda *words: proofs.append(1) or remaining(*words))
+    another = PostgresServer(connections[pg.alias])
+    monkeypatch.setattr(another, "connection", other)
+    with other.transaction():
+        assert another.may_prove("k")
+        helped = help_with(pg, backfill, key="k", shift=a_shift())
+        assert (helped, proofs) == (Helped("running", ROWS, again=False), [])
+    # It was killed before it had written down what it found.
+    assert help_with(pg, backfill, key="k", shift=a_shift()) == Helped("done", 0)
+    assert proofs == [1]
+
+
+def test_a_deploy_proves_the_end_itself_whoever_else_does(orders, pg, other):
+    another = PostgresServer(connections[pg.alias])
+    another.connection = other
+    with other.transaction():
+        assert another.may_prove("k")
+        run(pg, Backfill(Order, values={"n": 1}, where=Q(n=0)), key="k")
+    assert control.seen(pg)[0].state == "done"
 
 
 def test_a_pass_that_another_process_has_ended_is_not_judged_again(orders, pg):

@@ -5,13 +5,16 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from django.db.models import F, Q
 
-from safemigrate.backfill import STATE_TABLE, Backfill, run, trouble
+from safemigrate.backends.postgresql import server
+from safemigrate.backfill import STATE_TABLE, Backfill, control, run, trouble
 from safemigrate.facts.errors import BackfillFailed
 
 from .tables import Order
@@ -195,6 +198,113 @@ def test_a_lost_connection_says_that_the_next_run_goes_on(orders, pg, other, mon
     monkeypatch.undo()
     assert run(pg, backfill, key="k").rows == 1_000
     assert set(orders.values_list("n", flat=True)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("order", "sqlstate", "remedy"),
+    [
+        ("ALTER TABLE shop_order RENAME TO elsewhere", "42P01", "See who renamed or dropped it"),
+        ("DROP TABLE shop_order CASCADE", "42P01", "See who renamed or dropped it"),
+        ("ALTER TABLE shop_order DROP COLUMN n", "42703", "See who renamed or dropped it"),
+        (
+            "ALTER TABLE shop_order ALTER id DROP IDENTITY; "
+            "ALTER TABLE shop_order ALTER id TYPE text USING lpad(id::text, 9, '0')",
+            "42883",
+            "See who changed the type of a column",
+        ),
+        (
+            "ALTER ROLE postgres SET default_transaction_read_only = on; "
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+            "25006",
+            "Let this role's transactions write",
+        ),
+    ],
+)
+def test_what_somebody_does_to_the_table_ends_the_run_by_name(
+    orders, pg, other, monkeypatch, order, sqlstate, remedy
+):
+    from safemigrate.backfill.walking import Walk
+
+    batch, left = Walk.batch, iter(range(3))
+
+    def changes(self, *args):
+        if next(left, None) == 2:
+            other.execute(order)
+            other.commit()
+        return batch(self, *args)
+
+    monkeypatch.setattr(Walk, "batch", changes)
+    try:
+        with pytest.raises(BackfillFailed) as failed:
+            run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=100), key="k")
+    finally:
+        other.execute("ALTER ROLE postgres RESET default_transaction_read_only")
+        other.commit()
+    assert f"SQLSTATE {sqlstate}" in failed.value.what
+    assert failed.value.changed.startswith("200 rows were filled and stay")
+    assert failed.value.do.startswith(f"{remedy}")
+    assert "and run migrate again: it goes on" in failed.value.do
+    if sqlstate != "25006":  # there nothing can be written down
+        assert control.seen(pg)[0].state == "failed"
+
+
+def test_a_table_that_came_back_is_gone_on_with(orders, pg, other):
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=100)
+    other.execute("ALTER TABLE shop_order ALTER id TYPE integer")
+    other.commit()
+    assert run(pg, backfill, key="k").rows == 2_000
+
+
+@pytest.mark.slow
+def test_a_batch_that_the_server_ends_for_its_idleness_comes_again_with_fewer_rows(
+    orders, pg, monkeypatch
+):
+    """A function that is slow for a thousand rows; whoever waits for them does not for ever."""
+    monkeypatch.setattr(server, "IDLE_LIMIT", timedelta(milliseconds=300))
+    result = run(pg, Backfill(Order, function=f"{__name__}.slow", batch_rows=500), key="k")
+    assert result.rows == 2_000
+    assert set(orders.values_list("total", flat=True)) == {1}
+
+
+def slow(rows):
+    time.sleep(0.6 if len(rows) > 250 else 0)
+    return [{"total": 1} for _ in rows]
+
+
+def test_the_roles_own_timeouts_are_not_those_of_a_batch(orders, pg):
+    """A role for requests: everything over a second is a mistake there."""
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "SET statement_timeout = '150ms'; SET idle_in_transaction_session_timeout = '150ms';"
+            "SET lock_timeout = '10ms'"
+        )
+    result = run(pg, Backfill(Order, function=f"{__name__}.rather_slow", batch_rows=1000), key="k")
+    assert (result.rows, result.batches) == (2_000, 2)
+
+
+def rather_slow(rows):
+    time.sleep(0.3)
+    return [{"total": 1} for _ in rows]
+
+
+def test_two_that_run_the_same_do_each_row_once(orders, pg):
+    """Two terminals, the same migration, without the lock that keeps two deploys apart."""
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=50)
+
+    def one():
+        connection = connections[pg.alias]  # this thread's own
+        try:
+            return run(connection, backfill, key="k").rows
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as both:
+        rows = [began.result(60) for began in [both.submit(one), both.submit(one)]]
+    assert sum(rows) == 2_000
+    assert set(orders.values_list("n", flat=True)) == {1}
+    [seen] = control.seen(pg)
+    assert (seen.state, seen.rows_done) == ("done", 2_000)
 
 
 def test_forgotten_while_it_runs_it_stops(orders, pg, monkeypatch):

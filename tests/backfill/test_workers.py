@@ -20,8 +20,9 @@ from safemigrate.backfill import (
     workers,
 )
 from safemigrate.backfill.engine import _Engine
-from safemigrate.backfill.leases import RANGE_TABLE, Leases
+from safemigrate.backfill.leases import RANGE_TABLE, Leases, RangeSeat
 from safemigrate.backfill.lines import inner_bounds
+from safemigrate.backfill.pace import Pace
 from safemigrate.backfill.walking import Walk
 from safemigrate.facts.errors import BackfillFailed
 
@@ -210,6 +211,74 @@ def test_workers_beside_traffic_do_each_row_once_and_the_traffic_loses_nothing(o
     assert result.rows == ROWS
     assert set(orders.values_list("n", flat=True)) == {1}
     assert sum(orders.values_list("amount", flat=True)) == before + len(done)
+
+
+def test_more_workers_set_in_the_middle_share_what_is_left(orders, pg, other, monkeypatch):
+    """From another terminal; the one that walked alone ends its batch and cuts the rest."""
+    seen, batch, batches = names_seen(monkeypatch), Walk.batch, []
+
+    def sets(self, seat, last):
+        batches.append(last)
+        if len(batches) == 5:
+            other.execute(f"UPDATE {STATE_TABLE} SET workers = 2")
+            other.commit()
+        return batch(self, seat, last)
+
+    monkeypatch.setattr(Walk, "batch", sets)
+    result = run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=100), key="k")
+    assert result.rows == ROWS
+    assert {"MainThread", "backfill-0", "backfill-1"} <= seen
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+def test_more_workers_for_what_is_not_worth_it_change_nothing(orders, pg, other, monkeypatch):
+    monkeypatch.setattr(workers, "LEAST_PAGES", 10**6)
+    batch, batches = Walk.batch, []
+
+    def sets(self, seat, last):
+        batches.append(last)
+        if len(batches) in (5, 10):
+            other.execute(f"UPDATE {STATE_TABLE} SET workers = {len(batches)}")
+            other.commit()
+        return batch(self, seat, last)
+
+    monkeypatch.setattr(Walk, "batch", sets)
+    assert run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=500), key="k").rows == ROWS
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+def test_workers_of_a_run_are_no_company_to_each_other(orders, pg, monkeypatch):
+    """Nobody waits for their rows, so their batches are long ones; the main thread looks on."""
+    monkeypatch.setattr("safemigrate.backfill.restraint.LOOK_SECONDS", 0)
+    found, in_company = [], Pace.in_company
+
+    def watched(self, alone):
+        found.append(alone)
+        in_company(self, alone)
+
+    monkeypatch.setattr(Pace, "in_company", watched)
+    run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=100, workers=2), key="k")
+    # Not while one of them begins or ends, when its session is there and its number is not known.
+    assert set(found[len(found) // 4 : -len(found) // 4]) == {True}
+
+
+def test_workers_of_another_process_are_known_by_their_ranges(orders, pg, other, monkeypatch):
+    monkeypatch.setattr("safemigrate.backfill.restraint.LOOK_SECONDS", 0)
+    backfill = Backfill(Order, values={"n": F("n") + 1}, batch_rows=200, workers=2)
+    engine = _Engine(pg, server_for(pg), backfill, "k", own=True)
+    run_id = engine._begin()
+    workers.cut(engine.walk, run_id, 2)
+    leases, found = Leases(pg), []
+    theirs = leases.take(run_id, "elsewhere", process=other.info.backend_pid)
+    for _ in range(2):
+        other.execute("SELECT 1")
+        lease = leases.take(run_id, "here", process=engine.server.process())
+        seat = RangeSeat(leases, lease, backfill)
+        engine.walk.to(seat, engine.keys.load(lease.upto))
+        found.append(engine.walk.pace.alone)
+        leases.give_back(lease, state="done")
+        leases.give_back(theirs)
+    assert found == [True, False]
 
 
 def test_the_connections_of_workers_are_closed(orders, pg):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.facts.load import Load, segments_behind
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 # and virtualxid is an index build that waits as it should. The counts of rows begin again at zero
 # after a crash, a failover or an upgrade; reltuples stays. Another session whose state is hidden
 # from this role, or not kept by the server, may be busy; one that is idle in a transaction wants
-# nothing now.
+# nothing now. Those that work on the same run keep out of each other's way.
 LOOK = """
 SELECT
   (SELECT json_agg(json_build_array(
@@ -41,13 +42,14 @@ SELECT
      FROM pg_stat_archiver) END,
   (SELECT count(*) FROM pg_stat_activity
    WHERE datname = current_database() AND pid <> pg_backend_pid()
+   AND pid <> ALL(%s::int[])
    AND coalesce(backend_type, 'client backend') = 'client backend'
    AND (state IS NULL OR state IN ('active', 'disabled')
         OR state_change > clock_timestamp() - interval '2 seconds'))
 """
 
 
-def look(connection: BaseDatabaseWrapper, table: str) -> Load:
+def look(connection: BaseDatabaseWrapper, table: str, ours: Collection[int] = ()) -> Load:
     """
     Read the load of the server and of one table.
 
@@ -56,7 +58,7 @@ def look(connection: BaseDatabaseWrapper, table: str) -> Load:
     """
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
-        cursor.execute(LOOK, [quoted, quoted])
+        cursor.execute(LOOK, [quoted, quoted, list(ours)])
         replicas, slots, waiters, rows, archive, others = map(as_json, cursor.fetchone())
     dead, live = rows or (0, 0)
     return Load(

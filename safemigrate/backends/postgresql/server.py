@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error, InterfaceError, OperationalError, transaction
 
 from safemigrate.backends import backend_for
+from safemigrate.backends.postgresql.liveness import bound_connecting, watch
 from safemigrate.backends.postgresql.load import look
 from safemigrate.backends.postgresql.sizes import size_of
 from safemigrate.backends.postgresql.statistics import (
@@ -40,6 +41,15 @@ WORTH_RETRYING = {
     "40001": "another transaction changed the same rows",
     "57014": "a statement was stopped at statement_timeout",
 }
+READ_ONLY = "25006"
+REMEDIES = {
+    READ_ONLY: "Let this role's transactions write (default_transaction_read_only = off)",
+    "42501": "GRANT this role what it lacks",
+    "42P01": "See who renamed or dropped it",
+    "42703": "See who renamed or dropped it",
+    "42883": "See who changed the type of a column",
+    "53100": "Make room on the server's disk",
+}
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
 
 
@@ -53,6 +63,11 @@ class PostgresServer(PlainServer):
     def only_one_starts(self, key: str) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+
+    def may_prove(self, key: str) -> bool:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 1))", [key])
+            return bool(cursor.fetchone()[0])
 
     def begin_batch(self, statement_limit: timedelta) -> None:
         self._set_local(
@@ -124,10 +139,14 @@ class PostgresServer(PlainServer):
     def shape_of(self, table: str, key: Sequence[str]) -> Shape:
         return shape_of(self.connection, table, key)
 
-    def load(self, table: str) -> Load | None:
+    def load(self, table: str, ours: Collection[int] = ()) -> Load | None:
         with transaction.atomic(using=self.connection.alias):
             self.begin_looking(LOOK_LIMIT)
-            return look(self.connection, table)
+            return look(self.connection, table, ours)
+
+    def process(self) -> int | None:
+        driver = self.connection.connection
+        return None if driver is None or driver.closed else int(driver.info.backend_pid)
 
     def size_of(self, table: str) -> Size | None:
         return size_of(self.connection, table)
@@ -221,6 +240,9 @@ class PostgresServer(PlainServer):
     def retry_reason(self, error: BaseException) -> str | None:
         return WORTH_RETRYING.get(self.sqlstate(error))
 
+    def remedy(self, error: BaseException) -> str | None:
+        return REMEDIES.get(self.sqlstate(error))
+
     def is_about_rows(self, error: BaseException) -> bool:
         # Data, integrity, WITH CHECK OPTION, and what a trigger of the project raises.
         sqlstate = self.sqlstate(error)
@@ -234,17 +256,34 @@ class PostgresServer(PlainServer):
         names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT " + ", ".join("current_setting(%s)" for _ in names), names)
-            return dict(zip(names, cursor.fetchone(), strict=True))
+            found = dict(zip(names, cursor.fetchone(), strict=True))
+        watch(self.connection)
+        return found
 
-    def tell_session(self, settings: dict[str, str]) -> None:
+    def connect_again(self, settings: dict[str, str]) -> None:
+        self.connection.close()
+        bound_connecting(self.connection)
+        has = self.session_settings()
         with self.connection.cursor() as cursor:
             for name, value in settings.items():
-                cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
+                if has[name] != value:  # behind a pooler what is set here is other clients' too
+                    cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
+        if self._is_standby():
+            raise OperationalError("the server that answers is a standby and takes no writes")
+
+    def _is_standby(self) -> bool:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_is_in_recovery()")
+            return bool(cursor.fetchone()[0])
 
     def is_lost(self, error: BaseException) -> bool:
         # The connection itself is no witness: leaving atomic(), Django may have opened another.
         # A server that vanished leaves an error without any SQLSTATE.
         sqlstate = self.sqlstate(error)
+        if sqlstate == READ_ONLY:  # a pooler, or an address, that leads to a standby meanwhile
+            with suppress(Error):
+                return self._is_standby()
+            return True
         ended = sqlstate.startswith("08") or sqlstate in ENDED
         return ended or (not sqlstate and isinstance(error, (OperationalError, InterfaceError)))
 
