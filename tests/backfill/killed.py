@@ -1,6 +1,7 @@
-"""The process that test_trouble kills: ``python -m tests.backfill.killed SOCKET_DIR``."""
+"""The process that tests kill: ``python -m tests.backfill.killed SOCKET_DIR [WORKERS]``."""
 
 import sys
+from dataclasses import replace
 
 if __name__ == "__main__":
     import django
@@ -18,6 +19,9 @@ if __name__ == "__main__":
     from django.db import connection
 
     from safemigrate.backfill import run
+    from tests.backfill.shared import quick_leases
     from tests.backfill.test_trouble import KILLED_WORK
 
-    run(connection, KILLED_WORK, key="k")
+    quick_leases()
+    workers = int(sys.argv[2]) if sys.argv[2:] else None
+    run(connection, replace(KILLED_WORK, workers=workers), key="k")

@@ -1,8 +1,8 @@
 """A run that is worth to be shared: its table, cut into small ranges."""
 
-from safemigrate.backfill import (
-    workers,
-)
+from datetime import timedelta
+
+from safemigrate.backfill import leases, workers
 from safemigrate.backfill.leases import RANGE_TABLE
 
 from .tables import Order
@@ -14,6 +14,11 @@ def small_ranges(monkeypatch):
     """So that a table which is quickly made is cut at all."""
     monkeypatch.setattr(workers, "LEAST_PAGES", 5)
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0.02)
+
+
+def quick_leases():
+    """In a process that is to be killed: its ranges are small, and soon come free."""
+    workers.LEAST_PAGES, leases.LEASE = 5, timedelta(seconds=1)
 
 
 def many_orders(make, pg):

@@ -306,3 +306,30 @@ def test_statistics_that_cannot_be_had_are_done_without(orders, pg, other):
     other.execute("LOCK TABLE shop_order IN SHARE UPDATE EXCLUSIVE MODE")
     assert run(pg, Backfill(Order, values={"n": 1}), key="k").rows == 150_500
     other.rollback()
+
+
+def test_no_batch_gets_dearer_as_the_rows_to_fill_run_out(orders, pg, other):
+    """Each row is read a few times by the whole run, not once for each batch behind it."""
+    rows, batch = 3_000, 50
+    with pg.cursor() as cursor:
+        cursor.execute("DELETE FROM shop_order")
+        cursor.execute(
+            "INSERT INTO shop_order (id, amount, n) "
+            "SELECT 10000 + g, g, 0 FROM generate_series(1, %s) g",
+            [rows],
+        )
+        cursor.execute("VACUUM ANALYZE shop_order")
+        cursor.execute("SELECT pg_stat_reset()")
+    backfill = Backfill(Order, values={"total": 1}, where=UNFILLED, batch_rows=batch)
+    assert run(pg, backfill, key="k").batches == rows / batch
+    pg.close()  # its counts are told to the server now
+    deadline = time.monotonic() + 20
+    written = read = 0
+    while written < rows:
+        assert time.monotonic() < deadline
+        written, read = other.execute(
+            "SELECT n_tup_upd, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables "
+            "WHERE relname = 'shop_order'"
+        ).fetchone()
+        other.rollback()
+    assert read <= 6 * rows  # with LIMIT and without a cursor: some 30 times
