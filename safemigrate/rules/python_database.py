@@ -8,7 +8,8 @@ from django.db import migrations
 
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.python_reading import queries, says_which_database, sources
+from safemigrate.rules.python_calls import queries, says_which_database
+from safemigrate.rules.python_reading import sources
 
 
 @rule("W404", "python-database", operation=migrations.RunPython)

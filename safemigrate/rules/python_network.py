@@ -8,7 +8,8 @@ from django.db import migrations
 
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.python_reading import network_calls, sources
+from safemigrate.rules.python_calls import network_calls
+from safemigrate.rules.python_reading import sources
 
 
 @rule("W405", "python-network", operation=migrations.RunPython)

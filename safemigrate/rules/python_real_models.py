@@ -8,7 +8,8 @@ from django.db import migrations
 
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.python_reading import real_models, sources
+from safemigrate.rules.python_calls import real_models
+from safemigrate.rules.python_reading import sources
 
 
 @rule("E162", "python-real-models", operation=migrations.RunPython)

@@ -8,7 +8,8 @@ from django.db import migrations
 
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
-from safemigrate.rules.python_reading import unreadable
+from safemigrate.rules.python_calls import opaque_calls
+from safemigrate.rules.python_reading import sources, unreadable
 
 
 @rule("E163", "python-unreadable", operation=migrations.RunPython)
@@ -29,3 +30,17 @@ def python_unreadable(step: Step) -> Iterator[Finding]:
                 'Otherwise look at it, and wrap it: Assured(<the operation>, because="...").',
             ),
         )
+    for source, _ in sources(step):
+        if name := next(opaque_calls(source), None):
+            yield Finding(
+                what=f"{short(source.function.__name__)}() calls {short(name)}().",
+                why=(
+                    f"What {name}() does depends on what it is given and on the code of the day, "
+                    "not of the migration: it may lock every row of a table until the transaction "
+                    "ends, or ask for columns that are not there yet."
+                ),
+                steps=(
+                    "Write out what it does, with the models of apps.get_model().",
+                    'Otherwise look at it, and wrap it: Assured(<the operation>, because="...").',
+                ),
+            )

@@ -1,4 +1,4 @@
-"""E161, E162, E163, W404, W405: RunPython, read as its source stands in the file."""
+"""E161 to E164, W404, W405: RunPython, read as its source stands in the file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,38 @@ from django.db.models import F, Q
 from django.test.utils import isolate_apps
 
 from safemigrate.operations import BatchedBackfill
-from tests.rules.asking import ask, ids, on_a_new_table, shop
+from tests.rules import corpus_python, corpus_python_other
+from tests.rules.asking import FakeMigration, ask, ids, on_a_new_table, shop
 
 NOOP = migrations.RunPython.noop
+
+DANGEROUS = [
+    (set(rules.split()), code)
+    for corpus in (corpus_python, corpus_python_other)
+    for rules, codes in corpus.DANGEROUS.items()
+    for code in codes
+]
+
+
+def named(value):
+    return getattr(value, "__name__", type(value).__name__)
+
+
+@pytest.mark.parametrize(("rules", "code"), DANGEROUS, ids=named)
+def test_no_dangerous_code_passes(rules, code):
+    operation = migrations.RunPython(code, NOOP)
+    found = ask(operation, migration=FakeMigration(operation))
+    assert {finding.rule for finding in found} == rules
+    for finding in found:
+        assert len(finding.what) < 80, finding.what
+        assert finding.instead or all(finding.steps)
+
+
+@pytest.mark.parametrize("code", corpus_python_other.HARMLESS, ids=named)
+def test_no_harmless_code_is_bothered(code):
+    operation = migrations.RunPython(code, NOOP)
+    assert ids(operation, migration=FakeMigration(operation)) == []
+
 
 with isolate_apps():
 
@@ -109,6 +138,45 @@ class TestPythonRealModels:
 
     def test_historical_models_are_left_alone(self):
         assert errors(few) == []
+
+
+SQL = "DELETE FROM shop_order WHERE id = 5"
+
+
+def a_few_rows_of_sql(apps, schema_editor):
+    schema_editor.execute(SQL)
+    schema_editor.execute("UPDATE shop_order SET total = %s WHERE id = %s", [1, 2])
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT %(a)s", {"a": 1})
+        print(cursor.fetchall())
+
+
+def nothing_at_all(apps, schema_editor):
+    pass
+
+
+def sql_from_elsewhere(apps, schema_editor):
+    schema_editor.execute(apps.the_sql)
+
+
+class TestPythonSql:
+    def test_what_it_does_is_told_as_of_sql(self):
+        drop = corpus_python_other.raw_drop_
+        (finding,) = ask(migrations.RunPython(drop, NOOP))
+        assert finding.rule == "E164"
+        assert finding.what == "raw_drop_() drops shop_order."
+        (truncate,) = ask(migrations.RunPython(nothing_at_all, corpus_python_other.conns_))
+        assert truncate.what == "conns_() on the way back empties shop_order."
+
+    def test_rows_that_are_named_by_a_key_are_left_alone(self):
+        assert ids(migrations.RunPython(a_few_rows_of_sql, NOOP)) == []
+
+    def test_what_is_put_together_elsewhere_cannot_be_judged(self):
+        (finding,) = ask(migrations.RunPython(sql_from_elsewhere, NOOP))
+        assert finding.what == "sql_from_elsewhere() sends SQL that is put together as it runs."
+
+    def test_a_table_that_is_new_is_left_alone(self):
+        assert on_a_new_table(migrations.RunPython(corpus_python_other.raw_, NOOP)) == []
 
 
 class TestPythonDatabase:
