@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.test import override_settings
 
 from safemigrate.backends import server_for
+from safemigrate.backends.postgresql import statistics
 from safemigrate.backfill import (
     STATE_TABLE,
     Backfill,
@@ -97,6 +98,23 @@ def test_any_kind_of_key_is_cut_into_ranges_of_about_the_same_size(make, pg, mod
     assert sum(sizes) == ROWS
     assert min(sizes) > ROWS / 8 * 0.9
     assert run(pg, Backfill(model, values={"n": F("n") + 1}, workers=2), key="k").rows == ROWS
+
+
+def test_of_a_large_sample_some_rows_are_enough(orders, pg, monkeypatch):
+    monkeypatch.setattr(statistics, "SAMPLED_ROWS", 2_000)
+    with pg.cursor() as cursor:
+        cursor.execute("ANALYZE shop_order")
+    walk = Walk(
+        pg, server_for(pg), Backfill(Order, values={"n": 1}), "k",
+        own=True, tell=lambda counts: None, waiting=lambda why: None,
+    )  # fmt: skip
+    bounds = inner_bounds(walk.keys.span(None, walk.last()), walk.server, 4)
+    ends = [None, *bounds, walk.last()]
+    sizes = [walk.keys.span(after, upto).rows.count() for after, upto in itertools.pairwise(ends)]
+    assert len(sizes) == 4
+    assert sum(sizes) == ROWS
+    assert max(sizes) < ROWS / 4 * 1.5
+    assert len(set(sizes)) > 1  # all rows would have parted it evenly
 
 
 def test_a_small_table_is_not_worth_a_second_connection(make, pg, monkeypatch):
