@@ -53,9 +53,14 @@ def _check_added(step: Step) -> str:
     if isinstance(op, migrations.AddConstraint):
         return str(op.constraint.name) if isinstance(op.constraint, CheckConstraint) else ""
     if isinstance(op, migrations.AddField):
-        if op.field.many_to_many or op.field.generated or op.field.primary_key:
-            return ""  # the business of E115 and E117
-        return str(op.name) if check_of(step, op.field, op.name) else ""
+        field: Any = op.field
+        if field.many_to_many or field.primary_key:
+            return ""  # the business of E117
+        if field.generated and field.db_persist:
+            return ""  # the business of E115
+        # A virtual column has the CHECK of its output, and each row is computed for it.
+        field = field.output_field if field.generated else field
+        return str(op.name) if check_of(step, field, op.name) else ""
     old, new = altered(step)
     becomes = check_of(step, new, op.name)
     return str(op.name) if becomes and becomes != check_of(step, old, op.name) else ""

@@ -8,6 +8,8 @@ from tests.rules.corpus_harmless import HARMLESS
 # those of tests/rules/asking.py; shop_order is full and busy.
 DANGEROUS = """
 E141 create-index
+    CREATE TABLE IF NOT EXISTS shop_order (id int); CREATE INDEX i ON shop_order (total)
+    CREATE TABLE IF NOT EXISTS shop_order AS SELECT 1; CREATE INDEX i ON shop_order (total)
     CREATE INDEX i ON shop_order (total)
     create index on "shop_order" using btree ("total")
     CREATE UNIQUE INDEX i ON public.shop_order (number) WHERE total > 0
@@ -79,6 +81,10 @@ E142 rewrites
     CLUSTER shop_order USING i
     REFRESH MATERIALIZED VIEW totals
 E143 drops
+    CREATE TABLE IF NOT EXISTS shop_order (id int); DROP TABLE shop_order
+    ALTER TABLE U&"shop\\005Forder" DROP COLUMN note
+    /* nested /* comment */ still */ DROP TABLE shop_order
+    CREATE TABLE audit.shop_order (id int); DROP TABLE shop_order
     ALTER TABLE shop_order DROP CONSTRAINT shop_order_pkey CASCADE
     DROP AGGREGATE f(int)
     DROP OPERATOR + (int, int)

@@ -5,6 +5,10 @@ from __future__ import annotations
 # As in tests/rules/corpus.py: a line that is indented twice goes on with the text before it.
 HARMLESS = """
 comments and nothing
+    SELECT 1; -- DROP TABLE x;
+    SELECT E'\\'; DROP TABLE shop_order; --'
+    SELECT $$; DROP TABLE shop_order; $$
+    SELECT 1 AS "DROP TABLE shop_order"
     -- nothing at all
     /* DROP TABLE shop_order */
     ;
@@ -15,6 +19,11 @@ comments and nothing
     SELECT pg_advisory_xact_lock(5)
     SELECT now(), current_user, upper('x') || 'y'
 new tables
+    CREATE TEMP TABLE t AS SELECT id FROM shop_order; DELETE FROM t
+    SELECT id INTO TEMP t FROM shop_order; CREATE INDEX ON t (id); UPDATE t SET id = 1
+    CREATE TABLE IF NOT EXISTS fresh (id int); CREATE INDEX ON fresh (id); DROP TABLE fresh
+    CREATE TEMP TABLE shop_order (id int); DROP TABLE shop_order
+    CREATE SCHEMA audit; DROP SCHEMA audit
     CREATE TABLE fresh (id serial PRIMARY KEY, o bigint REFERENCES shop_order (id))
     create unlogged table if not exists "Fresh" ("id" int)
     CREATE TEMP TABLE fresh (id int); INSERT INTO fresh SELECT id FROM shop_order

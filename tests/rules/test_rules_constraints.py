@@ -6,7 +6,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import migrations, models
 from django.db.migrations.migration import Migration
 from django.db.migrations.state import ModelState
-from django.db.models import Q
+from django.db.models import F, Q
 
 from safemigrate.operations import (
     AddCheckConstraint,
@@ -24,6 +24,15 @@ class TestCheckConstraint:
         finding = one(migrations.AddConstraint("order", CHECK), "E104")
         [instead] = finding.instead.contract
         assert isinstance(instead, AddCheckConstraint)
+
+    @pytest.mark.parametrize(
+        ("output", "rules"),
+        [(models.PositiveIntegerField(), ["E104"]), (models.IntegerField(), [])],
+    )
+    def test_a_virtual_column_with_a_check_is_computed_for_every_row(self, output, rules):
+        """It is stored nowhere, and its CHECK looks at it all the same."""
+        field = models.GeneratedField(expression=F("total"), output_field=output, db_persist=False)
+        assert ids(migrations.AddField("order", "twice", field)) == rules
 
     def test_a_check_that_writes_its_own_sql_is_done_by_hand(self):
         class Ours(models.CheckConstraint):

@@ -58,7 +58,8 @@ def _create_table(ctx: Context, node: Node) -> None:
     table = table_name(node["relation"])
     parents = [table_name(relation) for relation in parts(node.get("inh_relations"), "range_var")]
     others = [table_name(relation) for relation in parts(node.get("table_elts"), "pktable")]
-    ctx.new |= {table, table.removeprefix("pg_temp.")}
+    if not (node.get("if_not_exists") and ctx.model(table)):  # where there is one, it stays
+        ctx.new |= {table, table.removeprefix("pg_temp.")}
     _remember_columns(ctx, table, node)
     if "partspec" in node:
         ctx.partitioned.add(table)
@@ -84,7 +85,8 @@ def _remember_columns(ctx: Context, table: str, node: Node) -> None:
 
 def _create_table_as(ctx: Context, node: Node) -> None:
     table = table_name(node["into"]["rel"])
-    ctx.new.add(table)
+    if not (node.get("if_not_exists") and ctx.model(table)):
+        ctx.new |= {table, table.removeprefix("pg_temp.")}
     query = node.get("query", {})
     sources = [table_name(relation) for relation in parts(query, "range_var")]
     writes.calls(ctx, query)

@@ -53,7 +53,8 @@ def select(ctx: Context, node: Node) -> None:
     inner_statements(ctx, node)
     calls(ctx, node)
     if "into_clause" in node:
-        ctx.new.add(table_name(node["into_clause"]["rel"]))
+        table = table_name(node["into_clause"]["rel"])
+        ctx.new |= {table, table.removeprefix("pg_temp.")}
         ctx.effect("create-table-as", "", new=not _reads_a_table(ctx, node))
         return
     tables = [table_name(relation) for relation in parts(node.get("from_clause"), "range_var")]
