@@ -184,7 +184,8 @@ def test_a_database_that_does_not_come_back_in_time_ends_the_run_and_the_next_go
 @pytest.mark.slow
 def test_a_server_that_crashes_and_comes_back_has_lost_batches_and_cursor_alike(tmp_path):
     """Batches are not flushed one by one: what a crash takes, it takes with the place reached."""
-    with database.start(tmp_path / "data", durable=False) as server:
+    flushed = {"synchronous_commit": "on"}  # as elsewhere; a batch sets its own
+    with database.start(tmp_path / "data", durable=False, options=flushed) as server:
         address = tmp_path / "db"
         address.symlink_to(server.socket_dir)
         connection = connected(str(address))
