@@ -3,13 +3,14 @@ How fast, and how gentle, one column of a large table is filled.
 
     python -m testproject.benchmarks.backfill [--rows 2000000] [--traffic 60] [--only NAME ...]
     python -m testproject.benchmarks.backfill --grow 1000000 4000000 20000000
-    python -m testproject.benchmarks.backfill --rows 1000000 --pairs 5 [--fill-rate 30000]
+    python -m testproject.benchmarks.backfill --rows 1000000 --turns 5 [--fill-rate 30000]
 
 Each way fills the same table, made anew, in a process of its own; first alone, then beside traffic
 (reads, updates and inserts by key, open-loop, so that latency counts from when a request was due).
 A way that is slower than --seconds is stopped there, and its rate is of what it did until then.
---pairs measures the traffic only, alone and beside a fill by turns: one such pair says little, as
-the waits of the traffic alone are several times as long in one quarter of a minute as in the next.
+--turns measures only what the traffic waits, alone and beside a fill by turns, or with --traffic 0
+the speed of one UPDATE and of a fill by turns, and prints medians: one such turn says little where
+the machine is twice as fast in one quarter of a minute as in the next.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MIB = 2**20
 SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 LOOP_ROWS = 5_000  # of one round of the naive loop, and of iterator()
-QUIET_SECONDS = 15
 
 
 # The ways, each in a process of its own ----------------------------------------------------------
@@ -291,7 +291,7 @@ class Bench:
         """What the traffic waits without any fill."""
         self.make(rows)
         with traffic(self.dsn, rows, self.options.traffic) as waits:
-            time.sleep(QUIET_SECONDS)
+            time.sleep(self.options.quiet_seconds)
         return _of(waits)
 
 
@@ -338,12 +338,13 @@ def compare(bench: Bench, console: Console, options: argparse.Namespace) -> None
         show(console, f"{options.rows:,} rows{beside}", rows, whole)
 
 
-def pairs(bench: Bench, console: Console, options: argparse.Namespace) -> None:
+def waits_by_turns(bench: Bench, console: Console, options: argparse.Namespace) -> None:
+    """Measure what the traffic waits, without a fill and beside one by turns."""
     table = Table(title=f"{options.rows:,} rows, by turns", title_justify="left")
     for head in ("p99 alone", "beside", "ratio", "worst alone", "beside", "ratio", "rows/s"):
         table.add_column(head, justify="right")
     p99_ratios, worst_ratios = [], []
-    for _ in range(options.pairs):
+    for _ in range(options.turns):
         worst, p99 = bench.quiet(options.rows)
         found = bench.measure("safemigrate", options.rows, options.traffic)
         p99_ratios.append(found.p99_ms / p99)
@@ -356,6 +357,22 @@ def pairs(bench: Bench, console: Console, options: argparse.Namespace) -> None:
     console.print(table)
     p99, worst = statistics.median(p99_ratios), statistics.median(worst_ratios)
     console.print(f"medians: p99 {p99:.2f} x, worst wait {worst:.2f} x")
+
+
+def speed_by_turns(bench: Bench, console: Console, options: argparse.Namespace) -> None:
+    """Measure the rows per second of one UPDATE, one worker and two, alone and by turns."""
+    ways = ("one UPDATE", "safemigrate", "safemigrate, 2 workers")
+    table = Table(title=f"{options.rows:,} rows, rows/s by turns", title_justify="left")
+    for head in ways:
+        table.add_column(head, justify="right")
+    turns = []
+    for _ in range(options.turns):
+        turns.append([bench.measure(way, options.rows, 0).rate for way in ways])
+        table.add_row(*(f"{rate:,.0f}" for rate in turns[-1]))
+    console.print(table)
+    for number, way in list(enumerate(ways))[1:]:
+        share = statistics.median(rates[number] / rates[0] for rates in turns)
+        console.print(f"median: {way} {share:.2f} x one UPDATE")
 
 
 def grow(bench: Bench, console: Console, options: argparse.Namespace) -> None:
@@ -374,16 +391,15 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--traffic", type=float, default=60, help="requests/s; 0: none")
     parser.add_argument("--seconds", type=float, default=60, help="for the slow ways")
+    parser.add_argument("--quiet-seconds", type=float, default=15, help="of traffic alone")
     parser.add_argument("--batch-ms", type=float, default=20, help="SAFEMIGRATE BATCH_DURATION")
     parser.add_argument("--only", nargs="+", choices=list(WAYS), metavar="NAME")
     parser.add_argument("--index", action="store_true", help="one more index, on another column")
     parser.add_argument("--grow", nargs="+", type=int, metavar="ROWS")
-    parser.add_argument("--pairs", type=int, metavar="N")
+    parser.add_argument("--turns", type=int, metavar="N")
     parser.add_argument("--fill-rate", type=int, help="at most so many rows/s, by safemigrate")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.pairs and not options.traffic:
-        parser.error("--pairs measures the traffic, and with --traffic 0 there is none.")
     if options.one:
         child(*options.one, options)
         return 0
@@ -393,8 +409,9 @@ def main() -> int:
         database.start(Path(name) / "data", durable=True, options=SETTINGS) as server,
     ):
         console.print(f"PostgreSQL {server.version}, batches of {options.batch_ms:g} ms")
-        kind = grow if options.grow else pairs if options.pairs else compare
-        kind(Bench(server, options), console, options)
+        by_turns = waits_by_turns if options.traffic else speed_by_turns
+        report = grow if options.grow else by_turns if options.turns else compare
+        report(Bench(server, options), console, options)
     return 0
 
 
