@@ -52,7 +52,11 @@ class _Added:
 
 @dataclass
 class _Run:
-    """What one list of operations does. ``renames``: {model: {old field: new field}}."""
+    """
+    What one list of operations does.
+
+    ``renames``: {model: {old field: new field}}; ``models``: {new name of a model: old name}.
+    """
 
     before: ProjectState
     app_label: str
@@ -60,9 +64,10 @@ class _Run:
     added: list[_Added] = field(default_factory=list)
     renames: dict[str, dict[str, str]] = field(default_factory=dict)
     altered: dict[str, set[str]] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
 
     def model(self, name: str) -> ModelState | None:
-        return self.before.models.get((self.app_label, name))
+        return self.before.models.get((self.app_label, self.models.get(name, name)))
 
 
 def combine(operations: Sequence[Operation], app_label: str, before: ProjectState) -> Instead:
@@ -98,6 +103,8 @@ def _read(operations: Sequence[Operation], app_label: str, before: ProjectState)
         elif isinstance(operation, migrations.RenameField):
             names = run.renames.setdefault(operation.model_name_lower, {})
             names[operation.old_name] = operation.new_name
+        elif isinstance(operation, migrations.RenameModel):
+            run.models[operation.new_name_lower] = operation.old_name_lower
         elif isinstance(operation, migrations.AlterField):
             run.altered.setdefault(operation.model_name_lower, set()).add(operation.name_lower)
     return run
@@ -116,7 +123,12 @@ def _written(
 ) -> list[Operation] | None:
     """What stands for both; None if they are two changes."""
     same_name = old.thing.name == new.thing.name
-    if definition(renamed(old.thing, names) if names else old.thing) == definition(new.thing):
+    taken = {
+        other.thing.name for other in run.removed if other is not old and other.model == old.model
+    }
+    if new.thing.name not in taken and definition(
+        renamed(old.thing, names) if names else old.thing
+    ) == definition(new.thing):
         return _moved(old, new, followed=bool(fields_of(old.thing) & {n.lower() for n in names}))
     if not same_name or type(old.thing) is not type(new.thing):
         return None
@@ -180,7 +192,7 @@ def _alone(run: _Run, old: _Removed) -> Instead:
     if _is_constraint(old.thing) or not fields_of(old.thing) & changed:
         return {}
     model = run.model(old.model)
-    name = model.name if model else old.model
+    name = model.name if model and model.name_lower == old.model else old.model
     return {old.place: [RemoveIndexConcurrently(name, old.thing.name, after_rollout=False)]}
 
 

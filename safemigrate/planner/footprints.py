@@ -220,11 +220,19 @@ def _(operation: ContractRenameTable, app_label: str) -> Footprint:
 @_of.register(AddRenamedField)
 @_of.register(CopyRenamedField)
 @_of.register(CompleteRenamedField)
-@_of.register(DropRenamedField)
 def _(operation: Any, app_label: str) -> Footprint:
     model = operation.model_name.lower()
     names = (operation.old_name, operation.new_name)
     return _touching(*(Touch(app_label, model, name.lower()) for name in names))
+
+
+@_of.register
+def _(operation: DropRenamedField, app_label: str) -> Footprint:
+    model = operation.model_name.lower()
+    old = Touch(app_label, model, operation.old_name.lower())
+    # The new column stays as it is: an index that it gets in the same run may come before.
+    gentle = operation.field is None
+    return _touching(old, Touch(app_label, model, operation.new_name.lower(), gentle=gentle))
 
 
 @_of.register(ExpandRenamePrimaryKey)

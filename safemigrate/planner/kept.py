@@ -20,6 +20,8 @@ Kept = dict[str, list[Operation]]
 def kept(before: ProjectState, after: ProjectState) -> Kept:
     """What to tell the state first, so that the autodetector finds only what really differs."""
     found: Kept = {}
+    for app_label, operation in _tables(before, after):
+        found.setdefault(app_label, []).append(operation)
     for key in sorted(set(before.models) & set(after.models)):
         old, new = before.models[key], after.models[key]
         mine = found.setdefault(key[0], [])
@@ -47,6 +49,21 @@ def put_first(changes: dict[str, list[Migration]], things: Kept) -> None:
             changes[app_label] = [empty]
         first: Any = changes[app_label][0]
         first.operations = [*operations, *first.operations]
+
+
+def _tables(before: ProjectState, after: ProjectState) -> Iterator[tuple[str, Operation]]:
+    """
+    A model that goes, and one that comes with its table: perhaps the same under a new name.
+
+    Named first, the table is not renamed together with the model, and then back.
+    """
+    come = [model for key, model in after.models.items() if key not in before.models]
+    for (app_label, name), old in before.models.items():
+        table = f"{app_label}_{name}"
+        takes = any(m.app_label == app_label and m.options.get("db_table") == table for m in come)
+        if takes and (app_label, name) not in after.models and not old.options.get("db_table"):
+            pinned = migrations.AlterModelTable(old.name, table)
+            yield app_label, migrations.SeparateDatabaseAndState(state_operations=[pinned])
 
 
 def _columns(old: ModelState, new: ModelState) -> Iterator[list[Operation]]:

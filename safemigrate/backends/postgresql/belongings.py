@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from safemigrate.backends.together import Shadow
 
+STANDS_IN = "safemigrate: the names of "
+"""How the comment begins of a view that has the old names of a table."""
 INDEX, UNIQUE, CHECK, FOREIGN_KEY, PRIMARY_KEY = "index", "unique", "check", "foreign key", "pk"
 
 
@@ -121,7 +123,7 @@ class Belongings(Partitions):
                 yield UNIQUE, unique_of(editor, model, field)
             for index in (
                 index_of(editor, model, field, concurrently=True),
-                None if field.primary_key else like_index_of(editor, model, field),
+                like_index_of(editor, model, field),
             ):
                 if index is not None:
                     yield INDEX, index
@@ -315,7 +317,10 @@ class Belongings(Partitions):
                 LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
                 LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
                 LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
+                LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
                 WHERE a.attrelid = to_regclass(%(table)s) AND a.attname = %(column)s
+                  -- The view of a table that is being renamed goes before the old column does.
+                  AND coalesce(obj_description(w.ev_class, 'pg_class'), '') NOT LIKE %(view)s
                   AND NOT a.attisdropped AND k.contype IS DISTINCT FROM 'n'
                   AND c.relkind IS DISTINCT FROM 'S'
                   AND (f.adrelid, f.adnum) IS DISTINCT FROM (a.attrelid, a.attnum)
@@ -328,7 +333,7 @@ class Belongings(Partitions):
                   AND attacl IS NOT NULL
                 ORDER BY 1, 2
                 """,
-                {"table": self._quote(table), "column": column},
+                {"table": self._quote(table), "column": column, "view": f"{STANDS_IN}%"},
             )
         ]
 

@@ -13,6 +13,7 @@ from django.db.models.fields import NOT_PROVIDED
 
 from safemigrate.backends.base import nothing
 from safemigrate.backends.fields import column_of, variant
+from safemigrate.backends.names import PREFIX
 from safemigrate.backends.postgresql.belongings import CHECK, FOREIGN_KEY, Belonging
 from safemigrate.backends.postgresql.shadows import Shadows
 from safemigrate.backends.together import Shadow
@@ -139,6 +140,28 @@ class ColumnNames(Shadows):
         for thing in things:
             if editor.collect_sql or self._has_temporary_name(editor, table, thing):
                 self._give_name(editor, table, thing)
+        if editor.collect_sql or self._twins(table):
+            return
+        for name in self._unclaimed(table, column_of(new)):
+            editor.execute(f"DROP INDEX {self._beside(editor, table, name)}", params=None)
+
+    def _unclaimed(self, table: str, column: str) -> list[str]:
+        """
+        Indexes that a contract's way back has built on the old column, and that it never had.
+
+        Those of the new column are gone by now: they came in the same run as its name.
+        """
+        rows = self._ask(
+            """
+            SELECT DISTINCT c.relname::text FROM pg_attribute a
+            JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.classid = d.refclassid
+                AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+            JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('i', 'I')
+            WHERE a.attrelid = to_regclass(%s) AND a.attname = %s AND starts_with(c.relname, %s)
+            """,
+            [self._quote(table), self._bare(column), f"{PREFIX}_shadow_"],
+        )
+        return [name for (name,) in rows]
 
     def _has_temporary_name(
         self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging

@@ -9,14 +9,15 @@ Source: https://www.postgresql.org/docs/current/sql-createview.html#SQL-CREATEVI
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.utils import split_identifier
 
 from safemigrate.backends.moving import Move
-from safemigrate.backends.postgresql.locking import Locking
+from safemigrate.backends.names import PREFIX
+from safemigrate.backends.postgresql.belongings import STANDS_IN, Belongings
 from safemigrate.backends.statements import standard_names
 from safemigrate.facts.errors import UnsupportedDatabase, WrongOperation
 from safemigrate.facts.locks import TableLock
@@ -73,7 +74,7 @@ def _is_to_be_done(move: Move) -> bool:
     return True
 
 
-class Views(Locking):
+class Views(Belongings):
     """
     Locks: ACCESS EXCLUSIVE, had without queueing, for statements that touch the catalogue alone.
 
@@ -140,7 +141,17 @@ class Views(Locking):
         columns = self._columns_of(editor, move.back)
         if move.keeps_table:
             self._rename_table(editor, move.old_table, move.aside)
+        elif not editor.collect_sql:
+            move, columns = self._for_older_code(move, columns)
         self._stand_in(editor, move, columns)
+
+    def _for_older_code(self, move: Move, columns: Sequence[str]) -> tuple[Move, Sequence[str]]:
+        """Of two columns that are one, that which contracts undone before have made again."""
+        known, twins = move.back.known, self._twins(move.new_table)
+        again = {c: twin for c in known for twin in twins.get(c, ()) if twin not in known}
+        set_aside = {c: twin for c, twin in again.items() if twin.startswith(PREFIX)}
+        older = replace(move, columns={**move.columns, **set_aside})
+        return older, [name for name in columns if name not in again]
 
     def _rename_table(self, editor: BaseDatabaseSchemaEditor, old: str, new: str) -> None:
         _, bare = split_identifier(new)
@@ -174,7 +185,7 @@ class Views(Locking):
             f"FROM {self._quote(move.aside)}",
             params=None,
         )
-        said = f"safemigrate: the names of {move.aside} that the release before knows"
+        said = f"{STANDS_IN}{move.aside} that the release before knows"
         editor.execute(f"COMMENT ON VIEW {view} IS {editor.quote_value(said)}", params=None)
         for grant in self._grants(editor, move):
             editor.execute(grant, params=None)

@@ -55,6 +55,10 @@ class Order(models.Model):
 POSTGRES = ("django.contrib.postgres",)  # Django 6.1 asks for it
 ONCE = 'name="once"'
 POSITIVE = 'CheckConstraint(condition=Q(total__gte=0), name="positive")'
+UNIQUE_AND_CHECK = (
+    'models.UniqueConstraint(fields=["email"], name="{}"), '
+    'models.CheckConstraint(condition=Q(total__gte=0), name="{}")'
+)
 POSITIVE_VALUES = {"Order.total": "n"}
 
 RESTING = meta(
@@ -130,6 +134,12 @@ ROWS = [
         "a unique constraint renamed",
         constraint('UniqueConstraint(fields=["email"], condition=Q(total__gt=3), name="first")'),
         constraint('UniqueConstraint(fields=["email"], condition=Q(total__gt=3), name="second")'),
+    ),
+    Row(
+        "a unique constraint and a check that exchange their names",
+        meta(f"constraints = [{UNIQUE_AND_CHECK.format('first', 'second')}]"),
+        meta(f"constraints = [{UNIQUE_AND_CHECK.format('second', 'first')}]"),
+        values=POSITIVE_VALUES,
     ),
     Row(
         "unique_together that becomes a constraint",

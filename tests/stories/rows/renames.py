@@ -57,6 +57,23 @@ def model(what: str, text: str, renamed: Mapping[str, str], **more: Any) -> Row:
     return Row(what, text.format(old), text.format(new), renamed=renamed, **more)
 
 
+FULL = """
+class {0}(models.Model):
+    {1} = models.IntegerField(default=3)
+    {2} = models.IntegerField()
+    made = models.DateField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["{1}", "{2}"], name="by_two")]
+"""
+OVER_B = """
+        unique_together = [("b", "email")]
+        indexes = [models.Index(fields=["b"], name="by_b")]
+        constraints = [
+            models.UniqueConstraint(fields=["email", "b"], name="once"),
+            models.CheckConstraint(condition=models.Q(b__gte=-1000000), name="enough"),
+        ]
+"""
 PHASES = ["expand", "backfill", "contract"]
 BOTH = (
     HEAD + "    {} = models.IntegerField(null=True)\n"
@@ -134,6 +151,13 @@ ROWS = [
             "a check": "constraints = [models.CheckConstraint(condition="
             'models.Q({}__isnull=True) | ~models.Q({}=""), name="both")]\n',
         }.items()
+    ),
+    Row(
+        "a renamed field that gets indexes and constraints",
+        HEAD + "    a = models.IntegerField()\n",
+        HEAD + "    b = models.IntegerField()\n    class Meta:\n" + OVER_B,
+        renamed={"Order.a": "Order.b"},
+        phases=["expand", "backfill", "expand", "contract"],
     ),
     Row(
         "a field renamed in the code alone",
@@ -222,6 +246,23 @@ ROWS = [
         {"shop": CUSTOMER.replace("Customer", "Client"), "crm": NOTE.format("Client")},
         renamed={"Customer": "Client", "crm.Note_about.customer": "crm.Note_about.client"},
         answers=("y",),
+    ),
+    Row(
+        "a model and fields of it renamed",
+        FULL.format("Order", "total", "code"),
+        FULL.format("Purchase", "value", "batch"),
+        renamed={
+            "Order": "Purchase",
+            "Order.total": "Purchase.value",
+            "Order.code": "Purchase.batch",
+        },
+        phases=PHASES,
+    ),
+    Row(
+        "a model renamed that keeps its table",
+        HEAD,
+        HEAD.replace("Order", "Purchase") + '    class Meta:\n        db_table = "shop_order"\n',
+        renamed={"Order": "Purchase"},
     ),
     Row(
         "a table renamed",
