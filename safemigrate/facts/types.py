@@ -76,6 +76,8 @@ def change(was: str, becomes: str) -> TypeChange:
     old, new = parsed(was), parsed(becomes)
     if old.dimensions != new.dimensions or not _same_python(old, new):
         return TypeChange.IMPOSSIBLE
+    if old.dimensions and not (old.is_text or {old.name, new.name} <= set(INTEGERS)):
+        return TypeChange.IMPOSSIBLE  # no condition tells which of them an older column can hold
     if holds(old, new):
         return TypeChange.SHARED
     # An array would have to be looked at value by value.

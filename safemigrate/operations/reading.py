@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from django.apps import apps as installed
 from django.conf import settings
 from django.db.migrations.state import ProjectState
-from django.db.migrations.utils import resolve_relation
+from django.db.migrations.utils import get_references, resolve_relation
 from django.db.models import CheckConstraint, Field
 from django.utils.module_loading import import_string
 
@@ -171,6 +171,16 @@ def is_read_again(asked: Asked, name: str) -> bool:
         or getattr(one, "condition", None) is not None
         or getattr(one, "expressions", None)
     )
+
+
+def is_referred_to(asked: Asked, name: str) -> bool:
+    """Whether foreign keys refer to the column: Django makes each anew, which reads its table."""
+    field: Any = asked.model.fields.get(name)
+    if field is None or not field.unique:
+        return False
+    key = (asked.app_label, asked.model.name_lower)
+    references = get_references(asked.before, key, (name, field))
+    return any(reference.to for _, _, _, reference in references)
 
 
 def collation_of(field: Any) -> str | None:

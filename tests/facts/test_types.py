@@ -58,6 +58,7 @@ CHANGES = {
         ("double precision", "numeric(8, 2)"),
         ("boolean", "integer"),
         ("integer", "integer[]"),
+        ("numeric(8, 2)[]", "numeric(9, 3)[]"),
         ("bigint[]", "integer[]"),
         ("geometry(POINT,4326)", "geometry(POLYGON,4326)"),
     ],

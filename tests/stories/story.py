@@ -243,3 +243,4 @@ class Story:
         assert ran.code == 1, ran.text
         assert self.row.back in " ".join(ran.text.split()), ran.text
         self.check("the way back was refused")
+        self.deploy("r2", meanwhile="old")  # what was undone before it met the rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safemigrate.facts.types import INTEGERS, holds, parsed
+from safemigrate.facts.types import INTEGERS, Type, holds, parsed
 
 
 def cast(value: str, was: str, becomes: str) -> str:
@@ -24,6 +24,8 @@ def fitting(value: str, was: str, becomes: str) -> str:
     old, new = parsed(was), parsed(becomes)
     if holds(old, new):
         return ""
+    if old.dimensions:
+        return _fitting_array(value, old, new, becomes)
     number = value if old.name in (*INTEGERS, "numeric") else f"CAST({value} AS numeric)"
     if new.name in INTEGERS:
         bounds = f"{number} BETWEEN {-INTEGERS[new.name]} AND {INTEGERS[new.name] - 1}"
@@ -36,3 +38,11 @@ def fitting(value: str, was: str, becomes: str) -> str:
         finite = "abs({0}) <= 3.4028234e38 OR {0} IN ('Infinity', '-Infinity', 'NaN')"
         return f"({finite.format(value)})"
     return f"length({value}) <= {new.size}" if new.is_text and new.size is not None else ""
+
+
+def _fitting_array(value: str, old: Type, new: Type, becomes: str) -> str:
+    """Without a query over the elements, which the WHEN of a trigger may not have."""
+    if new.name in INTEGERS:
+        least, most = -INTEGERS[new.name], INTEGERS[new.name] - 1
+        return f"({most} < ANY ({value})) IS NOT TRUE AND ({least} > ANY ({value})) IS NOT TRUE"
+    return f"CAST(CAST({value} AS {becomes}) AS text[]) = CAST({value} AS text[])"

@@ -17,7 +17,7 @@ from safemigrate.operations.reading import Asked, altered, deletes_itself, is_co
 from safemigrate.operations.relations import ContractForeignKey
 from safemigrate.operations.remedies import renames, types
 from safemigrate.operations.remedies.base import Chain, remedy
-from safemigrate.operations.remedies.facets import ARRIVES, Facets, Shift, facets_of
+from safemigrate.operations.remedies.facets import ARRIVES, LEAVES, Facets, Shift, facets_of
 
 if TYPE_CHECKING:
     from django.db.models import Field
@@ -42,9 +42,31 @@ def alter_field(asked: Asked) -> Chain | None:
         return renames.another_column(asked, changed, _as_stated(operation))
     if changed.type and changed.foreign_key is Shift.GAINED:
         return _number_to_key(asked, operation, changed)
+    if changed.type and types.narrows(asked, changed):
+        return _narrowed(asked, operation, changed)
     if changed.type:
         return _with_the_rest(types.chain(asked, changed), operation, changed)
     return in_place(operation, changed)
+
+
+def _narrowed(asked: Asked, operation: migrations.AlterField, changed: Facets) -> Chain | None:
+    """
+    The new column takes its place when older code is gone.
+
+    What newer code may do that older code may not, the old column must allow until then.
+    """
+    if changed.check in LEAVES:
+        return None  # it goes with the class of the field, and so with the type
+    where, loose = (operation.model_name, operation.name), changed.old.clone()
+    loose.null = changed.old.null or changed.new.null
+    loose._unique = changed.old.unique and changed.new.unique  # its own name for unique=
+    if changed.db_default in ARRIVES:
+        loose.db_default = changed.new.db_default
+    shifts = facets_of(asked, loose, changed.new, operation.name)
+    chain = _with_the_rest(types.chain(asked, shifts), operation, shifts)
+    if chain and not facets_of(asked, changed.old, loose, operation.name).only_python:
+        chain.expand.insert(0, ExpandAlterField(*where, loose))
+    return chain
 
 
 def _number_to_key(asked: Asked, operation: migrations.AlterField, changed: Facets) -> Chain | None:

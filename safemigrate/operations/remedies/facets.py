@@ -19,6 +19,7 @@ from safemigrate.operations.reading import (
     db_type,
     has_foreign_key,
     is_read_again,
+    is_referred_to,
     like_index_is_rebuilt,
     rebuilds_foreign_key,
     same_column,
@@ -39,6 +40,7 @@ class Shift(enum.Enum):
 
 
 ARRIVES = (Shift.GAINED, Shift.OTHER)
+LEAVES = (Shift.LOST, Shift.OTHER)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def facets_of(asked: Asked, old: Any, new: Any, name: str, old_name: str = "") -
         costly, free = not same_column(old, new), False
     else:
         costly = not is_free(was, becomes) or like_index_is_rebuilt(old, was, becomes) or collation
-        costly = costly or (was != becomes and is_read_again(asked, old_name or name))
+        again = is_read_again(asked, old_name or name) or is_referred_to(asked, old_name or name)
+        costly = costly or (was != becomes and again)
         free = was != becomes and not costly
     return Facets(
         old,

@@ -18,7 +18,7 @@ from safemigrate.operations.fields import (
     SetNotNull,
 )
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
-from safemigrate.operations.reading import Asked
+from safemigrate.operations.reading import Asked, column_name
 from safemigrate.operations.relations import AddForeignKey
 from safemigrate.operations.remedies.base import Chain, remedy
 
@@ -122,6 +122,9 @@ def remove_field(asked: Asked) -> Chain | None:
     old = asked.model.get_field(operation.name)
     if old.primary_key:
         return None  # a rule says so
+    if not old.many_to_many and column_name(old, operation.name) is None:
+        # It lives in Python alone.
+        return Chain(expand=[migrations.SeparateDatabaseAndState(state_operations=[operation])])
     where = (operation.model_name, operation.name)
     # Django makes no generated column NOT NULL, whatever its ``null`` says.
     required = not (old.null or old.generated or old.has_db_default())

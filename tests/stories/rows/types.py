@@ -20,6 +20,21 @@ def changed(what: str, old: str, new: str, meta: str = "", **more) -> Row:
     return Row(f"a type: {what}", order(old), order(new), **more)
 
 
+CODED = """
+class Customer(models.Model):
+    code = models.CharField(max_length={}, primary_key=True{})
+
+class Order(models.Model):
+    customer = models.ForeignKey(Customer, models.CASCADE, null=True)
+    total = models.IntegerField()
+"""
+ARRAY = """
+from django.contrib.postgres.fields import ArrayField
+
+class Order(models.Model):
+    total = models.IntegerField()
+    many = ArrayField(models.{}, default=list)
+"""
 KEYS = """
 class Person(models.Model):
     {id}
@@ -101,6 +116,28 @@ ROWS = [
         values={"Order.size": "n"},
         phases=BEFORE_ROLLOUT,
     ),
+    changed(
+        "smaller integer that may be NULL",
+        "BigIntegerField()",
+        "IntegerField(null=True)",
+        back="is NULL in",
+    ),
+    changed(
+        "smaller integer with a default of the database",
+        "BigIntegerField()",
+        "IntegerField(db_default=3)",
+    ),
+    changed(
+        "shorter text that need not be unique",
+        "CharField(max_length=40, unique=True, db_default='')",
+        "CharField(max_length=20, db_default='x')",
+    ),
+    changed(
+        "smaller integer that may be negative",
+        "PositiveIntegerField()",
+        "SmallIntegerField()",
+        refused="size",
+    ),
     changed("shorter text", "TextField()", "CharField(max_length=60)"),
     changed(
         "positive bigger integer",
@@ -113,6 +150,36 @@ ROWS = [
         "IntegerField(null=True)",
         "BigIntegerField(default=7)",
         fills={"Order.size": 7},
+    ),
+    *(
+        Row(
+            f"a type: an array of {what}",
+            ARRAY.format(old),
+            ARRAY.format(new),
+            values={"Order.many": value},
+            apps=("django.contrib.postgres",),  # Django 6.1 asks for it
+            phases=BEFORE_ROLLOUT,
+        )
+        for what, old, new, value in [
+            (
+                "bigger integers",
+                "IntegerField(null=True)",
+                "BigIntegerField(null=True)",
+                "[n, None]",
+            ),
+            ("wider text", "CharField(max_length=9)", "CharField(max_length=20)", "[str(n), 'é']"),
+        ]
+    ),
+    Row(
+        "a type: a wider text key that others refer to",
+        CODED.format(20, ""),
+        CODED.format(40, ""),
+        phases=BEFORE_ROLLOUT,
+    ),
+    Row(
+        "a type: a text key of another collation",
+        CODED.format(20, ""),
+        CODED.format(20, ", db_collation='C'"),
     ),
     Row("a type: primary keys and all that refers to them", SMALL, LARGE),
     changed("number to text", "IntegerField()", "TextField()", refused="size"),
