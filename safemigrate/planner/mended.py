@@ -10,6 +10,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from safemigrate.planner.footprints import footprint_of
 from safemigrate.planner.split import Part, Rewritten, backward_step, parts_of
 from safemigrate.planner.walk import ModelKey, Refusal, Walk, models_that_go
 
@@ -73,12 +74,22 @@ def mended(
 
 def two_releases(app_label: str, before: Part, after: Part) -> Refusal:
     """No order of deploys serves both parts."""
+    first, second = _that_meet(app_label, before, after)
     return Refusal(
         app_label,
         after.sources[0],
-        reason=f"{after.operations[0].describe()} can start only when this is done: "
-        f"{before.operations[0].describe()}. The first belongs to this release, the second to a "
-        "later one.",
-        do="Make the removal now and deploy it; make the other change in the next release. "
+        reason=f"{second.describe()} can start only when this is done: {first.describe()}. "
+        "The first belongs to this release, the second to a later one.",
+        do="Make the one change alone now and deploy it; make the other in the next release. "
         "A new name instead of the same one needs no waiting.",
     )
+
+
+def _that_meet(app_label: str, before: Part, after: Part) -> tuple[Operation, Operation]:
+    """The operations because of which one part waits for the other; for its files, the first."""
+    for second in after.operations:
+        touched = footprint_of(second, app_label)
+        for first in before.operations:
+            if touched.meets(footprint_of(first, app_label)):
+                return first, second
+    return before.operations[0], after.operations[0]

@@ -18,6 +18,7 @@ from safemigrate.facts.types import TypeChange, change
 from safemigrate.operations.reading import db_type, target_of
 from safemigrate.planner.mended import two_releases
 from safemigrate.planner.split import Part, backward_step, parts_of
+from safemigrate.planner.taken import names_taken
 from safemigrate.planner.walk import Refusal, Walk, models_that_go
 from safemigrate.rules.base import Step
 
@@ -56,6 +57,7 @@ def rewrite(changes: Changes, context: Context) -> Outcome:
     """Every migration in ``changes``, safe and split; dependencies between them repointed."""
     refusals = [] if context.may_ask else list(_renames(changes, context))
     refusals += _moves_along_bases(changes, context.before)
+    refusals += names_taken(changes, context.before)
     walk = Walk(context.before.clone(), context.connection, refusals=refusals)
     split: dict[Key, list[tuple[int, Draft]]] = {}
     for app_label, migration, going in _in_order(changes):

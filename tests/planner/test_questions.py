@@ -97,7 +97,7 @@ def test_a_column_that_becomes_another_kind_of_thing_needs_two_releases():
     )
     [refusal] = made.refusals
     assert "The first belongs to this release, the second to a later one." in refusal.reason
-    assert "Make the removal now and deploy it" in refusal.do
+    assert "Make the one change alone now and deploy it" in refusal.do
 
 
 def test_a_change_that_nothing_makes_safe_is_refused_with_its_finding():

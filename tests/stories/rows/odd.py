@@ -62,6 +62,41 @@ class Bill(Stamped):
 class Crate(Stamped):
     weight = models.IntegerField()
 """
+UNSEEN = """
+class Unseen(models.Field):
+    def db_type(self, connection):
+        return None
+
+    def get_attname_column(self):
+        return self.get_attname(), None
+"""
+OLD_AND_NEW = """
+class {}(models.Model):
+    {} = models.IntegerField()
+
+    class Meta:
+        db_table = "kept"
+"""
+INDEXED = """
+class {}(models.Model):
+    class Meta:
+        indexes = [models.Index(fields=["day"], name="by_day")]
+
+    day = models.DateField()
+"""
+TABLES = """
+class Customer(models.Model):
+    name = models.CharField(max_length=9)
+
+    class Meta:
+        db_table = "{}"
+
+class Firm(models.Model):
+    name = models.CharField(max_length=9)
+
+    class Meta:
+        db_table = "{}"
+"""
 SEEN = """
 class Seen(Order):
     class Meta:
@@ -154,6 +189,29 @@ ROWS = [
         twice(),
         twice('models.F("total") * 3'),
         refused="how twice",
+    ),
+    Row(
+        "a field that has no column gone",
+        UNSEEN + COMPUTED.format("mark = Unseen(null=True)"),
+        UNSEEN + COMPUTED.format(""),
+    ),
+    Row(
+        "a new model with the table of one that goes",
+        OLD_AND_NEW.format("Old", "a") + COMPUTED.format(""),
+        OLD_AND_NEW.format("New", "b") + COMPUTED.format(""),
+        refused="If it is to have the rows of shop.old too, move the model in the state alone",
+    ),
+    Row(
+        "a new model with the index of one that goes",
+        COMPUTED.format("") + INDEXED.format("Bill"),
+        COMPUTED.format("") + INDEXED.format("Invoice") + "    paid = models.BooleanField()",
+        refused="by_day of invoice is to have the name of an index of shop.bill",
+    ),
+    Row(
+        "two tables change their names for each other",
+        TABLES.format("x", "y"),
+        TABLES.format("y", "x"),
+        refused="firm is to have the table x, which shop.customer has",
     ),
     Row(
         "a field of an abstract base",

@@ -1,0 +1,97 @@
+"""Names in the database that another model has until the running release is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.db import migrations
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.models import UniqueConstraint
+
+from safemigrate.operations.reading import has_table
+from safemigrate.planner.walk import ModelKey, Refusal
+
+
+def names_taken(
+    changes: Mapping[str, Sequence[Migration]], before: ProjectState
+) -> Iterator[Refusal]:
+    """A table or an index that gets a name which a model that goes or changes still has."""
+    tables: dict[str, ModelKey] = {}
+    indexes: dict[str, ModelKey] = {}
+    for key, model in before.models.items():
+        if has_table(model):
+            tables[_table_of(model)] = key
+            indexes |= dict.fromkeys(_names(model.options), key)
+    all_of = [(app, o) for app, new in changes.items() for m in new for o in m.operations]
+    were = {
+        (app, o.new_name_lower): (app, o.old_name_lower)
+        for app, o in all_of
+        if isinstance(o, migrations.RenameModel)
+    }
+    for app, operation in all_of:
+        key = (app, str(getattr(operation, "model_name", getattr(operation, "name", ""))).lower())
+        own = were.get(key, key)
+        table = _table_wanted(app, operation)
+        if table and tables.get(table, own) != own:
+            yield _table_refused(app, operation, key[1], table, tables[table])
+            continue
+        for name in _names_wanted(operation):
+            if indexes.get(name, own) != own:
+                yield Refusal(
+                    app,
+                    operation,
+                    reason=f"{name} of {key[1]} is to have the name of an index of "
+                    f"{'.'.join(indexes[name])}, which that one keeps until code of the running "
+                    "release is gone.",
+                    do="Give it another name; if the one model is the other renamed, make that "
+                    "rename in a run of its own, without --noinput, and other changes after it.",
+                )
+
+
+def _table_wanted(app: str, operation: Any) -> str | None:
+    if isinstance(operation, migrations.CreateModel):
+        model = ModelState(app, operation.name, [], dict(operation.options))
+        return _table_of(model) if has_table(model) else None
+    if isinstance(operation, migrations.AlterModelTable):
+        return operation.table or f"{app}_{operation.name_lower}"
+    return None
+
+
+def _names_wanted(operation: Any) -> list[str]:
+    if isinstance(operation, migrations.CreateModel):
+        return _names(operation.options)
+    if isinstance(operation, migrations.AddIndex):
+        return [operation.index.name]
+    if isinstance(operation, migrations.AddConstraint):
+        return _names({"constraints": [operation.constraint]})
+    return []
+
+
+def _names(options: Mapping[str, Any]) -> list[str]:
+    """Of what is an index on the server: a CHECK has its name beside those of other tables."""
+    unique = [c for c in options.get("constraints", ()) if isinstance(c, UniqueConstraint)]
+    return [one.name for one in (*options.get("indexes", ()), *unique)]
+
+
+def _table_refused(
+    app: str, operation: Operation, model: str, table: str, owner: ModelKey
+) -> Refusal:
+    label = ".".join(owner)
+    return Refusal(
+        app,
+        operation,
+        reason=f"{model} is to have the table {table}, which {label} has, and which code of the "
+        "running release reads and writes until it is gone.",
+        do=f"If it is to have the rows of {label} too, move the model in the state alone: "
+        "SeparateDatabaseAndState(state_operations=[...]) with CreateModel in the one app and "
+        "DeleteModel in the other. If not, let it have another table until a release without "
+        f"{label} in that one is deployed.",
+    )
+
+
+def _table_of(model: ModelState) -> str:
+    table: str = model.options.get("db_table") or f"{model.app_label}_{model.name}".lower()
+    return table
