@@ -256,6 +256,25 @@ def test_nothing_is_written_where_nothing_is_wrong(shop):
     assert "needs no fix" in shop.run("safemigrate", "fix", "shop", "0002").out
 
 
+def test_what_is_wrong_and_only_its_author_can_change_is_told(shop):
+    """SQL is not rewritten; to say that nothing is wrong with it would be a lie."""
+    (shop.folder / "shop/migrations/0002_totals.py").unlink()
+    shop.migration(
+        "0002_more",
+        """
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0001_initial")]
+            operations = [migrations.RunSQL("UPDATE shop_order SET legacy = ''", "SELECT 1")]
+        """,
+    )
+    before = shop.read("0002_more")
+    ran = shop.manage("safemigrate", "fix", "shop", "0002")
+    assert ran.code == 1
+    assert "Nothing was written. Change it:" in ran.err
+    assert "safemigrate.E146" in ran.err
+    assert shop.read("0002_more") == before
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -18,8 +18,8 @@ from django.db.migrations.loader import AmbiguityError, MigrationLoader
 from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 
-from safemigrate import sources
-from safemigrate.judge import is_ours, path_of
+from safemigrate import sources, speak
+from safemigrate.judge import Judged, is_ours, judge_project, path_of
 from safemigrate.planner.autodetector import protected_connection
 from safemigrate.planner.mended import Mended, mended
 from safemigrate.planner.split import Part
@@ -44,6 +44,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     name = f"{migration.app_label}.{migration.name}"
     path = _path(migration, name)
     made = _made(loader, migration)
+    if made is None and (left := [one for one in judge_project(only={name}) if one.is_error]):
+        raise CommandError(_for_you(name, left))
     if made is None:
         command.stdout.write(f"{name} needs no fix: nothing was written.")
         return
@@ -66,6 +68,12 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     command.stdout.write(f"{name} is now, in the order in which they run:")
     for where, _ in files:
         command.stdout.write(f"  {_shown(where)}")
+
+
+def _for_you(name: str, left: Sequence[Judged]) -> str:
+    """Code, SQL and classes of others are nobody's to rewrite but their author's."""
+    head = f"Nothing in {name} is an operation that fix rewrites. Nothing was written. Change it:"
+    return "\n\n".join([head, *(speak.text(judged) for judged in left)])
 
 
 def _made(loader: MigrationLoader, migration: Migration) -> Mended | None:
