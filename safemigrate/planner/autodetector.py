@@ -65,7 +65,8 @@ class SafeAutodetectorMixin(_Detector):
         # Here every row gets a call of its own.
         questioner: Any = self.questioner
         questioner.ask_unique_callable_default_addition = _nothing_to_ask
-        before: ProjectState = self.from_state
+        # A copy: what goes loses its indexes in Django's own (6.1).
+        before: ProjectState = self.from_state.clone()
         stays = kept(before, self.to_state)
         if stays:
             self.from_state = told(before, stays)

@@ -117,7 +117,9 @@ class Walk:
         altered: Rewritten | None,
     ) -> Rewritten:
         """``instead``, ``altered``: what it comes to together with others, if with any."""
-        if altered is not None:
+        if _goes_with_its_model(operation, going):
+            found = Rewritten(operation, [])
+        elif altered is not None:
             found = altered
         elif instead is not None and self._is_used(operation, app_label):
             found = Rewritten(operation, instead)
@@ -250,6 +252,12 @@ def note_new(operation: Any, app_label: str, new_models: set[ModelKey]) -> None:
 def models_that_go(operations: Iterable[Operation]) -> dict[str, bool]:
     """``{model: False}`` for each; Django removes their foreign keys one by one before."""
     return {o.name_lower: False for o in operations if isinstance(o, migrations.DeleteModel)}
+
+
+def _goes_with_its_model(operation: Any, going: dict[str, bool]) -> bool:
+    """An index or constraint of a model that goes: from 6.1 on Django removes them before it."""
+    removal = isinstance(operation, migrations.RemoveIndex | migrations.RemoveConstraint)
+    return removal and operation.model_name_lower in going
 
 
 def _with_its_model(operation: Operation, going: dict[str, bool]) -> Rewritten | None:

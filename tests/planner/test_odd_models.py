@@ -196,3 +196,16 @@ def test_extensions_and_collations_of_contrib_are_known_for_what_they_do():
     validated = footprint_of(contrib.ValidateConstraint("Order", "positive"), "shop")
     assert validated.touches == {Touch("shop", "order", "positive")}
     assert phase_of(migrations.AlterModelTableComment("order", "kept")) is Phase.EXPAND
+
+
+def test_a_model_that_goes_takes_its_indexes_and_constraints_along():
+    """From 6.1 on Django removes its indexes first, which is a contract of its own."""
+    options = {
+        "indexes": [models.Index(fields=["day"], name="by_day")],
+        "constraints": [models.UniqueConstraint(fields=["day"], name="once")],
+    }
+    bill = model("Bill", day=models.DateField(), options=options)
+    order = model("Order", total=models.IntegerField())
+    made = written([bill, order], [order])
+    assert not made.refusals
+    assert made.operations == {"expand": ["MakeModelIgnorable"], "contract": ["ContractDrop"]}
