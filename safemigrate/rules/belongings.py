@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import migrations
@@ -42,6 +42,7 @@ _RUNS = re.compile(
     r"\b(execute|(add|alter|remove)_(field|index|constraint)|alter_(unique|index)_together)\b",
     re.IGNORECASE,
 )
+_NAMED = re.compile(r"(?<=['(-])[^\W\d]\w*?(?=__|')")  # perhaps a field: 'a', '-a', 'a__gt', F(a)
 _IS_INDEX = ("create-index", "create-index-concurrently", "create-index-only")
 
 
@@ -49,14 +50,14 @@ _IS_INDEX = ("create-index", "create-index-concurrently", "create-index-only")
 class Belonging:
     """
     ``name``: empty where the server makes it up; then ``columns`` tell which it is. ``fields``:
-    those it is about, and None where it is about expressions.
+    those it is about, by names that only Python knows; None where it is about expressions.
     """
 
     table: str
     kind: str
     name: str = ""
     columns: tuple[str, ...] = ()
-    fields: frozenset[str] | None = None
+    fields: frozenset[str] | None = field(default=None, compare=False)
 
     @property
     def words(self) -> str:
@@ -153,10 +154,10 @@ def _belongings(
     model: ModelState, table: str, columns: dict[str, str]
 ) -> Iterator[tuple[Belonging, Any]]:
     """Shape: (what it is, how it is defined)."""
-    for name, field in model.fields.items():
+    for name, own in model.fields.items():
         if (column := columns.get(name)) is None:
             continue
-        for kind in _kinds(field):
+        for kind in _kinds(own):
             yield Belonging(table, kind, "", (column,), frozenset({name})), ()
     options = model.options
     for option, kind in (("unique_together", _UNIQUE), ("index_together", INDEX)):
@@ -171,7 +172,8 @@ def _belongings(
         known = tuple(columns[name] for name in names or () if name in columns)
         if names is not None and len(known) < len(names):
             known = (*known, "")  # of a field that is gone; what becomes of it goes with that
-        yield Belonging(table, kind_of(thing), thing.name, known, names), _definition(thing)
+        said = _definition(thing, columns)
+        yield Belonging(table, kind_of(thing), thing.name, known, names), said
 
 
 def _kinds(field: Any) -> Iterator[str]:
@@ -195,11 +197,12 @@ def _fields(thing: Any) -> frozenset[str] | None:
     return frozenset(names) or None
 
 
-def _definition(thing: Any) -> str:
-    """As the database sees it: without the words for people."""
+def _definition(thing: Any, columns: dict[str, str]) -> str:
+    """As the database sees it: by columns, and without the words for people."""
     _, args, options = thing.deconstruct()
     said = {key: value for key, value in options.items() if not key.startswith("violation_error")}
-    return repr((type(thing).__name__, args, sorted(said.items())))
+    text = repr((type(thing).__name__, args, sorted(said.items())))
+    return _NAMED.sub(lambda found: columns.get(found[0], found[0]), text)
 
 
 # Whether anything makes up for it --------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.postgres import operations as pg
 from django.db import migrations as m
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from safemigrate.operations import (
     AddIndexConcurrently,
@@ -71,6 +71,12 @@ def counts(apps: Any, schema_editor: Any) -> None:
 
 
 DANGEROUS = [
+    Plan(
+        "an index of another column by the name of one there is",
+        state(m.RemoveIndex("order", "i"), m.AddIndex("order", models.Index("number", name="i"))),
+        ("E208",),
+        (INDEX,),
+    ),
     Plan("a unique constraint of nobody", state(UNIQUE), ("E208",)),
     Plan("a check of nobody", state(CHECK), ("E208",)),
     Plan("an index of nobody", state(INDEX), ("E208",)),
@@ -134,7 +140,32 @@ DANGEROUS = [
     Plan("a database half inside of a state half", state(database(add("x"))), ("E208",)),
 ]
 
+OTHER_NAME = state(
+    alter("number", Char(max_length=20, db_column="number")),
+    m.RenameField("order", "number", "label"),
+)
+OTHER_NAMES = state(
+    alter("customer", FK("shop.Customer", CASCADE, db_column="customer_id")),
+    m.RenameField("order", "customer", "buyer"),
+)
+
 HARMLESS = [
+    Plan("a foreign key is called otherwise in Python", OTHER_NAMES),
+    Plan("what is unique is called otherwise in Python", OTHER_NAME, (), (UNIQUE,)),
+    Plan(
+        "what a condition is about is called otherwise in Python",
+        OTHER_NAME,
+        (),
+        (
+            m.AddConstraint(
+                "order", models.CheckConstraint(condition=Q(number__gt=F("note")), name="c")
+            ),
+            m.AddIndex(
+                "order", models.Index(fields=["-number"], condition=Q(number="a"), name="i")
+            ),
+            m.AddIndex("order", models.Index(F("number").desc(), name="e")),
+        ),
+    ),
     Plan("a unique constraint of both", both(UNIQUE, UNIQUE)),
     Plan(
         "by one of ours", both(UNIQUE, AddUniqueConstraintConcurrently("order", UNIQUE.constraint))
