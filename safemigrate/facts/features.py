@@ -7,11 +7,12 @@ sample of each on the servers at hand: one that is older must refuse it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from safemigrate.facts.grammar import Node, parts, walk, words
+from safemigrate.facts.grammar import Node, Statement, numbers, parts, walk, words
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ _STATISTICS_DEFAULT = Feature("SET STATISTICS DEFAULT", 17)
 _ACCESS_METHOD_DEFAULT = Feature("SET ACCESS METHOD DEFAULT", 17)
 _ONLY = Feature("VACUUM or ANALYZE ONLY", 18)
 _LARGE_OBJECTS = Feature("default privileges ON LARGE OBJECTS", 18)
-_BUILTIN = Feature("the collation provider builtin", 17)
+BUILTIN = Feature("the collation provider builtin", 17)
 _FOREIGN_LIKE = Feature("CREATE FOREIGN TABLE ... LIKE", 18)
+_NUMBER = Feature("number like 0x1F or 1_000", 16)
 
 # "regexp_replace/5": with that many arguments.
 _NEW_FUNCTIONS = {
@@ -160,9 +162,17 @@ ROLES = {
 }
 
 
-def features(kind: str, node: Node) -> Iterator[Feature]:
+_LIKE_A_NEW_NUMBER = re.compile(r"0[xob]|\d_\d", re.IGNORECASE)
+
+
+def features(statement: Statement) -> Iterator[Feature]:
     """Everything in a statement that the oldest version does not have."""
+    kind, node = statement.kind, statement.node
     yield from _of_statement(kind, node)
+    # The whole text is cut into words only where one of them may be such a number.
+    maybe = _LIKE_A_NEW_NUMBER.search(statement.text)
+    if maybe and any(map(_LIKE_A_NEW_NUMBER.search, numbers(statement.text))):
+        yield _NUMBER
     options = _OPTIONS.get(kind, {})
     for name, value in walk(node):
         if found := _SAID.get(name):
@@ -230,7 +240,7 @@ def _of_options(node: Node) -> Iterator[Feature]:
         elif name in ("force_null", "force_not_null") and "a_star" in value:
             yield _ALL_COLUMNS
         elif name == "provider" and words(value.get("type_name", {}).get("names", [])) == "builtin":
-            yield _BUILTIN
+            yield BUILTIN
 
 
 def _of_constraint(constraint: Node) -> Iterator[Feature]:

@@ -55,6 +55,26 @@ def _statement(raw_statement: Node, raw: bytes) -> Statement:
     return Statement(kind, node, raw[start:end].decode().strip())
 
 
+def numbers(sql: str) -> list[str]:
+    """
+    The numbers of a text as they are written there; the tree has only what they come to.
+
+    Raises: Unparsable.
+    """
+    parser, _ = _parser()
+    raw = sql.encode()
+    try:
+        tokens = parser.scan(sql).tokens
+    except Exception as error:
+        raise Unparsable(str(error) or type(error).__name__) from error
+    kinds = parser.pg_query_pb2.Token
+    return [
+        raw[one.start : one.end].decode()
+        for one in tokens
+        if one.token in (kinds.ICONST, kinds.FCONST)
+    ]
+
+
 def plpgsql(function: str) -> list[Node]:
     """
     What the body of a CREATE FUNCTION or PROCEDURE holds; SQL in it is text.

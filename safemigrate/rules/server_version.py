@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import migrations
+from django.db.migrations.operations.base import Operation
 from django.db.models import UniqueConstraint
 
-from safemigrate.facts.features import FUNCTIONS, Feature
+from safemigrate.facts.features import BUILTIN, FUNCTIONS, Feature
 from safemigrate.operations import AddUniqueConstraintConcurrently, ExpandField
+from safemigrate.operations.contrib import is_contrib
 from safemigrate.operations.reading import short
 from safemigrate.rules.base import Finding, Step, rule
 from safemigrate.rules.sql import Effect, Newer, functions_before, quoted, read, said
@@ -21,16 +23,8 @@ _NULLS = Feature("nulls_distinct", 15)
 @rule(
     "E123",
     "server-version",
-    operation=(
-        migrations.AddConstraint,
-        migrations.AddIndex,
-        migrations.AddField,
-        migrations.AlterField,
-        migrations.CreateModel,
-        migrations.RunSQL,
-        AddUniqueConstraintConcurrently,
-        ExpandField,
-    ),
+    # Any, because contrib's cannot be named without importing psycopg.
+    operation=(Operation, AddUniqueConstraintConcurrently, ExpandField),
 )
 def server_version(step: Step) -> Iterator[Finding]:
     """Something that the server's version does not have yet."""
@@ -81,8 +75,10 @@ def _of_operation(operation: Any) -> Iterator[tuple[Feature, str]]:
         constraints = [operation.constraint]
     elif isinstance(operation, migrations.AddIndex):
         constraints = [operation.index]
-    else:
+    elif isinstance(operation, (migrations.AddField, migrations.AlterField, ExpandField)):
         fields = [(operation.name, operation.field)]
+    elif is_contrib(operation, "CreateCollation") and operation.provider == "builtin":
+        yield BUILTIN, operation.name
     for name, field in fields:
         if getattr(field, "generated", False) and not field.db_persist:
             yield _VIRTUAL, name

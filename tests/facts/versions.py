@@ -56,6 +56,11 @@ _NEW = {
         GRANT pg_monitor TO pg_read_all_data WITH SET FALSE
         GRANT pg_use_reserved_connections TO pg_monitor
         SET debug_parallel_query = off
+        UPDATE t SET a = 0x1F WHERE id = 1
+        UPDATE t SET a = 0O17 WHERE id = 1
+        SELECT id FROM t WHERE a IN (1_000, 0b11)
+        DO $$ BEGIN UPDATE t SET a = 1_000 WHERE id = 1; END $$
+        SELECT 1_0.5 + 2
         SELECT set_config('vacuum_buffer_usage_limit', '1MB', true)
     """,
     17: """
@@ -125,6 +130,7 @@ OLDER = [
         SELECT a FROM (SELECT 1 AS a) s
         SELECT json_object(ARRAY['a', '1'])
         SELECT json_agg(id) FROM t
+        SELECT '0x1F', 'a_1_0'::text AS "0x1", 0 AS x1, 1000 AS _0, 1e3 /* 1_000 */ -- 0b1
         SELECT now() AT TIME ZONE 'UTC'
         SELECT random()
         SELECT JSON('{}')

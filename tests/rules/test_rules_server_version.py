@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.postgres.operations import CreateCollation
 from django.db import migrations, models
 from django.db.models import F, Func, Value
 
@@ -78,6 +79,7 @@ class TestServerVersion:
             (15, migrations.AddConstraint("order", UNIQUE)),
             (15, AddUniqueConstraintConcurrently("order", UNIQUE)),
             (15, migrations.CreateModel("New", [], options={"constraints": [UNIQUE]})),
+            (17, CreateCollation("plain", "C.UTF-8", provider="builtin")),
             (18, migrations.AddField("order", "twice", VIRTUAL)),
             (18, migrations.CreateModel("New", [("twice", VIRTUAL)])),
             (18, migrations.AddField("order", "key", models.UUIDField(db_default=UUID7))),
@@ -93,6 +95,10 @@ class TestServerVersion:
         assert "E123" in ids(operation, version=(since - 1,))
         assert "E123" not in ids(operation, version=(since,))
         assert "E123" not in ids(operation)
+
+    def test_a_collation_of_an_older_provider_needs_none(self):
+        for provider in ("icu", "libc"):
+            assert ids(CreateCollation("plain", "und", provider=provider), version=(14,)) == []
 
     def test_what_is_left_out_and_what_is_refused_are_told_apart(self):
         """Django leaves such a constraint out without a word, ours refuses it."""

@@ -193,7 +193,7 @@ class Context:
 
         self.source = statement.text
         if self.step.version is not None:
-            for feature in features(statement.kind, statement.node):
+            for feature in features(statement):
                 if feature.function not in self.functions:
                     self.newer(feature)
         read(self, statement.kind, statement.node)
