@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from django.db import models
 from django.db.models import Model
 
-from safemigrate.rules.python_reading import Query, Source, query_of
+from safemigrate.rules.python_reading import Query, Source, got_from, query_of
 
 
 def real_models(source: Source) -> Iterator[str]:
@@ -63,9 +63,33 @@ def network_calls(source: Source) -> Iterator[str]:
             yield ".".join(words)
 
 
+def sleeps(source: Source, in_transaction: bool) -> Iterator[str]:
+    """Where a transaction does nothing for a time; one that the code begins itself, too."""
+    for call in source.calls if in_transaction else _in_atomic_blocks(source):
+        words = ast.unparse(call.func).split(".")
+        known = source.function.__globals__.get(words[0])
+        if words[-1] == "sleep" and getattr(known, "__name__", "time") in ("time", "sleep"):
+            yield ".".join(words)
+
+
+def _in_atomic_blocks(source: Source) -> Iterator[ast.Call]:
+    for block in (node for node in source.nodes if isinstance(node, ast.With)):
+        if any("atomic" in ast.unparse(item.context_expr) for item in block.items):
+            yield from (node for node in ast.walk(block) if isinstance(node, ast.Call))
+
+
+def uses_the_database(source: Source) -> bool:
+    sends = ("execute", "executemany", "save", "delete")
+    return any(queries(source)) or any(
+        isinstance(call.func, ast.Attribute) and call.func.attr in sends for call in source.calls
+    )
+
+
 def opaque_calls(source: Source) -> Iterator[str]:
     """Calls of what may do anything."""
     for call in source.calls:
         name = ast.unparse(call.func)
         if name.rpartition(".")[2] == "call_command" or name in ("exec", "eval"):
             yield name
+        elif any(query_of(source, rows) for rows in got_from(call.func)[:1]):
+            yield "getattr"  # of rows, by a name that is known as it runs: it may be update

@@ -15,7 +15,7 @@ from typing import Any
 
 from safemigrate.facts.ownership import is_first_party
 from safemigrate.rules.base import Step, table_of
-from safemigrate.rules.sql.writes import SMALL
+from safemigrate.rules.sql.bounds import SMALL
 
 _MAX_FUNCTIONS = 30
 _WRITES = frozenset(
@@ -185,12 +185,30 @@ def _read(function: FunctionType) -> Source | None:
     )
     if found is None:
         return None
-    source = Source(function, list(ast.walk(found)))
+    source = Source(function, list(ast.walk(_Spoken().visit(found))))
     for name, value in (pair for node in source.nodes for pair in _given(node)):
         source.names.setdefault(name, []).append(value)
     for values in source.names.values():
         values.sort(key=lambda value: value.lineno)
     return source
+
+
+class _Spoken(ast.NodeTransformer):
+    """``getattr(rows, "update")`` as ``rows.update``, which is what it does."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        of, name = [*got_from(node), None, None][:2]
+        if of is None or not isinstance(name, ast.Constant) or not str(name.value).isidentifier():
+            return node
+        return ast.copy_location(ast.Attribute(of, str(name.value), ast.Load()), node)
+
+
+def got_from(node: ast.expr) -> list[ast.expr]:
+    """What ``getattr(...)`` is called with; nothing for anything else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
+        return node.args
+    return []
 
 
 def _given(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -224,11 +242,12 @@ def query_of(source: Source, node: ast.expr, depth: int = 0) -> Query | None:
     calls: list[tuple[str, ast.Call]] = []
     sliced, start = False, node
     while depth < 10:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "get_model":
+        called = _method(source, node)
+        if isinstance(node, ast.Call) and called is not None:
+            if called.attr == "get_model":
                 return Query(start, _key(node), calls[::-1], sliced)
-            calls.append((node.func.attr, node))
-            node = node.func.value
+            calls.append((called.attr, node))
+            node = called.value
         elif isinstance(node, ast.Attribute):
             if node.attr in _MANAGERS:
                 return Query(start, _model(source, node.value), calls[::-1], sliced)
@@ -243,6 +262,14 @@ def query_of(source: Source, node: ast.expr, depth: int = 0) -> Query | None:
         else:
             return None
     return None
+
+
+def _method(source: Source, node: ast.expr) -> ast.Attribute | None:
+    """What a call calls of something, also by a name that it was given."""
+    called = node.func if isinstance(node, ast.Call) else None
+    if isinstance(called, ast.Name):
+        called = source.meant(called)
+    return called if isinstance(called, ast.Attribute) else None
 
 
 def _model(source: Source, node: ast.expr) -> tuple[str, str] | None:

@@ -129,6 +129,58 @@ E145 empties
     TRUNCATE shop_order
     truncate table only "shop_order" restart identity cascade
     TRUNCATE fresh, shop_order
+E146 bounds for show
+    WITH b AS (SELECT id FROM shop_order) UPDATE shop_order SET total = 1
+        WHERE id IN (SELECT id FROM b)
+    WITH b AS (SELECT id FROM shop_order LIMIT ALL) UPDATE shop_order SET total = 1
+        WHERE id IN (SELECT id FROM b)
+    WITH b AS (SELECT id FROM shop_order LIMIT 1000000) DELETE FROM shop_order
+        WHERE id IN (SELECT id FROM b)
+    WITH b AS (SELECT id FROM shop_order LIMIT 10) UPDATE shop_order SET total = 1
+        WHERE id IN (SELECT o.id FROM b JOIN shop_order o ON true)
+    WITH b AS (SELECT id FROM shop_order LIMIT 10) UPDATE shop_order SET total = 1
+        FROM b WHERE b.id = 5
+    WITH b AS (SELECT id FROM shop_order LIMIT 10) UPDATE shop_order SET total = 1
+        FROM b WHERE shop_order.customer_id = b.id
+    WITH b AS (SELECT id FROM shop_order) DELETE FROM shop_order o USING b WHERE o.id = b.id
+    UPDATE shop_order SET total = 1 WHERE id IN (SELECT id FROM shop_order LIMIT (SELECT 10))
+    UPDATE shop_order SET total = 1 WHERE id IN (SELECT id FROM shop_order LIMIT 1e9)
+    UPDATE shop_order SET total = 1 WHERE id IN (SELECT id FROM shop_order LIMIT 100 * 10000)
+    UPDATE shop_order SET total = 1 WHERE id IN (SELECT id FROM shop_order LIMIT 0xFFFFFFFFFF)
+    UPDATE shop_order SET total = 1 WHERE id IN
+        (SELECT id FROM shop_order ORDER BY total FETCH FIRST 10 ROWS WITH TIES)
+    UPDATE shop_order SET total = 1 WHERE id = ANY (ARRAY(SELECT id FROM shop_order))
+    UPDATE shop_order SET total = 1 WHERE id > ANY (SELECT id FROM shop_order LIMIT 1)
+    UPDATE shop_order o SET total = 1 WHERE id IN
+        (SELECT max(id) FROM shop_shop s WHERE s.id = o.shop_id LIMIT 1)
+    DELETE FROM shop_order o WHERE o.id = (SELECT min(p.id) FROM shop_order p
+        WHERE p.number = o.number)
+    UPDATE shop_order SET total = 1 FROM shop_shop s WHERE s.id = 5
+    UPDATE shop_order SET total = 1 WHERE id >= 5
+    UPDATE shop_order SET total = 1 WHERE id < 1000
+    UPDATE shop_order SET total = 1 WHERE id >= 1 AND id < 10000000
+    UPDATE shop_order SET total = 1 WHERE id >= 1 AND total < 100
+    UPDATE shop_order SET total = 1 WHERE id >= 1 AND id > 100
+    UPDATE shop_order SET total = 1 WHERE total >= 1 AND total < 100
+    UPDATE shop_order SET total = 1 WHERE id >= 1 OR id < 100
+    UPDATE shop_order SET total = 1 WHERE id >= 1 AND id <= total
+    UPDATE shop_order SET total = 1 WHERE id BETWEEN 1 AND (SELECT max(id) FROM shop_order)
+    UPDATE shop_order SET total = 1 WHERE id >= 1 AND id <= (SELECT max(id) FROM shop_order)
+    UPDATE nobody_knows_this SET a = 1 WHERE uuid BETWEEN '0' AND 'f'
+    UPDATE shop_order SET total = 1 WHERE id = 5 OR number = 'a'
+    DO $$ DECLARE n int := 5; BEGIN UPDATE shop_order SET total = 0 WHERE id >= n; END $$
+    INSERT INTO shop_shop (name) SELECT g::text FROM generate_series(1, 100000000) g
+    INSERT INTO shop_shop (id) SELECT generate_series(1, 1e8::bigint)
+    INSERT INTO shop_shop (id) SELECT generate_series(-1000000, 0, 5)
+    INSERT INTO shop_shop (id) SELECT generate_series(1, 1000 * 1000)
+    INSERT INTO shop_shop (id) SELECT 1 FROM generate_series(1, 5000) a, generate_series(1, 5000) b
+    INSERT INTO shop_shop (id) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n
+        WHERE i < 100000000) SELECT i FROM n
+    WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 100000000)
+        INSERT INTO shop_shop (id) SELECT i FROM n
+    WITH b AS (SELECT * FROM shop_order) INSERT INTO shop_shop SELECT * FROM b
+    INSERT INTO shop_shop (id) SELECT unnest(ARRAY(SELECT id FROM shop_order))
+    INSERT INTO shop_shop SELECT * FROM shop_order UNION ALL SELECT * FROM shop_order LIMIT NULL
 E146 writes
     COPY (DELETE FROM shop_order RETURNING *) TO STDOUT
     COPY (UPDATE shop_order SET total = 1 RETURNING id) TO '/tmp/x'
@@ -189,7 +241,6 @@ E147 timeouts
     set session statement_timeout to 0
     SET search_path = audit
     SET ROLE admin
-    SET session_replication_role = replica
     SELECT set_config('statement_timeout', '0', false)
     SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE
     SET statement_timeout = '5s'; RESET lock_timeout
@@ -214,6 +265,19 @@ E149 held
     ALTER TABLE shop_order ADD x int; CREATE TABLE y AS SELECT * FROM shop_order
     ALTER TABLE shop_order ADD x int, VALIDATE CONSTRAINT k
     LOCK TABLE shop_order; COPY shop_order TO '/tmp/x'
+E147 E150 no triggers
+    SET session_replication_role = replica
+    SET session_replication_role TO 'replica'; DELETE FROM shop_order WHERE id = 5
+    SELECT set_config('session_replication_role', 'replica', false)
+E150 no triggers
+    SET LOCAL session_replication_role = replica; DELETE FROM shop_order WHERE id = 5
+    SET session_replication_role = replica; DELETE FROM shop_order WHERE id = 5;
+        RESET session_replication_role
+    set local "session_replication_role" to 'REPLICA'
+    SELECT set_config('session_replication_role', 'replica', true)
+    DO $$ BEGIN SET LOCAL session_replication_role = replica; END $$
+    ALTER ROLE app SET session_replication_role = replica
+    ALTER ROLE app SET default_transaction_read_only = on
 E150 incompatible
     ALTER TABLE shop_order ENABLE REPLICA TRIGGER t
     ALTER ROLE app NOLOGIN

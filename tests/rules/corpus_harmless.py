@@ -90,6 +90,7 @@ instant
     SET LOCAL statement_timeout = '5s'; SELECT 1
     SET statement_timeout = 0; SELECT 1; RESET statement_timeout
     SET LOCAL search_path = audit
+    SET LOCAL session_replication_role = origin
     SET CONSTRAINTS ALL IMMEDIATE
     SELECT set_config('app.user', 'x', true)
 one table after the other
@@ -129,6 +130,39 @@ few rows
     UPDATE shop_order SET total = 0 WHERE number = 'a' AND customer_id = 5
     UPDATE shop_order SET total = 0 WHERE id IN (SELECT id FROM shop_order LIMIT 100)
     UPDATE shop_order SET total = 0 WHERE id = (SELECT max(id) FROM shop_order)
+    WITH b AS (SELECT id FROM shop_order LIMIT 100) UPDATE shop_order SET total = 0
+        WHERE id IN (SELECT id FROM b)
+    with "b" as materialized (select id from shop_order where total is null order by id limit 100
+        for update skip locked) update shop_order o set total = 0 from b where o.id = b.id
+    WITH b AS (SELECT id FROM shop_order LIMIT 100), c AS (SELECT id FROM b WHERE id > 5)
+        DELETE FROM shop_order USING c WHERE c.id = shop_order.id
+    WITH b AS (SELECT id FROM shop_order WHERE id BETWEEN 1 AND 100) DELETE FROM shop_order
+        WHERE id IN (SELECT id FROM b)
+    WITH gone AS (DELETE FROM shop_order WHERE id IN (SELECT id FROM shop_order LIMIT 100)
+        RETURNING *) INSERT INTO kept_table SELECT * FROM gone
+    UPDATE shop_order SET total = 0 FROM (SELECT id FROM shop_order LIMIT 100) b
+        WHERE shop_order.id = b.id
+    UPDATE shop_order o SET total = v.n FROM (VALUES (1, 5), (2, 6)) AS v (id, n) WHERE o.id = v.id
+    UPDATE shop_order SET total = 0 WHERE ctid = ANY (ARRAY(SELECT ctid FROM shop_order LIMIT 100))
+    UPDATE shop_order SET total = 0 WHERE (number, customer_id) IN (('a', 1), ('b', 2))
+    UPDATE shop_order SET total = 0 WHERE id IN (SELECT id FROM shop_order FETCH FIRST 10 ROWS ONLY)
+    UPDATE shop_order SET total = 0 WHERE id IN (SELECT id FROM shop_order LIMIT 10 * 100)
+    UPDATE shop_order SET total = 0 WHERE id >= 1 AND id < 1000
+    update shop_order set total = 0 where 5 < "id" and total is null and shop_order.id <= 5005
+    UPDATE shop_order SET total = 0 WHERE (id > 5 AND id <= 1000000) AND id < 1000
+    DELETE FROM shop_order o WHERE o.id >= 1::bigint AND o.id < 1 + 5 * 100
+    SELECT id FROM shop_order WHERE id >= 1 AND id < 1000 FOR UPDATE
+    UPDATE shop_order SET total = 0 WHERE id = 1 OR id = 2 OR id IN (3, 4)
+    DO $$ DECLARE n int := 5; BEGIN UPDATE shop_order SET total = 0 WHERE id >= n AND id < n + 10;
+        END $$
+    DO $$ DECLARE n int := 5; BEGIN LOOP DELETE FROM shop_order WHERE id IN (SELECT id FROM
+        shop_order LIMIT n); EXIT WHEN NOT FOUND; COMMIT; END LOOP; END $$
+    INSERT INTO shop_shop (id) SELECT generate_series(1, 100)
+    INSERT INTO shop_shop (id) SELECT 1 FROM generate_series(1, 50) a, generate_series(1, 50) b
+    INSERT INTO shop_shop (id) SELECT g FROM generate_series(1, 100000000) g LIMIT 10
+    INSERT INTO shop_shop (name) SELECT 'a' WHERE NOT EXISTS (SELECT 1 FROM shop_shop)
+    INSERT INTO shop_shop SELECT * FROM (SELECT * FROM shop_order LIMIT 10) s
+    INSERT INTO shop_shop (id) VALUES ((SELECT max(id) FROM shop_order))
     DELETE FROM shop_order WHERE 5 = id
     DELETE FROM django_migrations WHERE app = 'old'
     UPDATE django_content_type SET app_label = 'shop' WHERE app_label = 'old'

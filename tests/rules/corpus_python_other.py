@@ -1,6 +1,6 @@
 """Other things that functions of RunPython do, and what is harmless: no test."""
 
-# ruff: noqa: UP031  this is what people write
+# ruff: noqa: UP031, B009  this is what people write
 
 from __future__ import annotations
 
@@ -165,6 +165,53 @@ def raw_qs_(apps, editor):
     )
 
 
+def fetched_(apps, editor):
+    getattr(apps.get_model("shop", "Order").objects.using(editor.connection.alias), "update")(
+        total=1
+    )
+
+
+def fetched_later_(apps, editor):
+    rows = getattr(apps.get_model("shop", "Order"), "objects").using(editor.connection.alias)
+    getattr(rows.all(), "delete", None)()
+
+
+def bound_(apps, editor):
+    change = apps.get_model("shop", "Order").objects.using(editor.connection.alias).update
+    change(total=1)
+
+
+def fetched_by_variable_(apps, editor):
+    rows = apps.get_model("shop", "Order").objects.using(editor.connection.alias)
+    getattr(rows, editor.method)(total=1)
+
+
+def no_triggers_(apps, editor):
+    editor.execute("SET LOCAL session_replication_role = replica")
+    few_pk(apps, editor)
+
+
+def series_(apps, editor):
+    with editor.connection.cursor() as c:
+        c.execute("INSERT INTO shop_shop (id) SELECT generate_series(1, %s)" % "100000000")
+        c.execute("INSERT INTO shop_shop (id) SELECT generate_series(1, 100000000)")
+
+
+def few_fetched(apps, editor):
+    order = apps.get_model("shop", "Order").objects.using(editor.connection.alias).get(pk=1)
+    print(getattr(order, "total", None), getattr(order, editor.name))
+    rows = apps.get_model("shop", "Order").objects.using(editor.connection.alias)
+    getattr(rows.filter(pk=1), "update")(total=1)
+    upper = getattr(str, "upper")
+    upper("x")
+
+
+def few_between(apps, editor):
+    with editor.connection.cursor() as c:
+        c.execute("UPDATE shop_order SET total = 1 WHERE id >= %s AND id < %s", [1, 2])
+        c.execute("UPDATE shop_order SET total = 1 WHERE id BETWEEN %s AND %s", [1, 2])
+
+
 def few_none(apps, editor):
     pass
 
@@ -264,7 +311,7 @@ def few_alias_var(apps, editor):
 
 
 DANGEROUS = {
-    "E161": (static_,),
+    "E161": (static_, fetched_, fetched_later_, bound_),
     "E162": (real_,),
     "E163": (
         partial_,
@@ -273,6 +320,7 @@ DANGEROUS = {
         callable_,
         call_command_,
         exec_,
+        fetched_by_variable_,
     ),
     "E164": (
         raw_,
@@ -286,6 +334,8 @@ DANGEROUS = {
         se_add_field_,
         se_alter_,
         raw_qs_,
+        no_triggers_,
+        series_,
     ),
     "W404": (noalias_,),
     "W405": (
@@ -299,6 +349,8 @@ DANGEROUS = {
     ),
 }
 HARMLESS = (
+    few_fetched,
+    few_between,
     few_none,
     few_pk,
     few_create,

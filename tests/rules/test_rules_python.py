@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import smtplib
+import time
 
 import pytest
-from django.db import migrations, models
+from django.db import migrations, models, transaction
 from django.db.models import F, Q
 from django.test.utils import isolate_apps
 
@@ -196,9 +197,48 @@ def sends(apps, schema_editor):
     smtplib.SMTP("localhost")
 
 
+def sleeps_between(apps, schema_editor):
+    for one in range(1, 5):
+        schema_editor.execute("UPDATE shop_order SET total = 1 WHERE id = %s", [one])
+        time.sleep(1)
+
+
+def sleeps_alone(apps, schema_editor):
+    time.sleep(1)
+
+
+def sleeps_in_a_block(apps, schema_editor):
+    from time import sleep
+
+    with transaction.atomic(using=schema_editor.connection.alias):
+        schema_editor.execute("UPDATE shop_order SET total = 1 WHERE id = 1")
+        sleep(1)
+
+
 class TestPythonNetwork:
     def test_a_call_is_a_warning(self):
         assert ids(migrations.RunPython(sends, NOOP)) == ["W405"]
+
+    @pytest.mark.parametrize(
+        ("code", "atomic", "own", "said"),
+        [
+            (sleeps_between, True, None, ["W405"]),
+            (sleeps_between, False, True, ["W405"]),
+            (sleeps_between, False, None, []),
+            (sleeps_between, True, False, []),
+            (sleeps_alone, True, None, []),
+            (sleeps_in_a_block, False, None, ["W405"]),
+        ],
+    )
+    def test_to_sleep_in_a_transaction_that_has_locked_something(self, code, atomic, own, said):
+        """Between the transactions of a migration that is not atomic it is a kindness."""
+        operation = migrations.RunPython(code, NOOP, atomic=own)
+        assert ids(operation, migration=FakeMigration(operation, atomic=atomic)) == said
+        if not said:
+            before = migrations.AddField("order", "x", models.IntegerField(null=True))
+            inside = FakeMigration(before, operation, atomic=atomic)
+            wanted = ["W405"] if atomic and own is None else []
+            assert ids(operation, migration=inside) == wanted
 
     def test_the_state_is_not_changed_by_reading(self):
         before = shop()

@@ -10,8 +10,8 @@ from safemigrate.facts.functions import Kind, kind_of
 from safemigrate.facts.grammar import Node, parts, words
 from safemigrate.facts.types import is_free
 from safemigrate.operations.reading import column_name, db_type
+from safemigrate.rules.sql.bounds import functions
 from safemigrate.rules.sql.context import Context, table_name
-from safemigrate.rules.sql.writes import functions
 
 _SIMPLE = {
     "AT_DropColumn": "drop-column",

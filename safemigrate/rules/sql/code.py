@@ -16,6 +16,7 @@ from safemigrate.facts.grammar import (
     words,
 )
 from safemigrate.rules.sql import writes
+from safemigrate.rules.sql.bounds import constant
 from safemigrate.rules.sql.context import UNKNOWN_NAME, Context, dotted
 
 _SQL_LANGUAGES = ("sql", "plpgsql")
@@ -180,9 +181,9 @@ _ARGUMENT = re.compile(r"%(?:\d+\$)?-?\d*([IsL%])")
 
 
 def _pieces(node: Node) -> Iterator[str]:
-    constant = writes.constant(node)
-    if constant is not None:
-        yield constant
+    text = constant(node)
+    if text is not None:
+        yield text
     elif "a_expr" in node and node["a_expr"].get("name") == [{"string": {"sval": "||"}}]:
         yield from _pieces(node["a_expr"]["lexpr"])
         yield from _pieces(node["a_expr"]["rexpr"])
@@ -199,7 +200,7 @@ def _called(call: Node) -> str:
         return UNKNOWN_NAME
     if name in ("quote_literal", "quote_nullable"):
         return "''"
-    template = writes.constant(args[0]) if name == "format" and args else None
+    template = constant(args[0]) if name == "format" and args else None
     if template is None or "s" in _ARGUMENT.findall(template):
         raise _AtRunTimeError
     given = iter(args[1:])
@@ -207,7 +208,7 @@ def _called(call: Node) -> str:
     def put(found: re.Match[str]) -> str:
         if found[1] == "%":
             return "%"
-        known = writes.constant(next(given, {}))
+        known = constant(next(given, {}))
         if found[1] == "L":
             return "''"
         return f'"{known}"' if known else UNKNOWN_NAME

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from safemigrate.facts.grammar import Node, parts
 from safemigrate.facts.locks import LockMode
-from safemigrate.rules.sql import code, writes
+from safemigrate.rules.sql import code, roles, writes
 from safemigrate.rules.sql.alter_table import alter_table, type_of
+from safemigrate.rules.sql.bounds import constant
 from safemigrate.rules.sql.context import Context, dotted, name_of, table_name
-from safemigrate.rules.sql.writes import constant
 
 # They make or change what no table is locked for, and what running code does not miss.
 _HARMLESS = frozenset(
@@ -17,7 +17,7 @@ _HARMLESS = frozenset(
     for name in str.split("""
     create_schema create_seq alter_seq create_enum composite_type create_range define
     create_extension create_cast create_op_class create_op_family alter_op_family create_conversion
-    create_role alter_role_set alter_default_privileges notify listen unlisten
+    create_role alter_default_privileges notify listen unlisten
     create_fdw create_foreign_server create_user_mapping alter_foreign_server alter_fdw
     alter_user_mapping sec_label variable_show constraints_set alter_function
     alter_object_depends alter_stats create_transform create_plang
@@ -208,18 +208,6 @@ def _publication(ctx: Context, node: Node) -> None:
     ctx.effect("harmless")
 
 
-def _grant(ctx: Context, node: Node) -> None:
-    if node.get("is_grant"):
-        ctx.effect("grant")
-        return
-    for relation in parts(node.get("objects"), "range_var"):
-        ctx.effect("revoke", table_name(relation))
-    if not next(parts(node.get("objects"), "range_var"), None):
-        ctx.effect(
-            "revoke", "", new=any(name_of(o) in ctx.functions for o in node.get("objects", []))
-        )
-
-
 # Indexes and upkeep ---------------------------------------------------------------------------
 
 
@@ -324,25 +312,6 @@ def _alter_domain(ctx: Context, node: Node) -> None:
     ctx.effect("alter-domain-not-valid" if later else key, "", name, new=domain in ctx.made)
 
 
-# Options of a role without which a session that is to come is refused, or sees less.
-_TAKEN = {"canlogin", "superuser", "bypassrls", "inherit"}
-_LIMITS = {"password", "connectionlimit", "validUntil"}
-
-
-def _alter_role(ctx: Context, node: Node) -> None:
-    role = str(node.get("role", {}).get("rolename", ""))
-    options = {one["defname"]: one.get("arg", {}) for one in parts(node.get("options"), "def_elem")}
-    less = any(
-        name in _LIMITS or (name in _TAKEN and "boolval" not in value.get("boolean", {}))
-        for name, value in options.items()
-    )
-    ctx.effect("alter-role" if less else "harmless", "", role, new=role in ctx.made)
-
-
-def _grant_role(ctx: Context, node: Node) -> None:
-    ctx.effect("harmless" if node.get("is_grant") else "revoke")
-
-
 def _create_policy(ctx: Context, node: Node) -> None:
     key = "create-policy" if node.get("permissive") else "create-policy-restrictive"
     _on_table(key, relation="table", name="policy_name")(ctx, node)
@@ -398,7 +367,8 @@ _HANDLERS: dict[str, Handler] = {
     "alter_table_stmt": alter_table,
     "alter_domain_stmt": _alter_domain,
     "alter_extension_stmt": _alter_extension,
-    "alter_role_stmt": _alter_role,
+    "alter_role_stmt": roles.alter_role,
+    "alter_role_set_stmt": roles.alter_role_set,
     "alter_enum_stmt": _alter_enum,
     "alter_object_schema_stmt": _set_schema,
     "alter_owner_stmt": _owner,
@@ -425,8 +395,8 @@ _HANDLERS: dict[str, Handler] = {
     "drop_table_space_stmt": _just("create-database"),
     "dropdb_stmt": _just("create-database"),
     "explain_stmt": _explain,
-    "grant_role_stmt": _grant_role,
-    "grant_stmt": _grant,
+    "grant_role_stmt": roles.grant_role,
+    "grant_stmt": roles.grant,
     "index_stmt": _index,
     "insert_stmt": writes.insert,
     "lock_stmt": _lock,
