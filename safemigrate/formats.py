@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from safemigrate.judge import Judged
@@ -119,7 +121,7 @@ def _sarif_rule(rule: str) -> dict[str, Any]:
 
 
 def _sarif_result(one: Judged, index: int) -> dict[str, Any]:
-    place = {"artifactLocation": {"uri": _path(one)}, "region": {"startLine": one.line or 1}}
+    place = {"artifactLocation": {"uri": quote(_path(one))}, "region": {"startLine": one.line or 1}}
     return {
         "ruleId": registry()[one.finding.rule].check_id,
         "ruleIndex": index,
@@ -144,10 +146,20 @@ def as_junit(found: Sequence[Judged]) -> str:
             case.set("file", _path(one))
             case.set("line", str(one.line or 1))
         if one.is_error:
-            ElementTree.SubElement(case, "failure", message=_message(one)).text = _do(one)
+            failure = ElementTree.SubElement(case, "failure", message=_in_xml(_message(one)))
+            failure.text = _in_xml(_do(one))
         else:
-            ElementTree.SubElement(case, "system-out").text = f"{_message(one)}\n{_do(one)}"
+            said = f"{_message(one)}\n{_do(one)}"
+            ElementTree.SubElement(case, "system-out").text = _in_xml(said)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+# XML 1.0 has no way to write them; a parser refuses the whole report.
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _in_xml(text: str) -> str:
+    return _NOT_IN_XML.sub("\ufffd", text)
 
 
 def _level(one: Judged) -> str:
@@ -174,7 +186,8 @@ def _do(one: Judged) -> str:
 
 
 def _fingerprint(one: Judged) -> str:
-    return hashlib.sha256(f"{one.name} {one.finding.rule} {one.finding.what}".encode()).hexdigest()
+    said = f"{one.name} {one.finding.rule} {one.finding.what}"
+    return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()
 
 
 FORMATS: dict[str, Callable[[Sequence[Judged]], str]] = {

@@ -11,7 +11,10 @@ import jsonschema
 import pytest
 from django.core.management import CommandError, call_command
 
+from safemigrate.formats import as_sarif
+from safemigrate.judge import Judged
 from safemigrate.places import line_of
+from safemigrate.rules import Finding
 from safemigrate.testing import assert_migrations_are_safe
 
 INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
@@ -41,7 +44,7 @@ def valid(text: str, schema: Path) -> dict:
 
 def everything(project) -> None:
     """Findings of each kind: with code, with steps, of a file, of no file, with odd signs."""
-    odd = "SELEC <&> 50% é :: \n"
+    odd = "SELEC <&> 50% é :: \n \x01\x1b ]]> \ud800 \uffff"
     project.migration("0002_index", f"{INDEX} migrations.RunSQL({odd!r}),")
     project.migration("0002_other", 'migrations.RemoveField("order", "flag"),')
 
@@ -91,6 +94,31 @@ def test_sarif_names_each_rule_once_and_points_at_it(project):
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+
+def test_every_report_can_be_read_whatever_signs_are_in_it(project):
+    """Those that XML cannot hold, too: one of them would lose the whole report."""
+    everything(project)
+
+    def said(name: str) -> str:
+        out = io.StringIO()
+        with pytest.raises(CommandError):
+            call_command("safemigrate", "lint", "--format", name, stdout=out)
+        return out.getvalue()
+
+    for line in said("github").strip().split("\n"):
+        assert line.startswith(("::error ", "::warning "))
+    assert ElementTree.fromstring(said("junit").encode("utf-8")).findall("testcase/failure")
+    assert json.loads(said("gitlab"))
+
+
+def test_sarif_writes_a_path_as_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finding = Finding(what="It stops.", why="A lock.", rule="E101")
+    judged = Judged(finding, "shop", "0002", tmp_path / "a b: 50%" / "é.py")
+    (result,) = json.loads(as_sarif([judged]))["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert place["uri"] == "a%20b%3A%2050%25/%C3%A9.py"
 
 
 def test_junit_fails_for_errors_alone(project):
