@@ -150,6 +150,15 @@ def read(where: Path) -> Baseline:
         return Baseline()
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineUnreadable(f"it is not a readable text file ({error}).") from error
+    return parsed(text)
+
+
+def parsed(text: str) -> Baseline:
+    """
+    The baseline that a file's text says.
+
+    Raises: BaselineUnreadable for anything but our format.
+    """
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:

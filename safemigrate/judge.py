@@ -65,7 +65,8 @@ class Judgement:
     ``migrations``: how many were judged; ``third_party``: how many are somebody else's.
 
     ``lasts``: migration -> the last day of a word that excuses something in it. ``stopped``:
-    whether some were not judged, because what comes before them cannot be read.
+    whether some were not judged, because what comes before them cannot be read. ``models``: what
+    there is after the last.
     """
 
     findings: list[Judged] = field(default_factory=list)
@@ -73,6 +74,7 @@ class Judgement:
     third_party: int = 0
     lasts: dict[str, date] = field(default_factory=dict)
     stopped: bool = False
+    models: frozenset[Key] = frozenset()
 
 
 def judge_project(
@@ -95,23 +97,24 @@ def judgement(
     apps: Collection[str] | None = None,
     only: Collection[str] | None = None,
     fresh: Collection[str] = (),
+    there: Collection[Key] = (),
     loading: Callable[[], MigrationLoader] = lambda: MigrationLoader(None),
 ) -> Judgement:
     """
     As ``judge_project``, with the counts.
 
     ``fresh``: migrations that run nowhere yet; a table that one of them makes is new to all of
-    them. ``loading``: how to read the files, if not as they are.
+    them, unless it is ``there``. ``loading``: how to read the files, if not as they are.
     """
     # Not the open one of whoever calls: what is found would depend on whether it is open yet.
     chosen = connection or judging_connection().copy()
     unreadable = _Unreadables()
     try:
         loader = loading()
-    except Exception as error:  # noqa: BLE001  a migration may raise anything when imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything
         broken = list(unreadable.of_files()) or [unreadable.of_graph(error)]
         return Judgement(broken, stopped=True)
-    whole = _Judging(loader, chosen, fresh).run(apps, only)
+    whole = _Judging(loader, chosen, fresh, there).run(apps, only)
     whole.findings = [*unreadable.of_conflicts(loader), *whole.findings]
     if apps is None and only is None:
         whole.findings += [Judged(finding) for finding in _of_settings(loader)]
@@ -147,7 +150,7 @@ class _Unreadables:
                 continue
             try:
                 package = importlib.import_module(module)
-            except Exception as error:  # noqa: BLE001  as above
+            except (Exception, SystemExit) as error:  # noqa: BLE001  as above
                 if config.label in settings.MIGRATION_MODULES or not _is_absent(error, module):
                     yield self._one(config.label, "", error)
                 continue
@@ -156,14 +159,14 @@ class _Unreadables:
                     continue
                 try:
                     loaded = importlib.import_module(f"{module}.{name}")
-                except Exception as error:  # noqa: BLE001  as above
+                except (Exception, SystemExit) as error:  # noqa: BLE001  as above
                     yield self._one(config.label, name, error, finder)
                     continue
                 if not hasattr(loaded, "Migration"):
                     text = "The file has no class Migration."
                     yield self._one(config.label, name, text, finder)
 
-    def of_graph(self, error: Exception) -> Judged:
+    def of_graph(self, error: BaseException) -> Judged:
         said = Unreadable("The graph of the migrations", error)
         return Judged(judge(said)[0])
 
@@ -172,14 +175,14 @@ class _Unreadables:
             text = f"{', '.join(sorted(names))} are both the last; run makemigrations --merge."
             yield Judged(judge(Unreadable(f"The order of {label}", text))[0], label)
 
-    def _one(self, label: str, name: str, error: Exception | str, finder: Any = None) -> Judged:
+    def _one(self, label: str, name: str, error: BaseException | str, finder: Any = None) -> Judged:
         full = f"{label}.{name}" if name else f"The migrations of {label}"
         folder = getattr(finder, "path", None)
         path = Path(folder) / f"{name}.py" if folder else None
         return Judged(judge(Unreadable(full, error))[0], label, name, path)
 
 
-def _is_absent(error: Exception, module: str) -> bool:
+def _is_absent(error: BaseException, module: str) -> bool:
     """Whether an app simply has no migrations, rather than broken ones."""
     return isinstance(error, ModuleNotFoundError) and error.name == module
 
@@ -190,7 +193,11 @@ class _Judging:
     version: tuple[int, ...] | None = None
 
     def __init__(
-        self, loader: MigrationLoader, connection: BaseDatabaseWrapper, fresh: Collection[str] = ()
+        self,
+        loader: MigrationLoader,
+        connection: BaseDatabaseWrapper,
+        fresh: Collection[str] = (),
+        there: Collection[Key] = (),
     ) -> None:
         self.loader = loader
         self.plan = self._plan()
@@ -200,7 +207,7 @@ class _Judging:
         self.connection = _mute(connection)
         self.result = Judgement()
         self.today = localdate()
-        self.fresh = fresh
+        self.fresh, self.there = fresh, there
         self.fresh_models: set[Key] = set()
 
     def run(self, apps: Collection[str] | None, only: Collection[str] | None) -> Judgement:
@@ -225,6 +232,7 @@ class _Judging:
                 return self.result  # the states after this one are unknown
             replaces = tuple(".".join(replaced) for replaced in migration.replaces)
             self.result.findings += [Judged(f, *key, path, replaces) for f in findings]
+        self.result.models = frozenset(state.models)
         return self.result
 
     def _plan(self) -> list[Key]:
@@ -238,7 +246,8 @@ class _Judging:
         self, migration: Migration, state: ProjectState, wanted: bool
     ) -> Iterator[Finding]:
         key = (migration.app_label, migration.name)
-        new_models = self.fresh_models if ".".join(key) in self.fresh else set()
+        is_fresh = ".".join(key) in self.fresh
+        new_models = set(self.fresh_models) if is_fresh else set()
         found: list[Finding] = []
         for place, operation in enumerate(migration.operations):
             if wanted:
@@ -246,6 +255,8 @@ class _Judging:
                 found += (dataclasses.replace(finding, place=place) for finding in said)
             note_new(operation, migration.app_label, new_models)
             operation.state_forwards(migration.app_label, state)
+        if is_fresh:
+            self.fresh_models |= new_models.difference(self.there)
         if wanted:
             placed = Placed(migration, lambda: self.lineage.after(key), self.vendor, state)
             found += judge(placed)

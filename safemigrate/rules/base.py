@@ -143,7 +143,7 @@ class Unreadable:
     """A migration, or the graph of them all, that could not be loaded."""
 
     name: str
-    error: Exception | str
+    error: BaseException | str
     vendor: ClassVar[None] = None
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
+import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from safemigrate import baseline, checks
@@ -122,3 +126,55 @@ def project(tmp_path, monkeypatch):
         yield made
     made.forget()
     apps.clear_cache()
+
+
+class Repository:
+    """Call it with the words of a git command; it begins with everything committed on main."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self("init", "-q", "-b", "main")
+        self.commit()
+
+    def __call__(self, *args: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *args], cwd=self.folder, check=True, capture_output=True)
+
+    def commit(self) -> None:
+        self("add", "-A")
+        self("commit", "-q", "-m", "x")
+
+
+@pytest.fixture
+def say(project):
+    """Shape: (what it printed, its exit code)."""
+
+    def run(*args: str) -> tuple[str, int]:
+        out = StringIO()
+        project.forget()
+        try:
+            call_command("safemigrate", "lint", *args, stdout=out, stderr=out)
+        except CommandError as error:
+            return f"{out.getvalue()}{error}", error.returncode
+        return out.getvalue(), 0
+
+    return run
+
+
+@pytest.fixture
+def found(say):
+    def run(*args: str) -> list[tuple[str, str]]:
+        text, code = say("--format", "json", *args)
+        whole, _ = json.JSONDecoder().raw_decode(text)
+        findings = [(f["migration"].partition(".")[2], f["rule"]) for f in whole["findings"]]
+        assert code == int(any(rule[0] == "E" for _, rule in findings))
+        return findings
+
+    return run
+
+
+@pytest.fixture
+def git(project, monkeypatch):
+    """The project is a repository; its first migration is on main, and a branch goes on."""
+    monkeypatch.chdir(project.folder)
+    return Repository(project.folder)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.db import connection
 
 from safemigrate.management.subcommands import lint
@@ -21,54 +19,6 @@ FILL = (
     'BatchedBackfill("order", values={"total": 0}, where=Q(total__isnull=True), keep_filled=True),'
 )
 END = 'StopFilling("order", "total"),'
-
-
-@pytest.fixture
-def say(project):
-    """Shape: (what it printed, its exit code)."""
-
-    def run(*args: str) -> tuple[str, int]:
-        out = StringIO()
-        project.forget()
-        try:
-            call_command("safemigrate", "lint", *args, stdout=out, stderr=out)
-        except CommandError as error:
-            return f"{out.getvalue()}{error}", error.returncode
-        return out.getvalue(), 0
-
-    return run
-
-
-@pytest.fixture
-def found(say):
-    def run(*args: str) -> list[tuple[str, str]]:
-        text, code = say("--format", "json", *args)
-        whole, _ = json.JSONDecoder().raw_decode(text)
-        findings = [(f["migration"].partition(".")[2], f["rule"]) for f in whole["findings"]]
-        assert code == int(any(rule[0] == "E" for _, rule in findings))
-        return findings
-
-    return run
-
-
-@pytest.fixture
-def git(project, monkeypatch):
-    """The project is a repository; its first migration is on main, and a branch goes on."""
-    monkeypatch.chdir(project.folder)
-
-    def run(*args: str) -> None:
-        who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", *who, *args], cwd=project.folder, check=True, capture_output=True)
-
-    run("init", "-q", "-b", "main")
-
-    def commit() -> None:
-        run("add", "-A")
-        run("commit", "-q", "-m", "x")
-
-    commit()
-    run.commit = commit  # type: ignore[attr-defined]  # two commands, one fixture
-    return run
 
 
 class TestChoosing:
@@ -173,10 +123,10 @@ class TestSince:
         assert "E101 plain-index" in text
         assert code == 1
 
-    @pytest.mark.parametrize("ref", ["nowhere", "--output=x", ""])
+    @pytest.mark.parametrize("ref", ["nowhere", "--output=x", "no such", "", "HEAD^{tree}", "x\ny"])
     def test_a_ref_that_is_not_there_is_told(self, git, say, ref):
-        text, code = say(f"--since={ref or 'no such'}")
-        assert "git does not know" in text
+        text, code = say(f"--since={ref}")
+        assert f"Of {ref!r} git does not know" in text
         assert "fetch-depth: 0" in text
         assert code == lint.NOT_JUDGED
 
@@ -203,8 +153,9 @@ class TestExplain:
         for id in registry():
             assert f"# {id} " in say("--explain", id)[0]
 
-    def test_a_rule_that_is_not_there_is_told(self, say):
-        text, code = say("--explain", "E999")
+    @pytest.mark.parametrize("name", ["E999", ""])
+    def test_a_rule_that_is_not_there_is_told(self, say, name):
+        text, code = say(f"--explain={name}")
         assert "E101" in text
         assert code == lint.NOT_JUDGED
 

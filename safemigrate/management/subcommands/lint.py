@@ -18,8 +18,9 @@ from safemigrate.facts.errors import NoSuchPast
 from safemigrate.judge import Judged, Judgement, judgement, judging_connection
 from safemigrate.management.subcommands.base import add_database, connection_of
 from safemigrate.management.terminal import Terminal
+from safemigrate.past import changed_since
 from safemigrate.rules import registry
-from safemigrate.since import changed_since, judgement_since, named, unapplied
+from safemigrate.since import judgement_since, named, unapplied
 from safemigrate.speak import WIDTH, colour_of, told
 
 if TYPE_CHECKING:
@@ -82,17 +83,23 @@ class _Scope:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Exits 0 without errors, warnings aside; 1 with some; 2 if nothing was judged."""
-    if options["explain"]:
+    if options["explain"] is not None:
         _explain(command, options["explain"])
         return
     scope = _scope([*options["names"], *options["app"]])
     connection = connection_of(options) or judging_connection()
     known = baseline.Baseline() if options["all"] else _baseline()
-    whole, note = _judged(options, connection)
+    whole, notes, before = _judged(options, connection)
     inside = [one for one in whole.findings if scope.holds(one)]
     found = not_exempt(inside, known)
-    if note:
-        command.stderr.write(f"{note}; so the whole project is judged.")
+    if before is not None and not options["all"]:
+        # A change may not exempt itself: what counts is what was exempt before it, too.
+        now_and_then = {id(one) for one in [*found, *not_exempt(inside, before)]}
+        if len(now_and_then) > len(found):
+            notes += _GROWN
+        found = [one for one in inside if id(one) in now_and_then]
+    if notes:
+        command.stderr.write(notes)
     if options["format"] != "text":
         _report(command, options["format"], found)
         return
@@ -128,19 +135,29 @@ def _by_rule(found: Sequence[Judged]) -> Table:
     return table
 
 
-def _judged(options: dict[str, Any], connection: BaseDatabaseWrapper) -> tuple[Judgement, str]:
+_GROWN = (
+    "The baseline exempts more than it did at --since: what it gained is judged all the same. "
+    "Vouch for it with a reason instead (Assured), or renew the baseline in a change of its own."
+)
+
+
+def _judged(
+    options: dict[str, Any], connection: BaseDatabaseWrapper
+) -> tuple[Judgement, str, baseline.Baseline | None]:
+    """Shape: also what to say beside it, and what was exempt before."""
     waiting = _unapplied(connection) if options["unapplied"] else None
-    if not options["since"]:
-        return judgement(connection, only=waiting, fresh=waiting or ()), ""
+    if options["since"] is None:
+        return judgement(connection, only=waiting, fresh=waiting or ()), "", None
     try:
         changed = changed_since(options["since"])
     except NoSuchPast as error:
         raise CommandError(str(error), returncode=NOT_JUDGED) from error
     whole, note = judgement_since(changed, connection)
+    note = f"{note}; so the whole project is judged.\n" if note else ""
     if waiting is not None:
         inside = _Scope((), waiting or {""})
         whole.findings = [one for one in whole.findings if inside.holds(one)]
-    return whole, note
+    return whole, note, changed.baseline
 
 
 def _unapplied(connection: BaseDatabaseWrapper) -> set[str]:
