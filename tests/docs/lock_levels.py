@@ -25,6 +25,13 @@ locks, files and pages read. Do not edit it:
 ACCESS EXCLUSIVE stops reads and writes; EXCLUSIVE, SHARE ROW EXCLUSIVE and SHARE stop writes; the
 weaker ones stop neither. Scan: the table is read under that lock; rewrite: it is written anew. An
 instant is as long as the [queue in front of it](locks.md), unless `migrate` takes the lock.
+
+The version of the server changes what it accepts, and no verdict on a lock: of PostgreSQL 14 to 18
+none takes a lock that stops reads or writes where another does not (from 18 on `GRANT` and `REVOKE`
+take ACCESS SHARE, which stops neither). So a lock is judged right also where nobody has said the
+version. [`SERVER_VERSION`](settings.md) says it; where it is 0, the connection is asked by those
+that open one anyway (`makemigrations`, `lint --unapplied`), and otherwise nothing is said of what a
+version [does not have](rules/server-version.md).
 """
 
 
