@@ -188,9 +188,14 @@ def test_timeouts_are_as_they_were_after_success(shop, backend, users):
     assert timeouts(shop) == [users]
 
 
-def test_an_index_build_leaves_the_other_cores_to_the_traffic(shop, backend, settings):
+@pytest.mark.parametrize(
+    "name", ["max_parallel_maintenance_workers", "max_parallel_workers_per_gather"]
+)
+def test_what_reads_a_whole_table_leaves_the_other_cores_to_the_traffic(
+    name, shop, backend, settings
+):
     """Two parallel workers on two cores are felt by every request."""
-    asked = "SELECT current_setting('max_parallel_maintenance_workers')"
+    asked = f"SELECT current_setting('{name}')"
     users = shop.ask(asked)
     with backend.unhurried():
         assert shop.ask(asked) == [("0",)]

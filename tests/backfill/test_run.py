@@ -252,7 +252,7 @@ def test_allowed_into_a_transaction_it_ends_with_it(orders, pg):
 
 def test_no_setting_outlives_a_batch(orders, pg):
     names = "lock_timeout", "statement_timeout", "synchronous_commit", "enable_seqscan", "jit"
-    names += ("backend_flush_after",)
+    names += ("backend_flush_after", "max_parallel_workers_per_gather")
     columns = ", ".join(f"current_setting('{name}')" for name in names)
     with pg.cursor() as cursor:
         cursor.execute(f"SELECT {columns}")
@@ -260,6 +260,27 @@ def test_no_setting_outlives_a_batch(orders, pg):
         run(pg, Backfill(Order, values={"n": 1}), key="k")
         cursor.execute(f"SELECT {columns}")
         assert cursor.fetchone() == before
+
+
+def test_the_proof_leaves_the_other_cores_to_the_traffic(orders, pg, settings):
+    """It reads the whole table; with two parallel workers on two cores every request waits."""
+    asked = "SELECT current_setting('max_parallel_workers_per_gather')"
+    seen = []
+
+    def watch(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if sql.startswith("SELECT COUNT(*) FROM (SELECT"):
+            with context["connection"].connection.cursor() as cursor:
+                seen.append(cursor.execute(asked).fetchone()[0])
+        return result
+
+    for wanted, given in (("0", {}), ("2", {"BUILD_WORKERS": 2})):
+        settings.SAFEMIGRATE = given
+        with pg.execute_wrapper(watch):
+            left = Q(n__lt=int(wanted) + 1)
+            run(pg, Backfill(Order, values={"n": int(wanted) + 1}, where=left), key=wanted)
+        assert seen == [wanted]
+        seen.clear()
 
 
 def test_two_processes_may_make_the_state_table_at_once(pg, server, monkeypatch):

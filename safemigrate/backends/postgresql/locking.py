@@ -147,6 +147,7 @@ class Locking(Catalog):
             lock_timeout=0,
             statement_timeout=milliseconds(settings.build_deadline),
             max_parallel_maintenance_workers=settings.build_workers,
+            max_parallel_workers_per_gather=settings.build_workers,
         ):
             yield
 

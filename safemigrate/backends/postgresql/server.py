@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error, InterfaceError, OperationalError, transaction
 
 from safemigrate.backends import backend_for
+from safemigrate.backends.base import project_settings
 from safemigrate.backends.postgresql.liveness import bound_connecting, watch
 from safemigrate.backends.postgresql.load import look
 from safemigrate.backends.postgresql.sizes import size_of
@@ -93,7 +94,15 @@ class PostgresServer(PlainServer):
         )
 
     def begin_looking(self, statement_limit: timedelta) -> None:
-        self._set_local({"lock_timeout": _ms(LOCK_WAIT), "statement_timeout": _ms(statement_limit)})
+        self._set_local(
+            {
+                "lock_timeout": _ms(LOCK_WAIT),
+                "statement_timeout": _ms(statement_limit),
+                # A count of what is left reads the whole table, and each process that helps with
+                # it takes a core from the traffic.
+                "max_parallel_workers_per_gather": str(project_settings().build_workers),
+            }
+        )
 
     def _set_local(self, settings: dict[str, str]) -> None:
         calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
