@@ -145,6 +145,24 @@ def test_a_file_that_ends_python_or_cannot_be_imported_is_a_finding(project, fou
     assert ("0002_x", "E303") in found()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ASURED": {}},
+        {"ASSURED": {"contenttypes.0001_initial": " "}},
+        {"ASSURED": {"contenttypes.0001_initial": {"because": "x", "until": "31.1.2027"}}},
+        {"SERVER_VERSION": "sixteen"},
+    ],
+)
+def test_with_wrong_settings_nothing_is_judged(say, wrong):
+    """The typing error would be a word, a baseline or a version that silently does not count."""
+    with override_settings(SAFEMIGRATE=wrong):
+        text, code = say()
+    assert "SAFEMIGRATE" in text
+    assert "Nothing was judged" in text
+    assert code == lint.NOT_JUDGED
+
+
 @pytest.fixture
 def manage(project):
     """Shape: a running ``manage.py`` with these words, and the environment of a terminal."""

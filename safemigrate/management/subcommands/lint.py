@@ -14,7 +14,8 @@ from rich.text import Text
 
 from safemigrate import baseline
 from safemigrate.checks import not_exempt
-from safemigrate.facts.errors import NoSuchPast
+from safemigrate.facts import settings
+from safemigrate.facts.errors import NoSuchPast, WrongSettings
 from safemigrate.judge import Judged, Judgement, judgement, judging_connection
 from safemigrate.management.subcommands.base import add_database, connection_of
 from safemigrate.management.terminal import Terminal
@@ -86,6 +87,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["explain"] is not None:
         _explain(command, options["explain"])
         return
+    _refuse_wrong_settings()
     scope = _scope([*options["names"], *options["app"]])
     connection = connection_of(options) or judging_connection()
     known = baseline.Baseline() if options["all"] else _baseline()
@@ -112,6 +114,14 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     if any(judged.is_error for judged in found):
         raise CommandError(f"{summary}; {counts}.")
     terminal.show(Text(f"{summary}; {counts}.", "yellow" if found else "green"))
+
+
+def _refuse_wrong_settings() -> None:
+    """They say which server, which baseline and which words count; others would be guessed."""
+    try:
+        settings.current()
+    except WrongSettings as error:
+        raise CommandError(f"{error} Nothing was judged.", returncode=NOT_JUDGED) from error
 
 
 def _tell(terminal: Terminal, found: Sequence[Judged]) -> None:
