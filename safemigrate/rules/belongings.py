@@ -63,7 +63,7 @@ class Belonging:
     def words(self) -> str:
         if self.name:
             return f"{self.name} of {self.table}"
-        return f"the {self.kind} of {self.table} ({', '.join(self.columns)})"
+        return f"the {self.kind} on {', '.join(self.columns)} of {self.table}"
 
 
 @dataclass(frozen=True)
