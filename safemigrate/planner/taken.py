@@ -13,6 +13,7 @@ from django.db.models import UniqueConstraint
 
 from safemigrate.operations.reading import has_table
 from safemigrate.planner.walk import ModelKey, Refusal
+from safemigrate.rules.base import table_of
 
 
 def names_taken(
@@ -23,7 +24,7 @@ def names_taken(
     indexes: dict[str, ModelKey] = {}
     for key, model in before.models.items():
         if has_table(model):
-            tables[_table_of(model)] = key
+            tables[table_of(model)] = key
             indexes |= dict.fromkeys(_names(model.options), key)
     all_of = [(app, o) for app, new in changes.items() for m in new for o in m.operations]
     were = {
@@ -54,9 +55,9 @@ def names_taken(
 def _table_wanted(app: str, operation: Any) -> str | None:
     if isinstance(operation, migrations.CreateModel):
         model = ModelState(app, operation.name, [], dict(operation.options))
-        return _table_of(model) if has_table(model) else None
+        return table_of(model) if has_table(model) else None
     if isinstance(operation, migrations.AlterModelTable):
-        return operation.table or f"{app}_{operation.name_lower}"
+        return table_of(ModelState(app, operation.name, [], {"db_table": operation.table}))
     return None
 
 
@@ -90,8 +91,3 @@ def _table_refused(
         "DeleteModel in the other. If not, let it have another table until a release without "
         f"{label} in that one is deployed.",
     )
-
-
-def _table_of(model: ModelState) -> str:
-    table: str = model.options.get("db_table") or f"{model.app_label}_{model.name}".lower()
-    return table
