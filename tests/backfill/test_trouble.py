@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import connections
 from django.db.models import F, Q
@@ -197,6 +198,26 @@ def test_a_lost_connection_says_that_the_next_run_goes_on(orders, pg, other, mon
     assert "it goes on where this run stopped" in failed.value.do
     monkeypatch.undo()
     assert run(pg, backfill, key="k").rows == 1_000
+    assert set(orders.values_list("n", flat=True)) == {1}
+
+
+def test_two_answers_at_once_from_a_pooler_that_hangs_up_are_a_lost_connection(
+    orders, pg, monkeypatch
+):
+    """psycopg names no SQLSTATE then, and InternalError is not its word for a lost one."""
+    commit, times = type(pg)._commit, []
+
+    def hangs_up(self):
+        times.append(self)
+        if len(times) != 5:
+            return commit(self)
+        self.connection.close()
+        with self.wrap_database_errors:
+            raise psycopg.InternalError("received 2 results from command 'COMMIT'")
+
+    monkeypatch.setattr(type(pg), "_commit", hangs_up)
+    run(pg, Backfill(Order, values={"n": F("n") + 1}, batch_rows=500), key="k")
+    assert len(times) > 5
     assert set(orders.values_list("n", flat=True)) == {1}
 
 

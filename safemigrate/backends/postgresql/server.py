@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, InterfaceError, OperationalError, transaction
+from django.db import Error, InterfaceError, InternalError, OperationalError, transaction
 
 from safemigrate.backends import backend_for
 from safemigrate.backends.base import project_settings
@@ -52,6 +52,7 @@ REMEDIES = {
     "53100": "Make room on the server's disk",
 }
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
+GIVEN_UP = (OperationalError, InterfaceError, InternalError)  # without SQLSTATE, by the driver
 
 
 class PostgresServer(PlainServer):
@@ -287,14 +288,15 @@ class PostgresServer(PlainServer):
 
     def is_lost(self, error: BaseException) -> bool:
         # The connection itself is no witness: leaving atomic(), Django may have opened another.
-        # A server that vanished leaves an error without any SQLSTATE.
+        # A server that vanished leaves an error without any SQLSTATE; so does a pooler that hangs up
+        # with two answers at once, at which psycopg gives the connection up with an InternalError.
         sqlstate = self.sqlstate(error)
         if sqlstate == READ_ONLY:  # a pooler, or an address, that leads to a standby meanwhile
             with suppress(Error):
                 return self._is_standby()
             return True
         ended = sqlstate.startswith("08") or sqlstate in ENDED
-        return ended or (not sqlstate and isinstance(error, (OperationalError, InterfaceError)))
+        return ended or (not sqlstate and isinstance(error, GIVEN_UP))
 
     def said(self, error: BaseException) -> str:
         # Without DETAIL, which quotes whole rows.
