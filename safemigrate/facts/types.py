@@ -30,6 +30,11 @@ _ALIASES = {
 _SPELT = re.compile(r"([a-z][a-z0-9_ ]*?)\s*(?:\((\d+)(?:,\s*(-?\d+))?\))?((?:\[\d*\])*)")
 _FLOATS = {"real": 24, "double precision": 53}
 """Integers below two to this power are kept exactly."""
+_KINDS = {
+    **dict.fromkeys((*INTEGERS, "numeric", *_FLOATS), "number"),
+    **dict.fromkeys(("varchar", "text", "char", "citext"), "text"),
+    **dict.fromkeys(("date", "timestamp with time zone"), "moment"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,13 @@ def change(was: str, becomes: str) -> TypeChange:
         return TypeChange.SHARED
     # An array would have to be looked at value by value.
     return TypeChange.IMPOSSIBLE if old.dimensions else TypeChange.NARROWED
+
+
+def akin(was: str, becomes: str) -> bool:
+    """Whether values of both are of one kind, so that somebody may mean one by the other."""
+    old, new = parsed(was), parsed(becomes)
+    kinds = [_KINDS.get(one.name, one.name) for one in (old, new)]
+    return old.dimensions == new.dimensions and kinds[0] == kinds[1]
 
 
 def is_free(was: str, becomes: str) -> bool:

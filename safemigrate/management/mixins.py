@@ -298,6 +298,17 @@ def _sentence(error: Exception) -> str:
 class MakeMigrationsMixin(_Composing, _MakeMigrations):
     """``makemigrations`` that writes the safe chain, or refuses with what to do instead."""
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--not-renamed",
+            action="append",
+            default=[],
+            metavar="APP.MODEL[.FIELD]",
+            help="Say that it goes, with its data, and that nothing which comes is it under "
+            "another name. May be given more than once.",
+        )
+
     def execute(self, *args: Any, **options: Any) -> Any:
         if options.get("merge"):
             # The checks cannot read a graph with two ends; this is the command that joins them.
@@ -309,7 +320,7 @@ class MakeMigrationsMixin(_Composing, _MakeMigrations):
 
         with (
             _errors_as_command_errors(),
-            refusing_with(_refuse),
+            refusing_with(_refuse, options.get("not_renamed") or ()),
             writing_atomic(),
             _instead_of(django_makemigrations, "MigrationLoader", SafeLoader),
         ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
@@ -31,16 +31,24 @@ def _keep_quiet(refusals: Sequence[Refusal]) -> None:
 
 
 _on_refusal: ContextVar[OnRefusal] = ContextVar("safemigrate_on_refusal", default=_keep_quiet)
+_not_renamed: ContextVar[frozenset[str]] = ContextVar(
+    "safemigrate_not_renamed", default=frozenset()
+)
 
 
 @contextmanager
-def refusing_with(listener: OnRefusal) -> Iterator[None]:
-    """Inside, changes that cannot be made safe are handed to ``listener``, which may raise."""
-    token = _on_refusal.set(listener)
+def refusing_with(listener: OnRefusal, not_renamed: Iterable[str] = ()) -> Iterator[None]:
+    """
+    Inside, changes that cannot be made safe are handed to ``listener``, which may raise.
+
+    ``not_renamed``: ``app.model.field`` or ``app.model`` of what goes for good.
+    """
+    tokens = _on_refusal.set(listener), _not_renamed.set(frozenset(map(str.lower, not_renamed)))
     try:
         yield
     finally:
-        _on_refusal.reset(token)
+        _on_refusal.reset(tokens[0])
+        _not_renamed.reset(tokens[1])
 
 
 class SafeAutodetectorMixin(_Detector):
@@ -76,10 +84,12 @@ class SafeAutodetectorMixin(_Detector):
             return changes
         from safemigrate.planner.rewrite import Context, rewrite
 
+        nobody = isinstance(questioner, NonInteractiveMigrationQuestioner)
         context = Context(
             before=before,
             connection=connection,
-            may_ask=not isinstance(questioner, NonInteractiveMigrationQuestioner),
+            questioner=None if nobody else questioner,
+            not_renamed=_not_renamed.get(),
         )
         outcome = rewrite(changes, context)
         if outcome.refusals:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +13,18 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.facts.phases import Phase
-from safemigrate.facts.types import TypeChange, change
-from safemigrate.operations.reading import db_type, target_of
 from safemigrate.planner.mended import two_releases
+from safemigrate.planner.renamed import renames
 from safemigrate.planner.split import Part, backward_step, parts_of
 from safemigrate.planner.taken import names_taken
 from safemigrate.planner.walk import Refusal, Walk, models_that_go
-from safemigrate.rules.base import Step
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.migrations.questioner import MigrationQuestioner
 
 Changes = dict[str, list[Migration]]
 Key = tuple[str, str]
-ALIKE = 0.7
-"""From which part of two names in common on they may be meant for one field."""
 Draft = Any
 """A migration being made; Django's stubs take its attributes for those of the class."""
 
@@ -38,13 +34,15 @@ class Context:
     """
     What the rewrite knows beside the operations.
 
-    ``before``: the state of all migrations; ``may_ask``: somebody could be asked whether a field
-    was renamed.
+    ``before``: the state of all migrations; ``questioner``: asks whether something was renamed,
+    None if nobody is there; ``not_renamed``: ``app.model.field`` or ``app.model``, lower case, of
+    which somebody has said already that they are not.
     """
 
     before: ProjectState
     connection: BaseDatabaseWrapper
-    may_ask: bool
+    questioner: MigrationQuestioner | None
+    not_renamed: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -55,7 +53,7 @@ class Outcome:
 
 def rewrite(changes: Changes, context: Context) -> Outcome:
     """Every migration in ``changes``, safe and split; dependencies between them repointed."""
-    refusals = [] if context.may_ask else list(_renames(changes, context))
+    refusals = list(renames(changes, context))
     refusals += _moves_along_bases(changes, context.before)
     refusals += names_taken(changes, context.before)
     walk = Walk(context.before.clone(), context.connection, refusals=refusals)
@@ -83,80 +81,6 @@ def _in_order(changes: Changes) -> Iterator[tuple[str, Migration, dict[str, bool
         left.remove(ready)
         names.discard((ready[0], ready[1].name))
         yield *ready, going[ready[0]]
-
-
-def _renames(changes: Changes, context: Context) -> Iterator[Refusal]:
-    """A field or model gone and one just like it come: nobody was there to say it is the same."""
-    for app_label, app_migrations in changes.items():
-        operations = [o for migration in app_migrations for o in migration.operations]
-        removed = [o for o in operations if isinstance(o, migrations.RemoveField)]
-        added = [o for o in operations if isinstance(o, migrations.AddField)]
-        for old in removed:
-            before = context.before.models[app_label, old.model_name_lower].get_field(old.name)
-            for new in added:
-                if new.model_name_lower != old.model_name_lower:
-                    continue
-                if _shape(before) != _shape(new.field):
-                    if _may_be_one(context, app_label, old, new):
-                        yield _two_in_one(app_label, old, new)
-                else:
-                    yield Refusal(
-                        app_label,
-                        old,
-                        reason=f"{old.model_name}.{old.name} is gone and {new.name}, a field "
-                        "just like it, has come: that looks like a rename, and taking it for "
-                        f"two changes would drop the data of {old.name}.",
-                        do="Run makemigrations without --noinput and answer, or make the two "
-                        "changes in two runs.",
-                    )
-        gone = [o for o in operations if isinstance(o, migrations.DeleteModel)]
-        come = [o for o in operations if isinstance(o, migrations.CreateModel)]
-        for model in gone:
-            fields = context.before.models[app_label, model.name_lower].fields
-            shape = {name: _shape(value) for name, value in fields.items()}
-            for new_model in come:
-                if shape == {name: _shape(value) for name, value in new_model.fields}:
-                    yield Refusal(
-                        app_label,
-                        model,
-                        reason=f"{model.name} is gone and {new_model.name}, a model with the "
-                        "same fields, has come: that looks like a rename, and taking it for "
-                        f"two changes would drop the table of {model.name}.",
-                        do="Run makemigrations without --noinput and answer, or make the two "
-                        "changes in two runs.",
-                    )
-
-
-def _may_be_one(
-    context: Context, app_label: str, old: migrations.RemoveField, new: migrations.AddField
-) -> bool:
-    """Whether the new field has a like name, and a type that could have the old one's values."""
-    step = Step(app_label, old, context.before, connection=context.connection)
-    fields: tuple[Any, Any] = (step.model.get_field(old.name), new.field)
-    if target_of(step, fields[0]) != target_of(step, fields[1]) or not _alike(old.name, new.name):
-        return False
-    was, becomes = db_type(step, fields[0], old.name), db_type(step, fields[1], new.name)
-    if was is None or becomes is None:
-        return False
-    return was == becomes or change(was, becomes) is not TypeChange.IMPOSSIBLE
-
-
-def _alike(one: str, other: str) -> bool:
-    """``note`` and ``notes``, ``name`` and ``full_name``."""
-    shared = set(one.split("_")) & set(other.split("_")) - {"is", "has", "id"}
-    return bool(shared) or SequenceMatcher(None, one, other).ratio() > ALIKE
-
-
-def _two_in_one(app_label: str, old: migrations.RemoveField, new: migrations.AddField) -> Refusal:
-    return Refusal(
-        app_label,
-        old,
-        reason=f"{old.model_name}.{old.name} is gone and {new.name}, which could hold its values, "
-        "has come: that may be a rename and another change of the same field, and taking it for "
-        f"two fields would drop the data of {old.name}.",
-        do="If it is one field, make the rename in a run of its own, without --noinput, and the "
-        "other change in the next release; if it is not, run makemigrations without --noinput.",
-    )
 
 
 def _moves_along_bases(changes: Changes, before: ProjectState) -> Iterator[Refusal]:
@@ -190,11 +114,6 @@ def _bases(state: ProjectState, key: Key) -> Iterator[Key]:
             app_label, name = base.lower().split(".", 1)
             yield app_label, name
             yield from _bases(state, (app_label, name))
-
-
-def _shape(value: Any) -> Any:
-    _, path, args, kwargs = value.deconstruct()
-    return path, repr(args), repr(sorted(kwargs.items()))
 
 
 def _as_migrations(migration: Migration, parts: Sequence[Part]) -> list[tuple[int, Draft]]:

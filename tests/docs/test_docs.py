@@ -343,7 +343,8 @@ def test_the_table_of_model_changes_is_what_makemigrations_writes(project: Proje
     project.models(BEFORE)
     project.run("makemigrations")
     project.models(AFTER)
-    project.run("makemigrations", "--noinput")
+    gone = [f"--not-renamed=shop.{name}" for name in ("order.required", "order.optional", "audit")]
+    project.run("makemigrations", "--noinput", *gone)
     files = "".join(project.read(name) for name in project.migrations()[1:])
     written = [
         (m[1], m[2])

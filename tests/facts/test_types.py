@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safemigrate.facts.types import Type, change, parsed
+from safemigrate.facts.types import Type, akin, change, parsed
 
 CHANGES = {
     "FREE": [
@@ -80,3 +80,23 @@ def test_a_type_is_read_as_django_and_as_the_server_spell_it():
     assert parsed("numeric(8,2)") == Type("numeric", 8, 2)
     assert parsed("integer[][3]") == Type("integer", dimensions=2)
     assert parsed("Hand-made !") == Type("Hand-made !")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "expected"),
+    [
+        ("bigint", "double precision", True),
+        ("double precision", "numeric(8, 2)", True),
+        ("varchar(9)", "text", True),
+        ("timestamp with time zone", "date", True),
+        ("uuid", "uuid", True),
+        ("integer[]", "bigint[]", True),
+        ("integer", "integer[]", False),
+        ("integer", "text", False),
+        ("boolean", "integer", False),
+        ("uuid", "varchar(36)", False),
+    ],
+)
+def test_values_of_one_kind_may_be_meant_for_each_other(was, becomes, expected):
+    """However many of them fit."""
+    assert akin(was, becomes) is expected

@@ -83,6 +83,7 @@ def written(
     after: Sequence[ModelState],
     questioner: MigrationQuestioner | None = None,
     name: str | None = None,
+    not_renamed: Sequence[str] = (),
 ) -> Written:
     """What makemigrations makes of it; ``before`` is 0001_initial of each app."""
     graph = MigrationGraph()
@@ -94,7 +95,7 @@ def written(
         questioner or NonInteractiveMigrationQuestioner(specified_apps={"shop", "crm"}),
     )
     refusals: list[Refusal] = []
-    with refusing_with(refusals.extend):
+    with refusing_with(refusals.extend, not_renamed):
         changes = detector.changes(graph=graph, migration_name=name)
     files = [
         File(

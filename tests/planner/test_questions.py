@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from django.db import models
+from django.db.migrations.state import ModelState
 
 from tests.planner.states import Agrees, adding, model, order, written
 
@@ -22,57 +23,141 @@ def test_a_field_that_looks_renamed_is_refused_when_nobody_can_be_asked():
     assert "Run makemigrations without --noinput" in refusal.do
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (
-            {"note": models.CharField(max_length=9)},
-            {"notes": models.CharField(max_length=90, default="")},
-        ),
-        (
-            {"total": models.IntegerField(null=True)},
-            {"grand_total": models.DecimalField(max_digits=12, decimal_places=2, null=True)},
-        ),
-    ],
-)
+NUMBER = {"total": models.IntegerField(null=True)}
+CUSTOMER = models.ForeignKey("shop.Order", models.CASCADE, null=True)
+AKIN = [
+    (NUMBER, {"amount": models.BigIntegerField(default=0)}),
+    (NUMBER, {"grand_total": models.DecimalField(max_digits=12, decimal_places=2, null=True)}),
+    (
+        {"rate": models.FloatField()},
+        {"price": models.DecimalField(max_digits=9, decimal_places=2, default=0)},
+    ),
+    ({"note": models.CharField(max_length=9)}, {"remark": models.TextField(default="")}),
+    ({"paid": models.BooleanField(default=False)}, {"is_paid": models.BooleanField(default=True)}),
+    ({"day": models.DateField(null=True)}, {"moment": models.DateTimeField(null=True)}),
+    ({"payer_number": models.BigIntegerField(null=True)}, {"payer": CUSTOMER}),
+    (
+        {"friends": models.ManyToManyField("shop.Order")},
+        {"others": models.ManyToManyField("shop.Order", related_name="+")},
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), AKIN)
 def test_a_field_that_may_be_renamed_and_changed_is_refused_when_nobody_can_be_asked(old, new):
-    """Django takes what differs in more than its name for two fields, and does not ask either."""
+    """Django takes what differs in more than its name for two fields, whatever the names."""
     [refusal] = written(order(**old), order(**new)).refusals
     (was,), (becomes,) = old, new
     assert f"order.{was} is gone and {becomes}, which could hold its values" in refusal.reason
     assert f"would drop the data of {was}" in refusal.reason
-    assert "make the rename in a run of its own, without --noinput" in refusal.do
-    answered = written(order(**old), order(**new), questioner=Agrees(renames=True))
-    assert not answered.refusals
-    assert "ContractDrop" in answered.operations["contract"], "not before a later release"
+    assert "give it its new name alone, as it was defined" in refusal.do
+    assert refusal.do.endswith(f"makemigrations --not-renamed shop.order.{was}")
+    told = written(order(**old), order(**new), not_renamed=[f"shop.Order.{was}"])
+    assert not told.refusals
+    assert "ContractDrop" in told.operations["contract"], "not before a later release"
+
+
+@pytest.mark.parametrize(("old", "new"), AKIN)
+def test_a_field_that_may_be_renamed_and_changed_is_asked_about(old, new):
+    """With the question that Django asks where the names alone differ."""
+    [refusal] = written(order(**old), order(**new), questioner=Agrees(renames=True)).refusals
+    assert "may be a rename and another change of the same field" in refusal.reason
+    assert not written(order(**old), order(**new), questioner=Agrees(renames=False)).refusals
+
+
+def test_each_field_that_goes_is_one_refusal_however_many_may_be_it():
+    text = models.TextField(null=True)
+    made = written(
+        order(note=models.CharField(max_length=9), **NUMBER),
+        order(remark=text, comment=text, amount=models.BigIntegerField(null=True)),
+    )
+    assert [one.operation.name for one in made.refusals] == ["note", "total"]
+    assert "and comment or remark, which" in made.refusals[0].reason
+
+
+def test_where_the_questions_reach_nobody_they_are_not_answered():
+    """makemigrations of a script without --noinput: there is no terminal."""
+
+    class NoTerminal(Agrees):
+        def ask_rename(self, *args):
+            raise EOFError
+
+    of, to = order(**NUMBER), order(amount=models.BigIntegerField(null=True))
+    assert len(written(of, to, questioner=NoTerminal(renames=True)).refusals) == 1
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ({"note": models.TextField(null=True)}, {"notes": models.IntegerField(null=True)}),
-        (
-            {"legacy": models.TextField(null=True)},
-            {"remark": models.CharField(max_length=9, null=True)},
-        ),
+        ({"number": models.UUIDField(null=True)}, {"code": models.TextField(null=True)}),
         (
             {"is_old": models.BooleanField(default=True)},
             {"is_new": models.BooleanField(default=False)},
         ),
         (
             {"payer": models.ForeignKey("shop.Order", models.CASCADE, null=True)},
-            {"payer_number": models.BigIntegerField(null=True)},
+            {"tag": models.ForeignKey("shop.Tag", models.CASCADE, null=True)},
+        ),
+        (
+            {"half": models.GeneratedField(
+                expression=models.F("id") / 2,
+                output_field=models.IntegerField(),
+                db_persist=True,
+            )},
+            {"part": models.IntegerField(null=True)},
         ),
     ],
-)
-def test_fields_that_have_little_in_common_are_two(old, new):
-    assert not written(order(**old), order(**new)).refusals
+)  # fmt: skip
+def test_fields_that_can_hardly_have_the_same_values_are_two(old, new):
+    tag = model("Tag")
+    assert not written([*order(**old), tag], [*order(**new), tag]).refusals
 
 
-def test_a_model_that_looks_renamed_is_refused_when_nobody_can_be_asked():
+@pytest.mark.parametrize("more", [{}, {"note": models.TextField(null=True)}])
+def test_a_model_that_looks_renamed_is_refused_when_nobody_can_be_asked(more):
+    """As it was, or with one field more: Django does not even ask about that."""
     total = models.IntegerField(null=True)
-    made = written([model("Order", total=total)], [model("Purchase", total=total)])
-    assert "Order is gone and Purchase" in made.refusals[0].reason
+    of, to = [model("Order", total=total)], [model("Purchase", total=total, **more)]
+    [refusal] = written(of, to).refusals
+    assert "Order is gone and Purchase" in refusal.reason
+    assert "would drop the table of Order" in refusal.reason
+    assert refusal.do.endswith("makemigrations --not-renamed shop.order")
+    assert not written(of, to, not_renamed=["shop.order"]).refusals
+    assert not written(of, to, questioner=Agrees(renames=False)).refusals
+    answered = written(of, to, questioner=Agrees(renames=True)).refusals
+    assert len(answered) == bool(more)
+
+
+def test_what_has_no_data_of_its_own_goes_without_a_question():
+    """A proxy for another proxy, and a model that Django keeps no table for."""
+    before, after = (
+        [*order(), ModelState("shop", name, [], {"proxy": True}, ("shop.order",))]
+        for name in ("Old", "New")
+    )
+    assert not written(before, after).refusals
+    text = models.TextField()
+    foreign = {"managed": False}
+    before, after = (
+        [model("Report", options=foreign, old=text)],
+        [model("Report", options=foreign, new=text)],
+    )
+    assert not written(before, after).refusals
+
+
+def test_fields_of_a_renamed_model_may_be_two_all_the_same():
+    class RenamesTheModelAlone(Agrees):
+        def ask_rename(self, *args):
+            return False
+
+    total, text = models.IntegerField(null=True), models.TextField()
+    made = written(
+        [model("Order", total=total, note=text)],
+        [model("Purchase", amount=total, note=text)],
+        RenamesTheModelAlone(renames=True),
+    )
+    assert not made.refusals
+    assert "ContractDrop" in made.operations["contract"]
 
 
 def test_somebody_who_says_that_it_is_no_rename_gets_both_changes():

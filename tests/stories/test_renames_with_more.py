@@ -32,37 +32,55 @@ def shop(project) -> Project:
     return project
 
 
-def rename(shop: Project, models: str) -> None:
+def rename(shop: Project, models: str, name: str = "grand_total") -> None:
     shop.models(models)
-    renamed = {"shop.Order.total": "shop.Order.grand_total"}
+    renamed = {"shop.Order.total": f"shop.Order.{name}"}
     ran = shop.nursery.manage(shop, "makemigrations", renamed=renamed)
     assert ran.code == 0, ran.text
 
 
 def test_a_rename_and_another_type_are_two_runs(shop, from_scratch):
     """As makemigrations says when it is asked for both: first the name, then the type."""
-    both = ORDER.format("grand_total = models.BigIntegerField(default=0)", "", "")
+    both = ORDER.format("amount = models.BigIntegerField(default=0)", "", "")
     shop.models(both)
-    refused = shop.manage("makemigrations", "--noinput")
-    assert refused.code == 1
-    assert "make the rename in a run of its own" in " ".join(refused.err.split())
-    assert shop.migrations() == ["0001_initial"]
+    renamed = {"shop.Order.total": "shop.Order.amount"}
+    for answered in ([], ["--noinput"]):
+        refused = shop.nursery.manage(shop, "makemigrations", *answered, renamed=renamed)
+        assert refused.code == 1
+        told = " ".join(refused.err.split())
+        assert "give it its new name alone, as it was defined" in told
+        assert "makemigrations --not-renamed shop.order.total" in told
+        assert shop.migrations() == ["0001_initial"]
 
-    rename(shop, ORDER.format("grand_total = models.IntegerField()", "", ""))
+    rename(shop, ORDER.format("amount = models.IntegerField()", "", ""), "amount")
     assert "Held back" in shop.deploy("r2").out
     shop.sql("INSERT INTO shop_order (email, total) VALUES ('of r1', 1000)")
-    shop.sql("INSERT INTO shop_order (email, grand_total) VALUES ('of r2', 2000)")
+    shop.sql("INSERT INTO shop_order (email, amount) VALUES ('of r2', 2000)")
 
     shop.models(both)
     shop.run("makemigrations", "--noinput")
     shop.run("makemigrations", "--check")
     told = shop.deploy("r3").out
-    assert "alter_order_grand_total_contract" in told.partition("Held back")[2]
-    shop.sql("INSERT INTO shop_order (email, grand_total) VALUES ('of r3', 3000)")
+    assert "alter_order_amount_contract" in told.partition("Held back")[2]
+    shop.sql("INSERT INTO shop_order (email, amount) VALUES ('of r3', 3000)")
 
     assert "Held back" not in shop.deploy("r4").out
-    assert shop.sql("SELECT count(*), sum(grand_total) FROM shop_order") == [(33, 465 + 6000)]
+    assert shop.sql("SELECT count(*), sum(amount) FROM shop_order") == [(33, 465 + 6000)]
     assert not (left := differences(schema(shop), from_scratch(both))), "\n".join(left)
+
+
+def test_a_field_that_goes_and_one_that_comes_are_two_if_the_command_says_so(shop, from_scratch):
+    """No terminal, and nothing kept that nobody wants."""
+    two = ORDER.format("amount = models.BigIntegerField(default=5)", "", "")
+    shop.models(two)
+    assert shop.manage("makemigrations", "--noinput", "--not-renamed", "shop.order.email").code == 1
+    assert shop.migrations() == ["0001_initial"]
+    shop.run("makemigrations", "--noinput", "--not-renamed", "shop.Order.total")
+    shop.run("makemigrations", "--check")
+    shop.deploy("r2")
+    shop.deploy("r3")
+    assert shop.sql("SELECT count(*), sum(amount) FROM shop_order") == [(30, 150)]
+    assert not (left := differences(schema(shop), from_scratch(two))), "\n".join(left)
 
 
 def test_what_a_renamed_field_got_is_gone_when_all_is_taken_back(shop):
