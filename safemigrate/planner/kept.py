@@ -12,6 +12,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
 
 from safemigrate.operations.reading import column_name
+from safemigrate.operations.redefining import definition
 
 Kept = dict[str, list[Operation]]
 """``{app_label: operations}``: changes of the state alone."""
@@ -27,6 +28,7 @@ def kept(before: ProjectState, after: ProjectState) -> Kept:
         mine = found.setdefault(key[0], [])
         for operations in _columns(old, new):
             mine += operations
+        mine += _taken_names(old, new)
         if adopted := list(_through_tables(before, after, old, new)):
             mine.append(migrations.SeparateDatabaseAndState(state_operations=adopted))
     return {app_label: operations for app_label, operations in found.items() if operations}
@@ -84,6 +86,21 @@ def _columns(old: ModelState, new: ModelState) -> Iterator[list[Operation]]:
             yield operations  # a rename, which indexes and constraints follow
         else:
             yield [migrations.SeparateDatabaseAndState(state_operations=operations)]
+
+
+def _taken_names(old: ModelState, new: ModelState) -> Iterator[Operation]:
+    """
+    Indexes that get the name of another one which goes or changes: they go, and come anew.
+
+    Django renames them one after the other, and then its state, or its optimizer, takes two for
+    one.
+    """
+    gone = [one for one in old.options["indexes"] if one not in new.options["indexes"]]
+    come = [one for one in new.options["indexes"] if one not in old.options["indexes"]]
+    for index in gone:
+        others = {other.name for other in gone if other is not index}
+        if any(new.name in others and definition(new) == definition(index) for new in come):
+            yield migrations.RemoveIndex(old.name, index.name)
 
 
 def _through_tables(

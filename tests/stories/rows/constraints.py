@@ -37,6 +37,13 @@ def index(*texts: str) -> str:
     return meta(f"indexes = [{', '.join(texts)}]")
 
 
+def pair(one: str, other: str) -> str:
+    return index(
+        f'models.Index(fields=["email"], name="{one}")',
+        f'models.Index(fields=["-total"], name="{other}")',
+    )
+
+
 def comes_and_goes(what: str, with_it: str, without: str = NOTHING, **more) -> list[Row]:
     return [
         Row(f"a new {what}", without, with_it, **more),
@@ -59,6 +66,12 @@ UNIQUE_AND_CHECK = (
     'models.UniqueConstraint(fields=["email"], name="{}"), '
     'models.CheckConstraint(condition=Q(total__gte=0), name="{}")'
 )
+TWO = {
+    "unique constraints": 'models.UniqueConstraint(fields=["email"], name="{}"), '
+    'models.UniqueConstraint(fields=["total", "code"], name="{}")',
+    "checks": 'models.CheckConstraint(condition=Q(total__gte=0), name="{}"), '
+    'models.CheckConstraint(condition=~Q(email=""), name="{}")',
+}
 POSITIVE_VALUES = {"Order.total": "n"}
 
 RESTING = meta(
@@ -166,6 +179,26 @@ ROWS = [
         "an index renamed",
         index('models.Index(fields=["email"], name="by_it")'),
         index('models.Index(fields=["email"], name="by_email")'),
+    ),
+    Row("two indexes that exchange their names", pair("first", "second"), pair("second", "first")),
+    Row(
+        "an index that takes the name of another that gets a new one",
+        pair("first", "second"),
+        pair("second", "third"),
+    ),
+    Row(
+        "an index that takes the name of one that goes",
+        pair("first", "second"),
+        index('models.Index(fields=["email"], name="second")'),
+    ),
+    *(
+        Row(
+            f"two {what} that exchange their names",
+            meta(f"constraints = [{two.format('first', 'second')}]"),
+            meta(f"constraints = [{two.format('second', 'first')}]"),
+            values={"Order.total": "n"},
+        )
+        for what, two in TWO.items()
     ),
     Row(
         "an exclusion constraint",
