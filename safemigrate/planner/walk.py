@@ -61,7 +61,8 @@ class Walk:
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
     ) -> list[Rewritten]:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
-        ordered = self._computed_first(_behind_its_fields(list(operations)), app_label)
+        ordered = self._tables_first(_behind_its_fields(list(operations)), app_label)
+        ordered = self._computed_first(ordered, app_label)
         instead = combine(ordered, app_label, self.state)
         altered = self._altered(ordered, app_label)
         return [
@@ -88,6 +89,43 @@ class Walk:
                 found[gone] = Rewritten(new, chain.operations())
                 found[come] = Rewritten(operations[gone], [])
         return found
+
+    def _tables_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
+        """
+        A table gets its name before anything else is done to it; all after know it by that.
+
+        Django renames it last, which would be after what a later release drops. Only a column
+        gets its type before: the view for older code would keep the one it has.
+        """
+        ordered: list[Operation] = []
+        for operation in operations:
+            place = len(ordered)
+            if isinstance(operation, migrations.AlterModelTable):
+                while place and self._may_come_later(ordered[place - 1], app_label):
+                    place -= 1
+            ordered.insert(place, operation)
+        return ordered
+
+    def _may_come_later(self, operation: Any, app_label: str) -> bool:
+        """Than the new name of a table: not code, which may name it, nor other names."""
+        if stays_as_it_is(operation):
+            return False
+        if not isinstance(operation, migrations.AlterField):
+            return not isinstance(
+                operation,
+                migrations.CreateModel
+                | migrations.RenameModel
+                | migrations.DeleteModel
+                | migrations.AlterModelTable,
+            )
+        model = self.state.models.get((app_label, operation.model_name_lower))
+        old = model.fields.get(operation.name) if model else None
+        if old is None or old.many_to_many or operation.field.many_to_many:
+            return False
+        changed = facets_of(
+            self._asking(operation, app_label), old, operation.field, operation.name
+        )
+        return not (changed.type or changed.free_type)
 
     def _computed_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
         """

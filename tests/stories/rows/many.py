@@ -37,6 +37,10 @@ class Client(models.Model):
 LAST = 'models.ForeignKey("shop.Order", models.CASCADE, null=True, related_name="+")'
 
 
+def moved(fields: str, table: str = "") -> str:
+    return f"{ORDER}{fields}    class Meta:\n        db_table = {table or 'shop_order'!r}\n"
+
+
 def lines(*fields: str) -> str:
     return ORDER + "".join(f"    {field}\n" for field in fields)
 
@@ -76,6 +80,44 @@ ROWS = [
             '    indexes = [models.Index(fields=["x"], name="x_idx")]',
             '    constraints = [models.CheckConstraint(condition=models.Q(x__gte=0), name="x_ok")]',
         ),
+    ),
+    Row(
+        "another table, and fields that come and go",
+        moved(
+            "    legacy = models.CharField(max_length=9)\n"
+            "    tags = models.ManyToManyField('self')\n"
+            "    note = models.TextField(null=True)\n"
+        ),
+        moved(
+            "    code = models.UUIDField(default=uuid.uuid4, unique=True)\n"
+            "    note = models.TextField(default='')\n",
+            "orders",
+        ),
+        fills={"Order.note": ""},
+        back="is NULL in",
+    ),
+    Row(
+        "another table and another name of a field",
+        moved("    legacy = models.CharField(max_length=9, unique=True)\n"),
+        moved("    code = models.CharField(max_length=9, unique=True)\n", "orders"),
+        renamed={"Order.legacy": "Order.code"},
+    ),
+    Row(
+        "another table and another type of a field",
+        moved("    number = models.IntegerField(db_index=True)\n"),
+        moved("    number = models.BigIntegerField(db_index=True)\n", "orders"),
+        refused="Make the one change alone now and deploy it",
+    ),
+    Row(
+        "another table and more room in a field",
+        moved("    note = models.CharField(max_length=9)\n"),
+        moved("    note = models.CharField(max_length=20)\n", "orders"),
+    ),
+    Row(
+        "a model renamed and an index of it gone",
+        lines("class Meta:", "    indexes = [models.Index(fields=['total'], name='by_total')]"),
+        lines().replace("Order", "Purchase"),
+        renamed={"Order": "Purchase"},
     ),
     Row("many changes at once", BEFORE, AFTER, fills={"Order.note": ""}),
     Row(
