@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.utils import run_formatters
@@ -68,12 +70,24 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     command.stdout.write(f"{name} is now, in the order in which they run:")
     for where, _ in files:
         command.stdout.write(f"  {_shown(where)}")
+    if left := _left(migration, files):
+        command.stdout.write("\nLeft in them is what fix does not rewrite. Change it:\n")
+        command.stdout.write("\n\n".join(speak.text(judged) for judged in left))
 
 
 def _for_you(name: str, left: Sequence[Judged]) -> str:
     """Code, SQL and classes of others are nobody's to rewrite but their author's."""
     head = f"Nothing in {name} is an operation that fix rewrites. Nothing was written. Change it:"
     return "\n\n".join([head, *(speak.text(judged) for judged in left)])
+
+
+def _left(migration: Migration, files: Sequence[tuple[Path, str]]) -> list[Judged]:
+    """What is found in the new files, as the next ``check`` will."""
+    sys.modules.pop(type(migration).__module__, None)  # the last file has its name
+    importlib.invalidate_caches()
+    found = judge_project(only={f"{migration.app_label}.{where.stem}" for where, _ in files})
+    silenced = settings.SILENCED_SYSTEM_CHECKS
+    return [one for one in found if f"safemigrate.{one.finding.rule}" not in silenced]
 
 
 def _made(loader: MigrationLoader, migration: Migration) -> Mended | None:
