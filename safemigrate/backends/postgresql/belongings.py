@@ -397,11 +397,18 @@ class Belongings(Partitions):
             [*[self._quote(table), self._bare(column)] * 2, renamed],
         )
         if rows:
+            # Names are Python's own business; another type is another table.
             raise PlanRefused(
                 f"{table} is partitioned, and {column} is part of {rows[0][0]}, which PostgreSQL "
                 "cannot give to another column while the table is in use.",
-                do="Keep the column; or make a model with a table of its own that has the new "
-                "one, write both, copy the rows, read the new one and remove this one.",
+                do=f'Rename it in the code alone, with db_column="{self._bare(column)}": unapply '
+                "what is applied of this change, delete its files, run makemigrations again."
+                if renamed
+                else "Unapply what is applied of this change, delete its files, and keep the "
+                "column. For another type give a model of its own a table that is partitioned by "
+                "it; deploy code that writes both; copy the rows with "
+                "BatchedBackfill(function=..., after_rollout=True); deploy code that reads the "
+                "new table; remove the old model.",
             )
 
 
