@@ -13,6 +13,15 @@ class Order(models.Model):
     class Meta:
         db_table = '"shop Old Orders"'
 """
+LONGEST = f"""
+class Order(models.Model):
+    number = models.{{}}(db_column="{"the_number_of_an_order_".ljust(63, "n")}")
+    {{}} = models.TextField(db_index=True)
+    {{}}
+
+    class Meta:
+        db_table = "{"the_table_of_all_the_orders_".ljust(63, "t")}"
+"""
 FAMILY = """
 class Place(models.Model):
     name = models.CharField(max_length=20)
@@ -115,6 +124,16 @@ ROWS = [
         NAMED.format("old = models.IntegerField(db_index=True)"),
         NAMED.format('kind = models.CharField(max_length=9, default="x", db_index=True)'),
         back="is NULL in",
+    ),
+    Row(
+        "fields of a table with the longest name that there can be",
+        LONGEST.format("IntegerField", "old", ""),
+        LONGEST.format(
+            "BigIntegerField",
+            "new",
+            f"{'of_the_order_'.ljust(63, 'o')} = models.UUIDField(default=uuid.uuid4)",
+        ),
+        renamed={"Order.old": "Order.new"},
     ),
     Row(
         "a required field of a parent and of its child",

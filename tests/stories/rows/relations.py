@@ -67,6 +67,12 @@ ROWS = [
     change(
         "on_delete and related_name", key(), key('related_name="+"').replace("CASCADE", "PROTECT")
     ),
+    change(
+        "rows that the database deletes",
+        key(),
+        key().replace("models.CASCADE", "models.DB_CASCADE"),
+        django=(6, 1),
+    ),
     change("a foreign key without its constraint", key(), key("db_constraint=False")),
     change("a constraint for a foreign key", key("db_constraint=False"), key()),
     change("a nullable foreign key", key(), key("null=True"), back="is NULL in"),

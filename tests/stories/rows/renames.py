@@ -57,6 +57,15 @@ def model(what: str, text: str, renamed: Mapping[str, str], **more: Any) -> Row:
     return Row(what, text.format(old), text.format(new), renamed=renamed, **more)
 
 
+def has_one_content_type(story: Any) -> None:
+    """The one that it had, so that what was granted stays granted."""
+    found = story.new_project.sql(
+        "SELECT t.model, bool_or(p.codename = 'view_client') FROM django_content_type t "
+        "JOIN auth_permission p ON p.content_type_id = t.id WHERE app_label = 'shop' GROUP BY 1"
+    )
+    assert found == [("client", True)], found
+
+
 FULL = """
 class {0}(models.Model):
     {1} = models.IntegerField(default=3)
@@ -257,6 +266,14 @@ ROWS = [
             "Order.code": "Purchase.batch",
         },
         phases=PHASES,
+    ),
+    Row(
+        "a model renamed with its content type and its permissions",
+        CUSTOMER,
+        CUSTOMER.replace("Customer", "Client"),
+        renamed={"Customer": "Client"},
+        apps=("django.contrib.auth",),
+        check=has_one_content_type,
     ),
     Row(
         "a model renamed that keeps its table",
