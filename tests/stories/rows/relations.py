@@ -71,6 +71,7 @@ ROWS = [
         "rows that the database deletes",
         key(),
         key().replace("models.CASCADE", "models.DB_CASCADE"),
+        refused="Deploy code that writes both",
         django=(6, 1),
     ),
     change("a foreign key without its constraint", key(), key("db_constraint=False")),
