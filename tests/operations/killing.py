@@ -15,27 +15,22 @@ import sys
 import tempfile
 import traceback
 
-LOOKS = ("SELECT", "SET LOCAL", "SAVEPOINT", "RELEASE SAVEPOINT")
+from tests.deaths import Life, looks
 
 
-class Axe:
-    """Counts the statements of all connections that change something; falls at the ``at``-th."""
+class Axe(Life):
+    """Counts the statements of all connections; falls before the ``at``-th, or after it."""
 
     def __init__(self, at: int, after: bool) -> None:
-        self.at, self.after, self.seen = at, after, 0
-        self.commit: list[int] = []
+        super().__init__()
+        self.at, self.after = at, after
 
     def __call__(self, execute, sql, params, many, context):
-        if " ".join(str(sql).split()).upper().startswith(LOOKS):
-            return execute(sql, params, many, context)
-        self.seen += 1
-        if not context["connection"].in_atomic_block:
-            self.commit.append(self.seen)
-        fatal = self.seen == self.at
-        if fatal and not self.after:
+        falls = not looks(sql) and len(self.blocks) + 1 == self.at
+        if falls and not self.after:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = execute(sql, params, many, context)
-        if fatal:
+        result = super().__call__(execute, sql, params, many, context)
+        if falls:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
@@ -57,7 +52,7 @@ def run(order: dict) -> None:
     connection_created.connect(armed, weak=False)
     call_command(*order["args"])
     connections.close_all()
-    print(f"statements: {json.dumps([axe.seen, axe.commit])}")
+    print(f"deaths: {json.dumps([axe.deaths(), len(axe.blocks)])}")
 
 
 def forked(order: dict) -> dict:

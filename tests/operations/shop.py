@@ -13,6 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from tests.deaths import looks
+
 BIG = models.BigAutoField
 
 TABLES = [
@@ -64,10 +66,6 @@ TABLES = [
         ],
     ),
 ]
-
-# What an application name, a batch or a probe may send without changing anything that stays.
-LOOKS = ("SELECT", "SET LOCAL", "SAVEPOINT", "RELEASE SAVEPOINT", "BEGIN", "PRAGMA")
-
 
 _OPENING: list[tuple[str, ProjectState]] = []
 
@@ -249,9 +247,8 @@ class Shop:
         statements: list[str] = []
 
         def note(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-            text = " ".join(str(sql).split())
-            if not text.upper().startswith(LOOKS):
-                statements.append(text)
+            if not looks(sql):
+                statements.append(" ".join(str(sql).split()))
             return execute(sql, params, many, context)
 
         with self.connection.execute_wrapper(note):
@@ -264,7 +261,7 @@ class Shop:
 
         def note(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
             whole = str(self.connection.ops.compose_sql(str(sql), params) if params else sql)
-            if not whole.lstrip().upper().startswith((*LOOKS, "LOCK TABLE")):
+            if not looks(whole) and not whole.lstrip().upper().startswith("LOCK TABLE"):
                 statements.append(whole)
             return execute(sql, params, many, context)
 
@@ -278,11 +275,7 @@ class Killed(BaseException):
 
 @dataclass
 class Axe:
-    """
-    Ends the run at the n-th statement that changes something, before it or after it returned.
-
-    To die around a look-up is the same as to die before the next change.
-    """
+    """Ends the run at the n-th statement that changes something, before it or after it returned."""
 
     connection: Any
     at: int
@@ -294,7 +287,7 @@ class Axe:
         if self.fallen:
             # A dead process sends nothing more; what cleans up after it finds no connection.
             raise Killed
-        self.seen += not " ".join(str(sql).split()).upper().startswith(LOOKS)
+        self.seen += not looks(sql)
         if self.seen < self.at:
             return execute(sql, params, many, context)
         if self.after:
