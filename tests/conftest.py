@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -29,6 +30,27 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"django: {django.get_version()}, psycopg: {psycopg.__version__}, "
         f"PostgreSQL: {database._version(database.binaries())}"
     ]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Mark what asks a server, so that it can be chosen for another version of it.
+
+    On several cores the long tests begin first: those that wait leave their core to quick ones,
+    and none is left alone at the end.
+    """
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests stay to the end: no collection of garbage need look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,7 @@ def peak(pg, model, insert, work, rows, key):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ten_times_the_rows_take_no_more_memory(make, pg, monkeypatch, shape):
     small_ranges(monkeypatch)

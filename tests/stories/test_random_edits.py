@@ -275,8 +275,8 @@ def carried_through(row: Row, story: Any, from_scratch: Any, back: bool) -> None
             assert "Traceback" not in ran.text, ran.text
             assert not any(told.written().values()), told.written()
             return
-    with story(row) as told:
-        told.walk(from_scratch(row.models("after")), new_code_writes=not back, back=back)
+        wanted = from_scratch(row.models("after"))
+        told.walk(wanted, new_code_writes=not back, back=back, developed=ran)
 
 
 bounded = settings(
@@ -289,6 +289,7 @@ bounded = settings(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @settings(bounded, max_examples=12)
 @given(edit=edits())
 def test_a_random_edit_is_refused_or_carried_through(edit, story, from_scratch):
@@ -296,6 +297,7 @@ def test_a_random_edit_is_refused_or_carried_through(edit, story, from_scratch):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @settings(bounded, max_examples=12)
 @given(edit=edits())
 def test_a_random_edit_can_be_taken_back_and_made_again(edit, story, from_scratch):

@@ -22,6 +22,7 @@ def benchmark(*words):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_ways_are_measured_alone_and_beside_traffic():
     way = "safemigrate, 2 workers"
     assert way in WAYS
@@ -33,6 +34,7 @@ def test_ways_are_measured_alone_and_beside_traffic():
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_its_growth_is_measured_with_the_table():
     out = benchmark("--grow", "5000")
     assert "│ one UPDATE, 5,000 rows" in out
@@ -40,6 +42,7 @@ def test_its_growth_is_measured_with_the_table():
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_waits_are_measured_by_turns_and_the_median_is_told():
     words = "--turns 1 --traffic 20 --quiet-seconds 1 --fill-rate 3000"
     out = benchmark("--rows", "6000", *words.split())

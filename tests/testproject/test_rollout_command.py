@@ -29,6 +29,7 @@ def roll_out(folder, *words):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_plain_django_fails_requests_and_the_rollout_says_so(tmp_path):
     said = roll_out(tmp_path, "--flavour", "plain")
     assert "no   no failed request" in said
@@ -37,6 +38,7 @@ def test_plain_django_fails_requests_and_the_rollout_says_so(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_with_safemigrate_no_request_fails_and_no_value_is_wrong(tmp_path):
     said = roll_out(tmp_path, "--flavour", "safemigrate")
     for promise in (
