@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 USES = 200  # of one database: what was dropped bloats its catalogue
-GONE_S = 10
+GONE_S = 60
 FIRST_OF_USERS = 16384  # below are the oids of what every new database has
 
 SCHEMAS = """

@@ -16,7 +16,7 @@ from safemigrate.backends import Backend, backend_for
 from safemigrate.facts.progress import heard_by
 from tests.operations.shop import Shop
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @pytest.fixture

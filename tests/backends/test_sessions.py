@@ -87,7 +87,7 @@ def test_a_release_is_told_through_a_pool(fresh, settings):
 def test_a_pool_of_one_is_enough_to_migrate(fresh):
     """The guard comes from outside the pool, or it would wait for itself."""
     pytest.importorskip("psycopg_pool")
-    connection = fresh(pool={"min_size": 1, "max_size": 1, "timeout": 2})
+    connection = fresh(pool={"min_size": 1, "max_size": 1, "timeout": 20})
     with backend_for(connection).one_runner(SOON):
         assert name(connection) is not None
 

@@ -1,5 +1,6 @@
 """The primary dies while a backfill runs; a replica takes over, and the same run ends there."""
 
+import itertools
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from django.db.models import F
 
 from safemigrate.backends.postgresql.liveness import watch_socket
 from safemigrate.backfill import STATE_TABLE, Backfill, control, run, trouble
+from safemigrate.backfill.walking import Walk
 from safemigrate.facts.errors import BackfillFailed
 from testproject import database
 
@@ -26,6 +28,10 @@ from .tables import Order
 
 ALIAS = "bf_failover"
 ROWS = 20_000
+SEEN, DONE_BEFORE = (
+    10,
+    20,
+)  # batches: what must have reached the standby, where the run waits for it
 
 
 class Pair:
@@ -85,6 +91,20 @@ def connected(host, **options):
     return connections[ALIAS]
 
 
+@pytest.fixture
+def strikes(monkeypatch) -> threading.Event:
+    """The run waits for it in the middle of its table, else a quick one might be over before."""
+    event, batch, batches = threading.Event(), Walk.batch, itertools.count()
+
+    def waits(self, seat, last):
+        if next(batches) >= DONE_BEFORE:
+            assert event.wait(60)
+        return batch(self, seat, last)
+
+    monkeypatch.setattr(Walk, "batch", waits)
+    return event
+
+
 @pytest.fixture(autouse=True)
 def _forget_alias(django_db_blocker, monkeypatch):
     small_ranges(monkeypatch)
@@ -99,19 +119,22 @@ def _forget_alias(django_db_blocker, monkeypatch):
 class Disaster(threading.Thread):
     """Wait until some batches have reached the standby, then do what is to happen."""
 
-    def __init__(self, pair, *steps) -> None:
+    def __init__(self, pair, strikes, *steps) -> None:
         super().__init__()
-        self.pair, self.steps, self.happened = pair, steps, False
+        self.pair, self.strikes, self.steps = pair, strikes, steps
 
     def run(self) -> None:
-        until = time.monotonic() + 60
         with self.pair.session(self.pair.standby) as session:
-            while time.monotonic() < until and not self.happened:
-                with suppress(psycopg.errors.UndefinedTable):
-                    found = session.execute(f"SELECT max(batches) FROM {STATE_TABLE}").fetchone()
-                    self.happened = (found[0] or 0) >= 10
+            eventually(lambda: self.batches(session) >= SEEN)
+        self.strikes.set()
         for step in self.steps:
             step()
+
+    def batches(self, session) -> int:
+        with suppress(psycopg.errors.UndefinedTable):
+            (found,) = session.execute(f"SELECT max(batches) FROM {STATE_TABLE}").fetchone()
+            return found or 0
+        return 0
 
 
 def pause():
@@ -134,40 +157,38 @@ def backfill(workers=1):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_run_goes_on_at_the_replica_that_takes_over(pair, heard, workers):
+def test_the_run_goes_on_at_the_replica_that_takes_over(pair, heard, strikes, workers):
     """Two hosts in the settings, as libpq takes them; nobody does anything for the run."""
     hosts = f"{pair.primary.socket_dir},{pair.standby.socket_dir}"
     connection = connected(hosts, target_session_attrs="read-write")
-    disaster = Disaster(pair, pair.kill, pause, pair.promote)
+    disaster = Disaster(pair, strikes, pair.kill, pause, pair.promote)
     disaster.start()
     run(connection, backfill(workers), key="k")
     disaster.join()
-    assert disaster.happened
     assert any("the connection was lost" in line for line in heard)
     every_row_once(pair)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_address_that_leads_to_a_standby_at_first_is_waited_for(pair, heard, workers):
+def test_an_address_that_leads_to_a_standby_at_first_is_waited_for(pair, heard, strikes, workers):
     """The name moves before the promotion: there is a server that answers and takes no writes."""
     connection = connected(str(pair.address))
-    disaster = Disaster(pair, pair.kill, pair.move_address, pause, pair.promote)
+    disaster = Disaster(pair, strikes, pair.kill, pair.move_address, pause, pair.promote)
     disaster.start()
     run(connection, backfill(workers), key="k")
     disaster.join()
-    assert disaster.happened
     assert any("the connection was lost" in line for line in heard)
     every_row_once(pair)
 
 
 @pytest.mark.slow
 def test_a_database_that_does_not_come_back_in_time_ends_the_run_and_the_next_goes_on(
-    pair, monkeypatch
+    pair, strikes, monkeypatch
 ):
     connection = connected(str(pair.address))
     monkeypatch.setattr(trouble, "RECONNECT", timedelta(seconds=2))
-    disaster = Disaster(pair, pair.kill)
+    disaster = Disaster(pair, strikes, pair.kill)
     disaster.start()
     with pytest.raises(BackfillFailed) as failed:
         run(connection, backfill(), key="k")
@@ -182,7 +203,7 @@ def test_a_database_that_does_not_come_back_in_time_ends_the_run_and_the_next_go
 
 
 @pytest.mark.slow
-def test_a_server_that_crashes_and_comes_back_has_lost_batches_and_cursor_alike(tmp_path):
+def test_a_server_that_crashes_and_comes_back_has_lost_batches_and_cursor_alike(tmp_path, strikes):
     """Batches are not flushed one by one: what a crash takes, it takes with the place reached."""
     flushed = {"synchronous_commit": "on"}  # as elsewhere; a batch sets its own
     with database.start(tmp_path / "data", durable=False, options=flushed) as server:
@@ -191,8 +212,9 @@ def test_a_server_that_crashes_and_comes_back_has_lost_batches_and_cursor_alike(
         connection = connected(str(address))
         with ThreadPoolExecutor(1) as elsewhere:
             running = elsewhere.submit(run_in_thread, backfill())
-            eventually(lambda: batches(connection) >= 10)
+            eventually(lambda: batches(connection) >= SEEN)
             connection.close()
+            strikes.set()
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait(30)
             with database.start(tmp_path / "data", durable=False) as again:

@@ -227,7 +227,7 @@ def test_sessions_that_wait_for_locks_are_counted_after_a_moment(orders, pg, oth
     _until(lambda: look(pg, "shop_order").lock_waiters == 2)
     other.rollback()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert look(pg, "shop_order").lock_waiters == 0
 
 
@@ -293,7 +293,7 @@ def test_live_rows_are_known_after_the_statistics_were_lost(pg):
     assert look(pg, "counted").live_rows == 200
 
 
-def _until(true, seconds=10):
+def _until(true, seconds=60):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -326,7 +326,7 @@ def test_a_replica_that_stands_still_stops_the_backfill_before_it_is_far_behind(
     furthest = []
 
     def go_on():
-        _until(lambda: any("waiting: replica" in line for line in heard), 60)
+        _until(lambda: any("waiting: replica" in line for line in heard))
         with psycopg.connect(host=pg.settings_dict["HOST"], user="postgres") as session:
             for _ in range(5):
                 (behind,) = session.execute(

@@ -113,12 +113,12 @@ def test_a_statement_that_runs_alone_asks_for_the_lock_of_the_facts(session, oth
     other.execute(f"LOCK TABLE ONLY {sample.table} IN SHARE UPDATE EXCLUSIVE MODE")
     runner = threading.Thread(target=session.execute, args=[sample.sql])
     runner.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while asked is None and time.monotonic() < deadline:
         asked = strongest(other, pid, table.oid, False)
         time.sleep(0.01)
     other.rollback()
-    runner.join(20)
+    runner.join(60)
     assert asked is fact.lock
     assert (table.stored() != table.file) is (fact.cost is Cost.REWRITE)
 

@@ -91,7 +91,7 @@ def on(shop: Project, setting: str, *, app: bool = False) -> Project:
 
 @pytest.fixture
 def worker(shop) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts workers; those that are left are ended, as a deploy does."""
+    """Starts workers; those that are left are killed: Celery's farewell takes seconds."""
     started = []
 
     def start(*words: str, **env: str) -> subprocess.Popen[bytes]:
@@ -109,13 +109,9 @@ def worker(shop) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.terminate()
+        process.kill()
     for process in started:
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        process.wait()
 
 
 def eventually(shop: Project, query: str, is_so: Callable[[list], bool]) -> list:
