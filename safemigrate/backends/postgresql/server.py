@@ -288,8 +288,8 @@ class PostgresServer(PlainServer):
 
     def is_lost(self, error: BaseException) -> bool:
         # The connection itself is no witness: leaving atomic(), Django may have opened another.
-        # A server that vanished leaves an error without any SQLSTATE; so does a pooler that hangs up
-        # with two answers at once, at which psycopg gives the connection up with an InternalError.
+        # A server that vanished leaves an error without any SQLSTATE; so does a pooler that hangs
+        # up with two answers at once: psycopg gives the connection up with an InternalError then.
         sqlstate = self.sqlstate(error)
         if sqlstate == READ_ONLY:  # a pooler, or an address, that leads to a standby meanwhile
             with suppress(Error):
