@@ -106,6 +106,8 @@ class Shop:
             with self.connection.cursor() as cursor:
                 cursor.execute(_OPENING[0][0])
         self.state = _OPENING[0][1]
+        # Clones of a state share its classes, and what refers to what is remembered in them.
+        self.state.apps.clear_cache()
         return self
 
     def fill(self, rows: int, start: int = 1) -> None:
