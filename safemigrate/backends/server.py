@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,6 +91,11 @@ class PlainServer:
     def __init__(self, connection: BaseDatabaseWrapper, *, shares_transactions: bool) -> None:
         self.connection = connection
         self.shares_transactions = shares_transactions
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Have the transactions inside see what others commit meanwhile, whatever was set."""
+        yield
 
     def only_one_starts(self, key: str) -> None:
         """Let one process at a time begin the run of ``key``, until the transaction ends."""

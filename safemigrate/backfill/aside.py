@@ -157,7 +157,7 @@ def replay(
     for failure in list(store.failures().filter(run_id=run_id)):
         point = Point(keys, None, keys.load(failure.row_key))
         try:
-            with transaction.atomic(using=keys.connection.alias, durable=True):
+            with server.at_work(), transaction.atomic(using=keys.connection.alias, durable=True):
                 server.begin_looking(backfill.batch_target * 250)
                 mine = store.failures().filter(pk=failure.pk).select_for_update()
                 if mine.first() is None:

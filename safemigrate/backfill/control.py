@@ -248,7 +248,7 @@ def _changed(
     until = time.monotonic() + DEADLINE / timedelta(seconds=1)
     while True:
         try:
-            with transaction.atomic(using=connection.alias):
+            with server.at_work(), transaction.atomic(using=connection.alias):
                 server.begin_looking(DEADLINE)
                 run = store.lock(run_id)
                 if run is None:

@@ -56,7 +56,8 @@ def run(
     server = server_for(connection)
     own = not connection.in_atomic_block and connection.get_autocommit()
     if own:
-        return _Engine(connection, server, backfill, key, own=True).run()
+        with server.at_work():
+            return _Engine(connection, server, backfill, key, own=True).run()
     may = allow_atomic or server.shares_transactions
     if not may and Keys(backfill.model, connection).all().exists():
         raise failing.needs_autocommit(backfill.table)
@@ -75,7 +76,9 @@ def help_with(
     """
     connection = connections[connection.alias]
     backfill = _complete(backfill, key)
-    return _Helper(connection, server_for(connection), backfill, key, own=True).help(shift)
+    server = server_for(connection)
+    with server.at_work():
+        return _Helper(connection, server, backfill, key, own=True).help(shift)
 
 
 def _complete(backfill: Backfill, key: str) -> Backfill:
@@ -105,8 +108,9 @@ def enqueue(connection: BaseDatabaseWrapper, backfill: Backfill, *, key: str) ->
     """
     check(backfill)
     connection = connections[connection.alias]
-    engine = _Engine(connection, server_for(connection), backfill, key, own=True)
-    return engine.enqueue()
+    server = server_for(connection)
+    with server.at_work():
+        return _Engine(connection, server, backfill, key, own=True).enqueue()
 
 
 class _Engine:

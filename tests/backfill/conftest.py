@@ -38,6 +38,20 @@ def pg(_aliases):
 
 
 @pytest.fixture
+def connected_with(pg, monkeypatch):
+    """Have this thread and all others connect with other settings."""
+
+    def change(name: str, value: Any) -> None:
+        # After a reconnection the wrapper has a dict of its own.
+        monkeypatch.setitem(connections.settings[POSTGRES], name, value)
+        monkeypatch.setitem(pg.settings_dict, name, value)
+        pg.close()
+
+    yield change
+    pg.close()
+
+
+@pytest.fixture
 def sqlite(_aliases, tmp_path):
     connection = connections[SQLITE]
     connection.settings_dict["NAME"] = tmp_path / "db.sqlite3"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from django.db import Error, InterfaceError, InternalError, OperationalError, tr
 
 from safemigrate.backends import backend_for
 from safemigrate.backends.base import project_settings
+from safemigrate.backends.postgresql.isolation import leave, read_committed
 from safemigrate.backends.postgresql.liveness import bound_connecting, watch
 from safemigrate.backends.postgresql.load import look
 from safemigrate.backends.postgresql.sizes import size_of
@@ -61,6 +62,15 @@ class PostgresServer(PlainServer):
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection, shares_transactions=False)
         self._types: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        self.connection.ensure_connection()
+        level = read_committed(self.connection)
+        try:
+            yield
+        finally:
+            leave(self.connection, level)
 
     def only_one_starts(self, key: str) -> None:
         with self.connection.cursor() as cursor:
@@ -268,6 +278,7 @@ class PostgresServer(PlainServer):
             cursor.execute("SELECT " + ", ".join("current_setting(%s)" for _ in names), names)
             found = dict(zip(names, cursor.fetchone(), strict=True))
         watch(self.connection)
+        read_committed(self.connection)
         return found
 
     def connect_again(self, settings: dict[str, str]) -> None:
