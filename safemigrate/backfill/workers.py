@@ -22,7 +22,7 @@ from safemigrate.backfill.orders import Orders, orders_of
 from safemigrate.backfill.shifts import NotNeeded
 from safemigrate.backfill.store import RUNNING
 from safemigrate.backfill.walking import Counts, Walk
-from safemigrate.facts.progress import current_listener, heard_by
+from safemigrate.facts.progress import current_listener, heard_by, say
 
 if TYPE_CHECKING:
     from typing import Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RANGES_EACH = 8  # of one worker: who is done early takes over what is left
 LEAST_PAGES = 200  # of a range, about: for less a worker's connection is not worth its start
 LOOK_SECONDS = 0.2
+AGAIN_SECONDS = 2.0  # between two tries of a worker to connect
 SPARE = timedelta(seconds=20)
 """How long a worker stays that is one too many: a dead one's range comes free in less."""
 
@@ -157,6 +158,9 @@ def share(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -> Non
                 break
             crew.of(max(orders.workers, 1))
             crew.wait(LOOK_SECONDS)
+            if crew.all_kept_out():
+                walk.orders = orders
+                _alone(walk, run_id, crew)
             why = crew.waits()
             if why or told:
                 waiting(why)
@@ -170,6 +174,12 @@ def share(walk: Walk, run_id: int, waiting: Callable[[str | None], None]) -> Non
     if crew.failed:
         raise crew.failed[0]
     _end_ranges(walk, run_id)
+
+
+def _alone(walk: Walk, run_id: int, crew: _Crew) -> None:
+    """Work on the ranges with this connection for a while: the server has no room for another."""
+    until = time.monotonic() + AGAIN_SECONDS
+    work(walk, run_id, crew.name, lambda: time.monotonic() >= until)
 
 
 def _end_ranges(walk: Walk, run_id: int) -> None:
@@ -283,7 +293,9 @@ class _Crew:
         self._walks: list[Walk] = []
         self._servers = [walk.server]
         self._listener = current_listener()
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._kept_out: dict[int, float] = {}  # place -> when it may try to connect again
+        self._told = False
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def of(self, number: int) -> None:
         """Have so many threads at work; those that are too many end after their batch."""
@@ -291,6 +303,8 @@ class _Crew:
         for place in range(number):
             thread = self._threads.get(place)
             if thread is None or not thread.is_alive():
+                if time.monotonic() < self._kept_out.get(place, 0):
+                    continue
                 thread = threading.Thread(
                     target=self._work, args=(place,), name=f"backfill-{place}"
                 )
@@ -307,6 +321,10 @@ class _Crew:
         self._ended.set()
         for thread in self._threads.values():
             thread.join()
+
+    def all_kept_out(self) -> bool:
+        """Whether no thread has a connection, though each has tried."""
+        return 0 < self.wanted <= len(self._kept_out)
 
     def waits(self) -> str | None:
         return next((why for why in self._why.values() if why), None)
@@ -325,10 +343,10 @@ class _Crew:
         alias = self.walk.connection.alias
         connection = connections[alias]  # this thread's own
         server, walk = server_for(connection), None
-        self._servers.append(server)
         try:
             # What every worker would say in the same words is said by the first.
-            with heard_by(self._listener if place == 0 else lambda line, passing: None):
+            listener = self._listener if place == 0 else lambda line, passing: None
+            with server.at_work(), heard_by(listener):
                 walk = Walk(
                     connection, server, self.walk.backfill, self.walk.key,
                     own=True, tell=lambda counts: None,
@@ -336,13 +354,16 @@ class _Crew:
                     beside=self._processes,
                 )  # fmt: skip
                 self._walks.append(walk)
-                name = f"{self._name}:{place}"
+                self._servers.append(server)
+                self._kept_out.pop(place, None)
+                name = f"{self.name}:{place}"
                 work(
                     walk, self.run_id, name, lambda: place >= self.wanted, linger=True,
                     pause=self._ended.wait,
                 )  # fmt: skip
         except BaseException as error:  # noqa: BLE001  (raised again in the main thread)
             if walk is None and isinstance(error, Error) and server.is_lost(error):
+                self._keep_out(place, server.said(error))
                 return  # the main thread sees to that, and starts this one anew
             self.failed.append(error)
             self.wanted = 0
@@ -350,3 +371,11 @@ class _Crew:
             self._why[place] = None
             connection.close()
             self._ended.set()
+
+    def _keep_out(self, place: int, why: str) -> None:
+        """The server is away, or has no connection left for this one: try again in a moment."""
+        self._kept_out[place] = time.monotonic() + AGAIN_SECONDS
+        if not self._told:
+            self._told = True
+            with heard_by(self._listener):
+                say(f"{self.walk.table}: a worker cannot connect, fewer go on: {why}")

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 
+import psycopg
 import pytest
 from django.db import connections
 from django.db.models import F, Q
@@ -311,3 +312,59 @@ def test_the_connections_of_workers_are_closed(orders, pg):
             if cursor.fetchone() == (0,):
                 break
             assert time.monotonic() < deadline
+
+
+@pytest.fixture
+def cramped(server, orders, pg, connected_with, monkeypatch):
+    """The alias with a role that may have few connections, and with the tables made."""
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "CREATE ROLE cramped LOGIN; GRANT ALL ON SCHEMA public TO cramped; "
+            "GRANT pg_read_all_data, pg_write_all_data TO cramped"
+        )
+    connected_with("USER", "cramped")
+
+    def limit(connections):
+        with psycopg.connect(
+            host=str(server.socket_dir), user="postgres", dbname="postgres", autocommit=True
+        ) as session:
+            session.execute(f"ALTER ROLE cramped CONNECTION LIMIT {connections}")
+
+    yield limit
+    connected_with("USER", "postgres")
+    with pg.cursor() as cursor:
+        cursor.execute("DROP OWNED BY cramped; DROP ROLE cramped")
+
+
+@pytest.mark.parametrize("room", [1, 2])
+def test_a_server_without_room_for_all_workers_has_fewer(
+    cramped, orders, pg, heard, monkeypatch, room
+):
+    """FATAL: too many connections for role. The one that migrate has can do it alone."""
+    monkeypatch.setattr(workers, "AGAIN_SECONDS", 0.2)
+    cramped(room)
+    seen = names_seen(monkeypatch)
+    result = run(pg, Backfill(Order, values={"n": F("n") + 1}, workers=2), key="k")
+    assert result.rows == ROWS
+    assert seen == {"MainThread"} if room == 1 else not {"backfill-0", "backfill-1"} <= seen
+    [line] = [line for line in heard if "cannot connect" in line]
+    assert "shop_order: a worker cannot connect, fewer go on: " in line
+    assert "too many connections for role" in line
+    assert ranges(pg) == [(0,)]
+
+
+def test_a_worker_joins_when_the_server_has_room_again(cramped, orders, pg, monkeypatch):
+    monkeypatch.setattr(workers, "AGAIN_SECONDS", 0.1)
+    cramped(1)
+    seen, batch = names_seen(monkeypatch), Walk.batch
+
+    def makes_room(self, seat, last):
+        if threading.current_thread() is threading.main_thread():
+            cramped(-1)
+        return batch(self, seat, last)
+
+    monkeypatch.setattr(Walk, "batch", makes_room)
+    backfill = Backfill(Order, values={"n": F("n") + 1}, workers=2, batch_rows=20)
+    assert run(pg, backfill, key="k").rows == ROWS
+    assert set(orders.values_list("n", flat=True)) == {1}
+    assert {"MainThread", "backfill-0", "backfill-1"} <= seen
