@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import connections, models
 from django.db.models import Case, F, Q, Value, When
 
 from safemigrate.backends import server_for
@@ -15,7 +15,7 @@ from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.store import Store
 from safemigrate.facts.errors import BackfillFailed, WrongOperation
 
-from .tables import ByPair, Line, Order
+from .tables import ByPair, Line, Order, Table
 
 UNFILLED = Q(total__isnull=True)
 BY_FUNCTION = Backfill(
@@ -188,3 +188,52 @@ def test_a_lost_connection_is_made_again_and_the_run_goes_on(orders, pg, other, 
     with pg.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("1234ms",)
+
+
+def no_text(rows):
+    """NUL from an old import, half an emoji from a cut text: nothing that could be sent."""
+    return [{"word": {7: "a\x00b", 300: "\ud83d"}.get(row.pk, "ok")} for row in rows]
+
+
+def test_a_text_that_cannot_be_sent_is_about_its_row(orders, pg):
+    backfill = Backfill(
+        Order, function=f"{__name__}.no_text", where=Q(word__isnull=True), error_budget=2
+    )
+    assert run(pg, backfill, key="k").rows == 498
+    found = {row: error for row, error, _ in set_aside(pg)}
+    assert set(found) == {'["7"]', '["300"]'}
+    assert all(error.startswith("DataError: ") for error in found.values())
+
+
+def test_without_a_budget_a_text_that_cannot_be_sent_ends_the_run_by_name(orders, pg):
+    work = Backfill(Order, function=f"{__name__}.no_text", where=Q(word__isnull=True))
+    with pytest.raises(BackfillFailed, match=r"stopped with DataError: .*NUL"):
+        run(pg, work, key="k")
+    assert control.seen(pg)[0].state == "failed"
+
+
+class Moment(Table):
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(null=True)
+    year = models.IntegerField(null=True)
+
+
+def year_of(rows):
+    return [{"year": row.at.year} for row in rows]
+
+
+def test_a_row_that_python_cannot_read_is_set_aside(make, pg):
+    """PostgreSQL knows infinity as a moment; Python ends with the year 9999."""
+    make(Moment)
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO shop_moment (at) SELECT CASE g WHEN 40 THEN 'infinity'::timestamptz "
+            "ELSE now() END FROM generate_series(1, 100) g"
+        )
+    work = Backfill(
+        Moment, function=f"{__name__}.year_of", where=Q(year__isnull=True), error_budget=1
+    )
+    assert run(pg, work, key="k").rows == 99
+    [(row, error, _)] = set_aside(pg)
+    assert row == '["40"]'
+    assert "infinity" in error

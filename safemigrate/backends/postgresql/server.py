@@ -7,7 +7,14 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, InterfaceError, InternalError, OperationalError, transaction
+from django.db import (
+    DataError,
+    Error,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    transaction,
+)
 
 from safemigrate.backends import backend_for
 from safemigrate.backends.base import project_settings
@@ -247,11 +254,15 @@ class PostgresServer(PlainServer):
 
     def _words(self, values: Iterable[Any]) -> Iterable[str | None]:
         """Yield each value as the text psycopg would send for it."""
+        from psycopg import Error as DriversError
         from psycopg.adapt import PyFormat, Transformer
 
         dumper = Transformer(self.connection.connection).get_dumper
         for value in values:
-            said = None if value is None else dumper(value, PyFormat.TEXT).dump(value)
+            try:
+                said = None if value is None else dumper(value, PyFormat.TEXT).dump(value)
+            except (DriversError, ValueError) as error:  # a text with NUL, or half a character
+                raise DataError(str(error)) from error
             yield None if said is None else bytes(said).decode()
 
     def sqlstate(self, error: BaseException) -> str:
@@ -264,8 +275,11 @@ class PostgresServer(PlainServer):
         return REMEDIES.get(self.sqlstate(error))
 
     def is_about_rows(self, error: BaseException) -> bool:
-        # Data, integrity, WITH CHECK OPTION, and what a trigger of the project raises.
+        # Data, integrity, WITH CHECK OPTION, and what a trigger of the project raises. Without a
+        # SQLSTATE it was the driver that could not send a value, or not read one: an infinite date.
         sqlstate = self.sqlstate(error)
+        if not sqlstate:
+            return isinstance(error, DataError)
         return sqlstate[:2] in ("22", "23", "44") or sqlstate == "P0001"
 
     def check_deferred(self) -> None:
