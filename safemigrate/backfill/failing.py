@@ -30,6 +30,15 @@ def needs_where(table: str, names: Sequence[str]) -> WrongOperation:
     )
 
 
+def hidden_rows(table: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"Row level security of {table} counts for the role of this connection: rows that it hides "
+        "would neither be filled nor be missed at the end.",
+        do="Run it by a role that sees all rows: ALTER ROLE … BYPASSRLS, or the owner of the table "
+        "where row level security is not forced on it.",
+    )
+
+
 def stays(rows: int, batch: str | None, *, own: bool = True) -> str:
     """
     Say what is left of a run that stopped in ``batch``.

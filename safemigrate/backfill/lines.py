@@ -57,6 +57,10 @@ class Parts(Keys):
         self._lasts: dict[str, Key | None] = {}
 
     @property
+    def tables(self) -> list[str]:
+        return [self.table, *self.parts]
+
+    @property
     def of_rows(self) -> Keys:
         return Keys(self.model, self.connection)
 

@@ -125,6 +125,11 @@ class Keys:
         self._ends: dict[str, Statement] = {}
 
     @property
+    def tables(self) -> list[str]:
+        """The tables that its statements name."""
+        return [self.table]
+
+    @property
     def of_rows(self) -> Keys:
         """The primary key itself, for what is kept of single rows."""
         return self

@@ -171,6 +171,8 @@ class Walk:
         self.keys = line_of(backfill.model, connection, server)
         if self.keys.needs_where and backfill.where is None:
             raise failing.needs_where(self.table, self.keys.names)
+        if server.hides_rows(self.keys.tables):
+            raise failing.hidden_rows(self.table)
         self.pace = Pace(backfill.batch_target, backfill.batch_rows)
         self.place, self.counts = Place(), Counts()
         self.trouble = Trouble(

@@ -175,6 +175,16 @@ class PostgresServer(PlainServer):
         driver = self.connection.connection
         return None if driver is None or driver.closed else int(driver.info.backend_pid)
 
+    def hides_rows(self, tables: Sequence[str]) -> bool:
+        quote = self.connection.ops.quote_name
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT bool_or(row_security_active(to_regclass(name))) "
+                "FROM unnest(%s::text[]) AS name",
+                [[quote(table) for table in tables]],
+            )
+            return bool(cursor.fetchone()[0])
+
     def size_of(self, table: str) -> Size | None:
         return size_of(self.connection, table)
 
