@@ -101,7 +101,8 @@ def test_a_statement_that_takes_too_long_is_tried_with_fewer_rows(orders, pg, mo
     assert set(orders.values_list("n", flat=True)) == {1}
 
 
-def test_a_deadlock_is_tried_again(orders, pg, monkeypatch):
+@pytest.mark.parametrize("sqlstate", ["40P01", "53200"])
+def test_a_deadlock_or_too_little_memory_is_tried_again(orders, pg, monkeypatch, sqlstate):
     """The server may choose our batch as the victim; it rolls back whole and comes again."""
     from safemigrate.backfill.filling import ByServer
 
@@ -111,7 +112,9 @@ def test_a_deadlock_is_tried_again(orders, pg, monkeypatch):
         filled = fill(self, span)
         if next(times, None) is not None:
             with pg.cursor() as cursor:
-                cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$")
+                cursor.execute(
+                    f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{sqlstate}'; END $$"
+                )
         return filled
 
     monkeypatch.setattr(ByServer, "fill", deadlocks)
@@ -208,6 +211,39 @@ def test_a_lost_connection_says_that_the_next_run_goes_on(orders, pg, other, mon
     monkeypatch.undo()
     assert run(pg, backfill, key="k").rows == 1_000
     assert set(orders.values_list("n", flat=True)) == {1}
+
+
+def test_a_server_that_goes_in_the_middle_of_the_proof_is_asked_again(
+    orders, pg, other, monkeypatch, heard
+):
+    from safemigrate.backfill import engine
+
+    remaining, first = engine.remaining, iter([True])
+
+    def goes(*args):
+        if next(first, False):
+            other.execute("SELECT pg_terminate_backend(%s)", [pg.connection.info.backend_pid])
+        return remaining(*args)
+
+    monkeypatch.setattr(engine, "remaining", goes)
+    work = Backfill(Order, values={"total": 1}, where=UNFILLED)
+    assert run(pg, work, key="k").rows == 2_000
+    assert any("terminating connection" in line for line in heard)
+    assert control.seen(pg)[0].state == "done"
+
+
+def test_a_full_disk_ends_the_run_with_what_to_do(orders, pg):
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$; "
+            "CREATE TRIGGER t BEFORE UPDATE ON shop_order FOR EACH ROW WHEN (OLD.id > 500) "
+            "EXECUTE FUNCTION full_disk()"
+        )
+    with pytest.raises(BackfillFailed, match="SQLSTATE 53100") as failed:
+        run(pg, Backfill(Order, values={"n": 1}, batch_rows=500, error_budget=9), key="k")
+    assert failed.value.changed.startswith("500 rows were filled and stay")
+    assert failed.value.do.startswith("Make room on the server's disk and run migrate again")
 
 
 def test_two_answers_at_once_from_a_pooler_that_hangs_up_are_a_lost_connection(
@@ -316,6 +352,16 @@ def test_the_roles_own_timeouts_are_not_those_of_a_batch(orders, pg):
 def rather_slow(rows):
     time.sleep(0.3)
     return [{"total": 1} for _ in rows]
+
+
+def test_the_roles_own_limit_for_transactions_is_not_that_of_a_batch(orders, pg):
+    if pg.pg_version < 170000:
+        pytest.skip("transaction_timeout -> PostgreSQL 17")
+    with pg.cursor() as cursor:
+        cursor.execute("SET transaction_timeout = '150ms'")
+    backfill = Backfill(Order, function=f"{__name__}.rather_slow", where=UNFILLED, batch_rows=1000)
+    result = run(pg, backfill, key="k")
+    assert (result.rows, result.batches) == (2_000, 2)
 
 
 def test_two_that_run_the_same_do_each_row_once(orders, pg):
