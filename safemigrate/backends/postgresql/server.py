@@ -24,7 +24,7 @@ from safemigrate.backends.postgresql.load import look
 from safemigrate.backends.postgresql.sizes import size_of
 from safemigrate.backends.postgresql.statistics import (
     analyze,
-    never_analyzed,
+    not_analyzed,
     pages_of,
     sampled,
     shape_of,
@@ -134,12 +134,13 @@ class PostgresServer(PlainServer):
 
     def learn(self, table: str) -> None:
         """
-        Run ANALYZE where it never was: else an index for ``where`` seems as good as the key.
+        Run ANALYZE where it never was, or before the column: else an index for ``where`` seems as
+        good as the key.
 
         Locks:   SHARE UPDATE EXCLUSIVE, which reads and writes do not mind; not had at once, or
                  refused to this role, it is left out.
         """
-        for name in never_analyzed(self.connection, table):
+        for name in not_analyzed(self.connection, table):
             with suppress(Error), transaction.atomic(using=self.connection.alias):
                 self.begin_looking(LEARN_LIMIT)
                 analyze(self.connection, name)

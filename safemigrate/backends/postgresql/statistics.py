@@ -16,26 +16,40 @@ SAMPLED_ROWS = 40_000  # of them, about: enough for each piece, and sorted in a 
 WORTH_BYTES = 8 * 2**20  # below, any plan will do
 
 
-def never_analyzed(connection: BaseDatabaseWrapper, table: str) -> list[str]:
-    """Return the table or those of its partitions that have no statistics, as SQL names them."""
+# Before PostgreSQL 18 a new index sets reltuples, and nothing else is known. Of a column that was
+# added since, nobody knows that all is NULL; an index over it seems to lead to a few rows then.
+# Virtual columns have no statistics, nor have those for which somebody has switched them off.
+UNKNOWN = """
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND pg_relation_size(c.oid) >= %s
+AND c.oid IN (SELECT to_regclass(%s)::oid UNION
+              SELECT relid::oid FROM pg_partition_tree(to_regclass(%s)))
+AND (c.reltuples < 0
+  OR NOT EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname)
+  OR EXISTS (SELECT FROM pg_attribute a JOIN pg_index i ON i.indrelid = c.oid
+             AND (a.attnum = ANY (i.indkey) OR i.indpred IS NOT NULL)
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             AND a.attgenerated <> 'v' AND a.attstattarget IS DISTINCT FROM 0
+             AND NOT EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname
+                             AND s.tablename = c.relname AND s.attname = a.attname)))
+ORDER BY 1
+"""
+
+
+def not_analyzed(connection: BaseDatabaseWrapper, table: str) -> list[str]:
+    """
+    Return the table or those of its partitions that the planner does not know, as SQL names them.
+
+    Shape:   also one with a column that came after its last ANALYZE and is in an index.
+    """
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
-        cursor.execute(
-            # Before PostgreSQL 18 a new index sets reltuples, and nothing else is known.
-            "SELECT c.oid::regclass::text FROM pg_class c "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' "
-            "AND (c.reltuples < 0 OR NOT EXISTS (SELECT FROM pg_stats s "
-            "WHERE s.schemaname = n.nspname AND s.tablename = c.relname)) "
-            "AND pg_relation_size(c.oid) >= %s AND c.oid IN ("
-            "SELECT to_regclass(%s)::oid UNION "
-            "SELECT relid::oid FROM pg_partition_tree(to_regclass(%s))) ORDER BY 1",
-            [WORTH_BYTES, quoted, quoted],
-        )
+        cursor.execute(UNKNOWN, [WORTH_BYTES, quoted, quoted])
         return [name for (name,) in cursor.fetchall()]
 
 
 def analyze(connection: BaseDatabaseWrapper, name: str) -> None:
-    """Locks: SHARE UPDATE EXCLUSIVE. Shape: name: as ``never_analyzed`` returns it."""
+    """Locks: SHARE UPDATE EXCLUSIVE. Shape: name: as ``not_analyzed`` returns it."""
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {name}")
 
