@@ -155,6 +155,10 @@ class PlainServer:
         """Return about how large the table is; None if it is not there, or nobody knows."""
         return None
 
+    def lets_go_after(self) -> timedelta | None:
+        """Return how long a batch may leave the server without a word; None is for ever."""
+        return None
+
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
         """Return ``rows`` so that reading them keeps others from changing them."""
         return rows.select_for_update()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import Error, transaction
 
+from safemigrate.backfill.bounded import Hangs
 from safemigrate.backfill.filling import Filled, Filler, RowRefused, filler_for
 from safemigrate.backfill.ranges import Span
 from safemigrate.facts.progress import say
@@ -167,11 +168,15 @@ def replay(
                 server.check_deferred()
                 store.failures().filter(pk=failure.pk).delete()
             well += 1
-        except (Error, RowRefused) as error:
-            if not is_about_rows(error, server):
-                raise
-            store.set_aside(run_id, failure.row_key, failure.batch, _worded(error, server))
+        except Hangs as error:
+            store.failed_again(failure.pk, str(error))
             ill += 1
+        except (Error, RowRefused) as error:
+            if is_about_rows(error, server):
+                store.failed_again(failure.pk, _worded(error, server))
+            elif not server.retry_reason(error):
+                raise
+            ill += 1  # or somebody has it locked, and may be filling it
     return well, ill
 
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEADLINE = timedelta(seconds=30)
-"""How long an order tries to get the run's row, which each batch has for as long as it takes."""
+DEADLINE = timedelta(seconds=75)
+"""How long an order tries to get the run's row, which each batch has for as long as it takes: a
+minute, if a function of the project hangs in it."""
 MOST_WORKERS = 64
 
 _DONE_BY = {Event.PAUSE: "paused", Event.CANCEL: "canceled"}

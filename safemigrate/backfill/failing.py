@@ -62,6 +62,15 @@ def refused(table: str, why: str, changed: str) -> BackfillFailed:
     )
 
 
+def hangs(table: str, why: str, changed: str) -> BackfillFailed:
+    return BackfillFailed(
+        f"The backfill of {table} stopped: {why}, for a single row.",
+        changed=changed,
+        do="Give what it waits for a timeout of its own (a request, a lock, a process), then run "
+        f"migrate again: {RESUMES}. A thread that hangs in it ends with its process.",
+    )
+
+
 def broken(
     table: str, kind: str, sqlstate: str, said: str, remedy: str | None, changed: str
 ) -> BackfillFailed:

@@ -11,11 +11,13 @@ from django.db import Error
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.sql import UpdateQuery
 
+from safemigrate.backfill.bounded import Bounded, Hangs
 from safemigrate.backfill.checking import fillable, rows_function
 from safemigrate.backfill.ranges import Statement, narrowed
 from safemigrate.backfill.work import is_called_per_row, is_expression
 from safemigrate.backfill.writing import Writing
 from safemigrate.facts.errors import WrongOperation
+from safemigrate.facts.progress import say
 
 if TYPE_CHECKING:
     from django.db.models import Field, Model, QuerySet
@@ -56,12 +58,15 @@ class Filler(Protocol):
         ...
 
 
-def filler_for(backfill: Backfill, keys: Keys, server: PlainServer) -> Filler:
+def filler_for(backfill: Backfill, keys: Keys, server: PlainServer, *, own: bool = True) -> Filler:
+    """Shape: own: a batch is a transaction of ours, which may be ended for code that hangs."""
+    limit = server.lets_go_after if own else lambda: None
+    bounded = Bounded(keys.connection, limit, lambda line: say(f"{backfill.table}: {line}"))
     if backfill.function is not None:
-        return ByFunction(backfill, keys, server)
+        return ByFunction(backfill, keys, server, bounded)
     values = {name: _wrapped(value) for name, value in (backfill.values or {}).items()}
     if any(is_called_per_row(value) for value in values.values()):
-        return ByCallables(backfill, values, keys, server)
+        return ByCallables(backfill, values, keys, server, bounded)
     return ByServer(backfill, values, keys)
 
 
@@ -100,9 +105,14 @@ class ByCallables:
     """
 
     def __init__(
-        self, backfill: Backfill, values: Mapping[str, Any], keys: Keys, server: PlainServer
+        self,
+        backfill: Backfill,
+        values: Mapping[str, Any],
+        keys: Keys,
+        server: PlainServer,
+        bounded: Bounded,
     ) -> None:
-        self.where, self.keys, self.server = backfill.where, keys, server
+        self.where, self.keys, self.server, self.bounded = backfill.where, keys, server, bounded
         self.called: list[tuple[Field[Any, Any], Callable[[], Any]]] = []
         self.expressions: list[tuple[Field[Any, Any], Any]] = []
         self.constants: list[tuple[Field[Any, Any], Any]] = []
@@ -135,9 +145,12 @@ class ByCallables:
     def _values(
         self, field: Field[Any, Any], call: Callable[[], Any], found: Sequence[Key]
     ) -> list[Any]:
+        def each() -> list[Any]:
+            return [call() for _ in found]
+
         try:
-            values = [call() for _ in found]
-        except Error:
+            values = self.bounded.call(f"the callable for {field.name}", each)
+        except (Error, Hangs):
             raise  # the database's own: it may be worth another try
         except Exception as error:
             raise RowRefused(
@@ -154,10 +167,12 @@ class ByFunction:
              from what stands there.
     """
 
-    def __init__(self, backfill: Backfill, keys: Keys, server: PlainServer) -> None:
-        self.model, self.where, self.path = backfill.model, backfill.where, backfill.function
+    def __init__(
+        self, backfill: Backfill, keys: Keys, server: PlainServer, bounded: Bounded
+    ) -> None:
+        self.model, self.where, self.path = backfill.model, backfill.where, str(backfill.function)
         self.function = rows_function(backfill)
-        self.keys, self.server = keys, server
+        self.keys, self.server, self.bounded = keys, server, bounded
         self._fields: dict[str, Field[Any, Any]] = {}
 
     def fill(self, span: Span) -> Filled:
@@ -177,8 +192,8 @@ class ByFunction:
     def _answers(self, rows: list[Model]) -> Sequence[Mapping[str, Any] | None]:
         count = len(rows)  # the list is the function's own from here on
         try:
-            answers = self.function(rows)
-        except Error:
+            answers = self.bounded.call(self.path, lambda: self.function(rows))
+        except (Error, Hangs):
             raise  # the database's own: it may be worth another try
         except Exception as error:
             raise RowRefused(f"{self.path} raised {type(error).__name__}: {error}.") from error

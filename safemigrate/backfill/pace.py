@@ -48,6 +48,10 @@ class Pace:
         """The next batch is taken apart row by row, and keeps its rows locked meanwhile."""
         self.rows = min(self.rows, LEAST_ROWS)
 
+    def hung(self) -> None:
+        """A batch was given up after a minute; to find out whether it is the rows, take few."""
+        self.rows = max(self.rows // 10, 1)
+
     def troubled(self) -> None:
         """A batch was rolled back and will be tried again."""
         self.rows = max(self.rows // 2, 1)

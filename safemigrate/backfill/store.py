@@ -210,6 +210,12 @@ class Store:
         if not same.update(batch=batch, error=error, tries=models.F("tries") + 1, failed_at=now):
             self.failures().create(run_id=run_id, row_key=row_key, batch=batch, error=error)
 
+    def failed_again(self, failure_id: int, error: str) -> None:
+        """Write down why, unless somebody else has filled the row since."""
+        self.failures().filter(pk=failure_id).update(
+            error=error, tries=models.F("tries") + 1, failed_at=timezone.now()
+        )
+
     def note_waiting(self, run_id: int | None, why: str | None) -> None:
         self._rows().filter(pk=run_id).update(waiting=why, updated_at=Now())
 

@@ -14,6 +14,7 @@ from django.db import Error, transaction
 
 from safemigrate.backfill import failing, states, store
 from safemigrate.backfill.aside import BudgetSpent, is_about_rows
+from safemigrate.backfill.bounded import Hangs
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import RowRefused, RowsRefused
 from safemigrate.backfill.states import Event
@@ -95,6 +96,9 @@ class Trouble:
             attempt += 1
             try:
                 return self._once(work)
+            except Hangs as error:
+                self._begin_smaller(error)
+                continue
             except (Error, RowRefused) as error:
                 if attempt < TRIES and self._comes_again_carefully(error):
                     continue
@@ -150,6 +154,9 @@ class Trouble:
         self.losses += 1
         said = self.server.said(error).rstrip(".")
         say(f"{self.table}: the connection was lost ({said}); connecting again")
+        return self._reconnected()
+
+    def _reconnected(self) -> bool:
         until = time.monotonic() + RECONNECT / timedelta(seconds=1)
         while time.monotonic() < until:
             try:
@@ -159,6 +166,17 @@ class Trouble:
             else:
                 return True
         return False
+
+    def _begin_smaller(self, error: Hangs) -> None:
+        """
+        After a call that was given up: its connection is closed.
+
+        Raises:  BackfillFailed: it was given up for a single row too, or the server is away.
+        """
+        if self.pace.rows <= 1 or not self._reconnected():
+            raise self._failed(error, failing.hangs, str(error))
+        self.pace.hung()
+        say(f"{self.table}: {error}; its rows were let go, again with {self.pace.rows:,} rows")
 
     def _reason_to_retry(self, error: Error, but_not: frozenset[str]) -> str:
         """

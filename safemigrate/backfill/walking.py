@@ -16,6 +16,7 @@ from django.db import transaction
 from safemigrate.backends.base import project_settings
 from safemigrate.backfill import failing, store
 from safemigrate.backfill.aside import SettingAside
+from safemigrate.backfill.bounded import Bounded
 from safemigrate.backfill.evidence import looking
 from safemigrate.backfill.filling import Filled, Filler, filler_for
 from safemigrate.backfill.lines import line_of
@@ -312,14 +313,23 @@ class Walk:
         return why
 
     def _restrained(self, settings: Settings) -> Restraint:
-        probe = probe_of(settings)
         return Restraint(
             lambda: self.server.load(self.table, self.ours()),
             limits_of(settings),
-            probe=probe and partial(probe, self.connection.alias),
-            warn=lambda line: say(f"{self.table}: {line}"),
+            probe=self._probe(settings),
+            warn=self._say,
             passes=self.trouble.passes,
         )
+
+    def _probe(self, settings: Settings) -> Callable[[], str | None] | None:
+        probe = probe_of(settings)
+        if probe is None:
+            return None
+        bounded = Bounded(self.connection, self.server.lets_go_after, self._say)
+        return partial(bounded.call, settings.backfill_probe, partial(probe, self.connection.alias))
+
+    def _say(self, line: str) -> None:
+        say(f"{self.table}: {line}")
 
     # A batch's transaction -----------------------------------------------------------------------
 

@@ -118,6 +118,17 @@ def test_retry_fills_what_was_corrected_and_counts_what_was_not(orders, pg):
     assert [(row, tries) for row, _, tries in set_aside(pg)] == [('["350"]', 2), ('["450"]', 2)]
 
 
+def test_a_row_that_somebody_has_locked_keeps_no_other_from_its_retry(orders, pg, other):
+    run(pg, BY_FUNCTION, key="k")
+    orders.update(amount=1)
+    other.execute("SELECT 1 FROM shop_order WHERE id = 150 FOR UPDATE")
+    assert replay(pg, BY_FUNCTION) == (4, 1)
+    other.rollback()
+    assert [(row, tries) for row, _, tries in set_aside(pg)] == [('["150"]', 1)]
+    assert replay(pg, BY_FUNCTION) == (1, 0)
+    assert set_aside(pg) == []
+
+
 def test_two_that_retry_at_once_fill_each_row_once(orders, pg, monkeypatch):
     """Each has read the list of failures before the other has filled the first of them."""
     values = {"n": F("n") + 1, "total": Value(300) / F("amount")}

@@ -108,7 +108,8 @@ KNOWN = {
     "workers.work": "shared",
     "workers.wait": "shared",
     "trouble.patiently": "in_trouble",
-    "trouble._is_back": "no database, no orders",
+    "trouble._reconnected": "no database, no orders",
+    "bounded._watch": "a batch in work: an order waits for the same row",
     "engine._alone": "an order waits for the same row",
 }
 

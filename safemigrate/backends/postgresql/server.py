@@ -193,9 +193,14 @@ class PostgresServer(PlainServer):
     def size_of(self, table: str) -> Size | None:
         return size_of(self.connection, table)
 
+    def lets_go_after(self) -> timedelta | None:
+        return IDLE_LIMIT
+
     def locked(self, rows: QuerySet[Model]) -> QuerySet[Model]:
         # NO KEY: inserting a row that refers to one of these does not wait for the batch.
-        return rows.select_for_update(of=("self",), no_key=True)
+        # OF takes no table in another schema, and is needed only beside a parent's table.
+        of = ("self",) if rows.model._meta.parents else ()
+        return rows.select_for_update(of=of, no_key=True)
 
     def prepared_keys(
         self, fields: Sequence[Field[Any, Any]], found: Sequence[tuple[Any, ...]]
