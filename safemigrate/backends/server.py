@@ -21,11 +21,16 @@ Sql = tuple[str, list[Any]]
 
 @dataclass(frozen=True)
 class Size:
-    """A table, about. Shape: indexes: how many it has."""
+    """
+    A table, about.
+
+    Shape:   indexes: how many it has. Units: whole_bytes: with what is stored beside the rows.
+    """
 
     rows: int
     table_bytes: int
     indexes: int
+    whole_bytes: int = 0
 
 
 @dataclass

@@ -29,6 +29,11 @@ class Pace:
         self.rows = fixed_rows or START_ROWS
         self.alone = False
 
+    def at_most(self, rows: int) -> None:
+        """Take no more, however quick a batch is."""
+        self.most = min(self.most, max(rows, 1))
+        self.least, self.rows = min(self.least, self.most), min(self.rows, self.most)
+
     def in_company(self, alone: bool) -> None:
         """Say whether anybody else is there; the next batch is already of the right size."""
         if self.alone and not alone:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from safemigrate.facts.settings import Settings
 
 KEPT_TIMES = 500  # of batches, for their median
+TRAVELS_BYTES = 4 * 2**20  # of a batch, as stored: unpacked, and twice in memory, it is far more
 MAX_LAPS = 20  # of one pass: each walks to the end that the table had when it began
 
 
@@ -179,7 +180,11 @@ class Walk:
         self.trouble = Trouble(
             self.keys, server, self.store, key, self.pace, self.place, retries=own
         )
-        filler: Filler = self.trouble.patiently(lambda: filler_for(backfill, self.keys, server))
+        if backfill.function is not None and backfill.batch_rows is None:
+            self._fit_into_memory()
+        filler: Filler = self.trouble.patiently(
+            lambda: filler_for(backfill, self.keys, server, own=own)
+        )
         # In somebody else's transaction nothing can be tried twice.
         budget = backfill.error_budget if own else 0
         self.filler = SettingAside(filler, self.keys, server, self.store, budget)
@@ -259,6 +264,12 @@ class Walk:
         if self.connection.queries_logged and not self.connection.force_debug_cursor:
             self.connection.queries_log.clear()  # DEBUG keeps 9,000, each with a batch's values
         return True
+
+    def _fit_into_memory(self) -> None:
+        """Bound batches whose rows travel: a thousand documents of a megabyte do not fit."""
+        size = self.trouble.patiently(lambda: self.server.size_of(self.table))
+        if size is not None and size.rows and size.whole_bytes:
+            self.pace.at_most(int(TRAVELS_BYTES * size.rows / size.whole_bytes))
 
     # Held back ---------------------------------------------------------------------------------
 

@@ -1,7 +1,12 @@
 from datetime import timedelta
 
+import pytest
+
+from safemigrate.backends import server_for
 from safemigrate.backends.server import Size
 from safemigrate.backfill.estimate import estimated, said
+
+from .tables import Order
 
 LARGE = Size(rows=20_000_000, table_bytes=2_000_000_000, indexes=2)
 TARGET = timedelta(milliseconds=20)
@@ -27,3 +32,19 @@ def test_an_empty_table_takes_nothing():
     found = estimated(Size(0, 0, 1), by_python=True, batch_rows=None, batch_target=TARGET)
     assert found.batches == 0
     assert said("shop_order", found) == "shop_order: empty, nothing to fill"
+
+
+@pytest.mark.parametrize("known", ["never analyzed", "analyzed while it was empty"])
+def test_a_table_of_which_the_server_knows_nothing_is_estimated_by_its_size(make, pg, known):
+    """reltuples is -1, or 0; neither means that there is nothing to fill."""
+    make(Order)
+    with pg.cursor() as cursor:
+        cursor.execute("ALTER TABLE shop_order SET (autovacuum_enabled = off)")
+        if known != "never analyzed":
+            cursor.execute("ANALYZE shop_order")
+        cursor.execute(
+            "INSERT INTO shop_order (amount, n) SELECT g, 0 FROM generate_series(1, 10000) g"
+        )
+    size = server_for(pg).size_of("shop_order")
+    assert 2_000 < size.rows < 50_000
+    assert size.whole_bytes >= size.table_bytes > 400_000

@@ -5,12 +5,13 @@ import tracemalloc
 import uuid
 
 import pytest
+from django.db import models
 from django.db.models import F, Q
 
 from safemigrate.backfill import STATE_TABLE, Backfill, run
 
 from .shared import small_ranges
-from .tables import ByPair, Order
+from .tables import ByPair, Order, Table
 
 FEW, MANY = 3_000, 30_000
 AT_MOST = 500_000  # bytes more; a small object for each row more would be several times that
@@ -70,3 +71,35 @@ def test_with_debug_the_batches_are_not_kept_as_queries(make, pg, settings):
     with pg.cursor() as cursor:
         cursor.execute(f"SELECT batches FROM {STATE_TABLE}")
         assert cursor.fetchone() == (20,)
+
+
+class Document(Table):
+    id = models.BigAutoField(primary_key=True)
+    text = models.BinaryField()
+    size = models.IntegerField(null=True)
+
+
+lengths: list[int] = []
+
+
+def size_of(rows):
+    lengths.append(len(rows))
+    return [{"size": len(row.text)} for row in rows]
+
+
+@pytest.mark.parametrize("analyzed", [True, False])
+def test_a_batch_of_large_rows_is_one_that_fits_into_memory(make, pg, analyzed):
+    """A thousand documents of a megabyte each would be a gigabyte, twice."""
+    make(Document)
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO shop_document (text) SELECT (SELECT string_agg(sha512((g * 1000 + h)::text"
+            "::bytea), '') FROM generate_series(1, 3200) h) FROM generate_series(1, 100) g"
+        )
+        if analyzed:
+            cursor.execute("ANALYZE shop_document")
+    lengths.clear()
+    work = Backfill(Document, function=f"{__name__}.size_of", where=Q(size__isnull=True))
+    assert run(pg, work, key="k").rows == 100
+    assert sum(lengths) == 100
+    assert max(lengths) <= 40
