@@ -18,7 +18,9 @@ class Load:
 
     Shape:   replicas: name -> bytes of the log that it has not applied. slots: name -> bytes of
              the log kept for it. hidden: there are replicas whose position this role may not see.
-    Units:   archive: bytes of the log that are not archived, 0 without an archive.
+             archive: bytes of the log that are not archived, 0 without an archive, None as long as
+             the archive has taken nothing, so that nobody knows since when.
+    Units:   written: bytes of the log, ever.
              lock_waiters: sessions that have waited for a lock for longer than a moment.
              others: sessions of this database that do something, or did a moment ago, and do not
              work on the same run.
@@ -26,12 +28,13 @@ class Load:
 
     replicas: Mapping[str, int] = field(default_factory=dict)
     slots: Mapping[str, int] = field(default_factory=dict)
-    archive: int = 0
+    archive: int | None = 0
     lock_waiters: int = 0
     dead_rows: int = 0
     live_rows: int = 0
     hidden: bool = False
     others: int = 1
+    written: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,16 @@ def _kept(now: Load, first: Load, limits: Limits) -> str | None:
 
 
 def _archive(now: Load, first: Load, limits: Limits) -> str | None:
-    grown = now.archive - first.archive
-    if limits.wal_behind and grown > limits.wal_behind:
+    if not limits.wal_behind:
+        return None
+    grown = now.written - first.written
+    if now.archive is None:
+        # It may never have worked. What was written since the start waits for it in any case.
+        if grown > limits.wal_behind:
+            return f"the archive has taken no WAL yet, and {_mib(grown)} were written meanwhile"
+        return None
+    grown = min(now.archive, grown) if first.archive is None else now.archive - first.archive
+    if grown > limits.wal_behind:
         return (
             f"{_mib(now.archive)} of WAL wait to be archived, {_mib(grown)} more than at the start"
         )

@@ -5,7 +5,7 @@ import time
 
 import psycopg
 import pytest
-from django.db import Error
+from django.db import Error, connections
 from django.db.models import F
 from django.test import override_settings
 
@@ -13,7 +13,8 @@ from safemigrate.backends.postgresql.load import look
 from safemigrate.backfill import Backfill, control, run
 from safemigrate.backfill.restraint import Allowance, ProbeFailed, Restraint
 from safemigrate.facts.errors import BackfillFailed, WrongSettings
-from safemigrate.facts.load import MIB, Limits, Load
+from safemigrate.facts.load import MIB, Limits, Load, too_much
+from testproject import database
 
 from .replicas import standby_of
 from .tables import Order
@@ -282,6 +283,27 @@ def test_wal_behind_a_slot_is_seen_as_it_grows(pg):
             _until(lambda: look(pg, "shop_order").slots["cdc"] - before >= 3_000_000)
         finally:
             cursor.execute("SELECT pg_drop_replication_slot('cdc')")
+
+
+@pytest.mark.slow
+def test_an_archive_that_never_took_anything_is_seen_as_the_log_grows(tmp_path):
+    """Its command has failed since the server was made; the disk of the log fills meanwhile."""
+    options = {"archive_mode": "on", "archive_command": "false"}
+    with database.start(tmp_path / "archiving", durable=False, options=options) as archiving:
+        configured = connections.configure_settings({"default": {}, "bf_a": archiving.settings()})
+        connections.settings["bf_a"] = configured["bf_a"]
+        with connections["bf_a"].cursor() as cursor:
+            cursor.execute("CREATE ROLE no_rights; SET ROLE no_rights")
+            first = look(connections["bf_a"], "shop_order")
+            cursor.execute("SELECT pg_logical_emit_message(false, 'x', repeat('x', 3200000))")
+            _until(
+                lambda: look(connections["bf_a"], "shop_order").written - first.written > 2.9 * MIB
+            )
+            now = look(connections["bf_a"], "shop_order")
+        connections["bf_a"].close()
+    why = "the archive has taken no WAL yet, and 3 MB were written meanwhile"
+    assert too_much(now, first, Limits(wal_behind=MIB)) == why
+    assert too_much(now, first, Limits()) is None
 
 
 def test_live_rows_are_known_after_the_statistics_were_lost(pg):

@@ -45,7 +45,8 @@ SELECT
    AND pid <> ALL(%s::int[])
    AND coalesce(backend_type, 'client backend') = 'client backend'
    AND (state IS NULL OR state IN ('active', 'disabled')
-        OR state_change > clock_timestamp() - interval '2 seconds'))
+        OR state_change > clock_timestamp() - interval '2 seconds')),
+  pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint
 """
 
 
@@ -59,18 +60,26 @@ def look(connection: BaseDatabaseWrapper, table: str, ours: Collection[int] = ()
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
         cursor.execute(LOOK, [quoted, quoted, list(ours)])
-        replicas, slots, waiters, rows, archive, others = map(as_json, cursor.fetchone())
+        replicas, slots, waiters, rows, archive, others, written = map(as_json, cursor.fetchone())
     dead, live = rows or (0, 0)
     return Load(
         replicas=_furthest(replicas or []),
         slots=slots or {},
-        archive=segments_behind(*archive) if archive and archive[0] else 0,
+        archive=_not_archived(archive),
         lock_waiters=waiters,
         dead_rows=int(dead or 0),
         live_rows=int(live or 0),
         hidden=any(state is None for _, state, _ in replicas or []),
         others=others,
+        written=written,
     )
+
+
+def _not_archived(archive: list[Any] | None) -> int | None:
+    """Shape: archive: the last segment taken, if any, the current one, and a segment's bytes."""
+    if archive is None:
+        return 0
+    return None if archive[0] is None else segments_behind(*archive)
 
 
 def _furthest(replicas: list[tuple[str, str | None, int | None]]) -> dict[str, int]:
