@@ -10,6 +10,7 @@ from django.db.migrations.migration import Migration
 
 from safemigrate import backfill
 from safemigrate.backends import server_for
+from safemigrate.backends.base import project_settings
 from safemigrate.backfill import aside, control
 from safemigrate.backfill.estimate import Estimate, estimated, said
 from safemigrate.backfill.ranges import Keys
@@ -131,14 +132,15 @@ def estimates(executor: SafeExecutor) -> list[str]:
 
 
 def _estimate(task: backfill.Backfill, size: Size) -> Estimate:
+    settings = project_settings()
     return estimated(
         size,
         by_python=task.function is not None
         or any(is_called_per_row(value) for value in (task.values or {}).values()),
         batch_rows=task.batch_rows,
         batch_target=task.batch_target,
-        rate=task.rate,
-        workers=task.workers or 1,
+        rate=task.rate or settings.backfill_rate or None,
+        workers=task.workers or settings.backfill_workers,
     )
 
 

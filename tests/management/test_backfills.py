@@ -276,6 +276,8 @@ def test_the_plan_says_what_a_backfill_will_take(shop):
         "up to 2,000 rows in 100 batches, about 0 s at 30,000 rows/s; about "
         in shop.run("migrate", "--plan").out
     )
+    shop.setting('SAFEMIGRATE["BACKFILL_RATE"] = 10')
+    assert ", about 3 min at 10 rows/s; about " in shop.run("migrate", "--plan").out
     shop.sql("TRUNCATE shop_order")
     shop.sql("ANALYZE shop_order")
     assert "shop_order: empty, nothing to fill" in shop.run("migrate", "--plan").out
