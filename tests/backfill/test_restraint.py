@@ -286,6 +286,7 @@ def test_wal_behind_a_slot_is_seen_as_it_grows(pg):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_aliases")
 def test_an_archive_that_never_took_anything_is_seen_as_the_log_grows(tmp_path):
     """Its command has failed since the server was made; the disk of the log fills meanwhile."""
     options = {"archive_mode": "on", "archive_command": "false"}
