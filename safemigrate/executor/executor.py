@@ -20,7 +20,7 @@ from safemigrate import backfill
 from safemigrate.backends import backend_for
 from safemigrate.backends.base import Take
 from safemigrate.executor.foreign import ForeignMigrations
-from safemigrate.executor.gathering import Gatekeeper, RunOptions
+from safemigrate.executor.gathering import Gatekeeper, RunOptions, is_of_a_test_run
 from safemigrate.executor.ledger import Ledger, Statement, insert
 from safemigrate.executor.loader import SafeLoader
 from safemigrate.executor.schema_editor import safe_schema_editor
@@ -73,7 +73,8 @@ class SafeExecutor(MigrationExecutor):
             self.loader, connection, self.ledger, assured=project.assured_on(localdate())
         )
         if self.backend.commits_by_itself and not self._first_install:
-            self.foreign.arrange(new=not django_settings.DEBUG)
+            alone = django_settings.DEBUG or is_of_a_test_run(connection)
+            self.foreign.arrange(new=not alone)
         self.cut: Cut | None = None
         """What ``migration_plan`` last left out, and why; None if nothing was looked at."""
         self.planned: list[Key] = []
@@ -144,14 +145,18 @@ class SafeExecutor(MigrationExecutor):
         for sentence in self.foreign.told(keys):
             say(sentence)
         self._note_release(plan)
-        if self.cut and self.cut.held and self.ledger.release:
-            self.ledger.hold(self.cut.held)
+        self._note_held()
+        if self._first_install and plan:
+            self.ledger.begin_install()
         with ExitStack() as stack:
             stack.enter_context(safe_schema_editor(self.connection))
             if self._first_install:
                 # Nobody uses the tables yet: one bound for all, instead of locks for each.
                 stack.enter_context(self.backend.bounded(ROW_WAIT))
-            return super().migrate(targets, plan, state, fake, fake_initial)
+            after = super().migrate(targets, plan, state, fake, fake_initial)
+        if self.ledger.unfinished_install() is not None:
+            self.ledger.end_install()
+        return after
 
     def _note_release(self, plan: Sequence[Any] | None) -> None:
         """The order of releases is the order in which they came to this database."""
@@ -165,6 +170,17 @@ class SafeExecutor(MigrationExecutor):
         releases = self.ledger.releases() if self.ledger.release else []
         if self.ledger.release and self.ledger.release not in releases:
             self.ledger.begin()
+
+    def _note_held(self) -> None:
+        """What waits, and what waited and is in the code no more, which an old release may use."""
+        if not self.ledger.release or not self.ledger.exists():
+            return
+        self.ledger.leave(
+            self.loader.applied_migrations.keys() | self.loader.graph.nodes.keys(),
+            self.loader.migrated_apps,
+        )
+        if self.cut and self.cut.held:
+            self.ledger.hold(self.cut.held)
 
     def apply_migration(
         self,
@@ -317,9 +333,7 @@ class SafeExecutor(MigrationExecutor):
             return
         key = (migration.app_label, migration.name)
         self._refuse_open_rows(key)
-        for owner, operation in self.gatekeeper.backfills_before(key):
-            if (owner[0], operation.model_name_lower) not in state.models:
-                continue
+        for owner, operation in self.gatekeeper.backfills_before(key, state):
             task = operation.work(owner[0], state)
             if not operation.allow_migrate_model(self.connection.alias, task.model):
                 continue

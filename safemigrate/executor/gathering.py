@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
 from django.db import migrations
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.db.migrations.migration import Migration
+from django.db.models import Q
 
 from safemigrate.backends import Backend
 from safemigrate.backfill import for_migration
@@ -20,17 +23,32 @@ from safemigrate.executor.loader import may_be_passed
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
 from safemigrate.facts.settings import Settings
-from safemigrate.operations import BatchedBackfill, ContractDrop
+from safemigrate.operations import (
+    AddCheckConstraint,
+    BatchedBackfill,
+    ContractDrop,
+    DropConstraint,
+    RemoveIndexConcurrently,
+    SetNotNull,
+)
+from safemigrate.operations.contrib import is_not_valid
 from safemigrate.operations.phases import flat, phase_of_migration, waits_for_rollout
 from safemigrate.planner.cut import Cut, Key, Node, cut
 
 # The gate and the footprints are imported where they are used: most runs hold nothing back, and
 # every run of migrate pays for what is imported here.
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.loader import MigrationLoader
+    from django.db.migrations.operations.base import Operation
+    from django.db.migrations.state import ModelState, ProjectState
 
     from safemigrate.planner.footprints import Footprint
     from safemigrate.planner.gate import Facts, Hold
+
+
+UNPREPARED = (AddCheckConstraint, ContractDrop, DropConstraint, RemoveIndexConcurrently)
+"""Contracts that stand alone: they have no expand, whose release would tell when they are due."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +78,11 @@ class Gatekeeper:
         return (
             not self.settings.hold_contract
             or django_settings.DEBUG
+            or is_of_a_test_run(self.backend.connection)
             or not self.backend.commits_by_itself  # nobody else is on this database
             or not self.loader.applied_migrations
+            # Nobody has used what a first install has not finished.
+            or self.ledger.unfinished_install() == self.settings.release
         )
 
     def cut(self, keys: Sequence[Key]) -> Cut:
@@ -80,9 +101,11 @@ class Gatekeeper:
 
     def _node(self, key: Key, keys: Sequence[Key]) -> Node:
         migration = self._migration(key)
+        # Also those above one that has passed a held one, and is applied.
+        above = self.loader.graph.forwards_plan(key)
         return Node(
             key=key,
-            parents=frozenset(parent.key for parent in self.loader.graph.node_map[key].parents),
+            parents=frozenset(above).intersection(keys) - {key},
             footprint=self._as_the_database_sees(key),
             may_wait=waits_for_rollout(migration),
             may_be_passed=may_be_passed(migration),
@@ -95,18 +118,19 @@ class Gatekeeper:
         Somebody adds a field, and somebody else a choice to it: both come in one release.
         """
         operations = self._migration(key).operations
-        if not any(type(operation) is migrations.AlterField for operation in operations):
+        if not any(type(_alone(operation)) is migrations.AlterField for operation in operations):
             return self.footprint(key)
-        from safemigrate.operations.remedies.facets import is_unseen
+        from safemigrate.operations.remedies.facets import is_about_python, is_unseen
         from safemigrate.planner.footprints import footprint_of, union
         from safemigrate.rules.base import Step
 
         state = self.loader.project_state(key, at_end=False)
         parts: list[Footprint] = []
         for operation in operations:
-            step = Step(key[0], operation, state, connection=self.backend.connection)
+            step = Step(key[0], _alone(operation), state, connection=self.backend.connection)
+            unseen = is_unseen(step) if step.operation is operation else is_about_python(step)
             part = footprint_of(operation, key[0])
-            parts.append(part.softened() if is_unseen(step) else part)
+            parts.append(part.softened() if unseen else part)
             operation.state_forwards(key[0], state)
         return union(parts)
 
@@ -167,11 +191,37 @@ class Gatekeeper:
 
         return control.holding(self.backend.connection)
 
-    def backfills_before(self, key: Key) -> Iterator[tuple[Key, BatchedBackfill]]:
-        """The backfills that must have ended, by evidence, before the contract ``key``."""
+    def backfills_before(
+        self, key: Key, state: ProjectState
+    ) -> Iterator[tuple[Key, BatchedBackfill]]:
+        """
+        The backfills that must have ended, by evidence, before the contract ``key``.
+
+        ``state``: what the contract starts from.
+        """
         for above, operation in self._fills_before(key):
-            if operation.where is not None:
+            model = state.models.get((above[0], operation.model_name_lower))
+            if operation.where is None or model is None:
+                continue
+            # What has another name by now was over before it got that.
+            if _is_of(model, operation) and not self._may_leave_nulls(key, operation, model):
                 yield above, operation
+
+    def _may_leave_nulls(self, key: Key, backfill: BatchedBackfill, model: ModelState) -> bool:
+        """Whether rows without a value may be newer code's own, and lose nothing by ``key``."""
+        from safemigrate.planner.footprints import footprint_of, union
+
+        asking = [
+            footprint_of(operation, key[0])
+            for operation in flat(self._migration(key).operations)
+            if isinstance(operation, ContractDrop | SetNotNull)
+        ]
+        filled = [*(backfill.values or ())]
+        return (
+            [backfill.where] == [Q(**{f"{name}__isnull": True}) for name in filled]
+            and all(model.fields[name].null for name in filled)
+            and not union(asking).meets(footprint_of(backfill, key[0]))
+        )
 
     def _fills_before(self, key: Key) -> Iterator[tuple[Key, BatchedBackfill]]:
         from safemigrate.planner.footprints import footprint_of
@@ -206,9 +256,14 @@ class Gatekeeper:
         return "" in gone or (bool(filled) and filled <= gone)
 
     def _needs_a_release_of_its_own(self, key: Key) -> bool:
-        """A drop, or a fill that relies on new code: due when what came with it is rolled out."""
+        """
+        What nothing before it had to prepare: due when what came with it is rolled out.
+
+        A drop, a CHECK, an index that goes, or a fill that relies on new code.
+        """
         return any(
-            isinstance(operation, ContractDrop)
+            isinstance(operation, UNPREPARED)
+            or is_not_valid(operation)
             or (isinstance(operation, BatchedBackfill) and operation.after_rollout)
             for operation in flat(self._migration(key).operations)
         )
@@ -235,6 +290,7 @@ class Gatekeeper:
         known = self.ledger.exists()
         releases = self.ledger.releases() if known else []
         brought = self.ledger.brought_by() if known else {}
+        left = self.ledger.left() if known else set()
         release = self.settings.release
         if release and release not in releases:
             releases.append(release)
@@ -251,9 +307,41 @@ class Gatekeeper:
             brought_by={
                 key: brought.get(key, release)
                 for key in waiting
-                if self._needs_a_release_of_its_own(key)
+                if key in left or self._needs_a_release_of_its_own(key)
             },
         )
+
+
+def _alone(operation: Operation) -> Operation:
+    """The one operation that stands for the state alone, of a foreign key's texts; else itself."""
+    if not isinstance(operation, migrations.SeparateDatabaseAndState):
+        return operation
+    alone = len(operation.state_operations) == 1 and not operation.database_operations
+    return operation.state_operations[0] if alone else operation
+
+
+def is_of_a_test_run(connection: BaseDatabaseWrapper) -> bool:
+    """
+    Whether a test runner has made this database, perhaps in an earlier run: ``--keepdb``.
+
+    It says so nowhere; it prepares its process, and gives the database a name of its own.
+    """
+    environment: Any = getattr(sys.modules.get("django.test.utils"), "_TestState", None)
+    settings = connection.settings_dict
+    name, own = settings["NAME"], settings.get("TEST", {}).get("NAME")
+    return hasattr(environment, "saved_data") and (
+        str(name).startswith(TEST_DATABASE_PREFIX) or (own is not None and name == own)
+    )
+
+
+def _is_of(model: ModelState, backfill: BatchedBackfill) -> bool:
+    """Whether ``model`` has all fields that ``backfill`` writes and reads."""
+    from safemigrate.operations.redefining import fields_read
+
+    values = backfill.values or {}
+    known = {"pk", *(each.lower() for name in model.fields for each in (name, f"{name}_id"))}
+    named = {name.lower() for name in values} | fields_read(backfill.where, *values.values())
+    return named <= known
 
 
 def _article(phase: Phase) -> str:

@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, cached_property
@@ -38,7 +38,8 @@ def row_model() -> type[models.Model]:
 
     class LedgerRow(models.Model):
         run = models.UUIDField()
-        action = models.CharField(max_length=16)  # run, apply, unapply, fake, hold, owe
+        # run, install, apply, unapply, fake, hold, leave, owe
+        action = models.CharField(max_length=16)
         app = models.CharField(max_length=255, default="")
         name = models.CharField(max_length=255, default="")
         phase = models.CharField(max_length=16, default="")
@@ -49,7 +50,7 @@ def row_model() -> type[models.Model]:
         version = models.CharField(max_length=32)
         started = models.DateTimeField()
         duration_ms = models.BigIntegerField(null=True)
-        outcome = models.CharField(max_length=16)  # done, failed, held
+        outcome = models.CharField(max_length=16)  # begun, done, failed, held
         error = models.CharField(max_length=64, default="")  # class and SQLSTATE, never values
 
         class Meta:
@@ -121,6 +122,21 @@ class Ledger:
         """Note that this release has come to this database; the order of releases is theirs."""
         self._write("run", outcome="done")
 
+    def begin_install(self) -> None:
+        """Note that the first ``migrate`` of this database has begun, until ``end_install``."""
+        self._write("install", outcome="begun")
+
+    def end_install(self) -> None:
+        self.rows().filter(action="install", outcome="begun").update(outcome="done")
+
+    def unfinished_install(self) -> str | None:
+        """The release whose first ``migrate`` was stopped half-way; None if none was."""
+        if not self.exists():
+            return None
+        begun = self.rows().filter(action="install", outcome="begun")
+        found: str | None = begun.values_list("release", flat=True).first()
+        return found
+
     def record(
         self,
         action: str,
@@ -158,7 +174,7 @@ class Ledger:
         if not self.exists():
             return {}
         rows = self.rows().filter(name__contains=" (", outcome__in=["done", "held"])
-        rows = rows.exclude(action="hold").order_by("id")
+        rows = rows.exclude(action__in=["hold", "leave"]).order_by("id")
         last = {
             (app, name): (action, started)
             for action, app, name, started in rows.values_list("action", "app", "name", "started")
@@ -204,12 +220,38 @@ class Ledger:
                 self._write("hold", app=app, name=name, outcome="held")
 
     def brought_by(self) -> dict[Key, str]:
-        """The release that first came with each migration that was ever held back."""
-        rows = self.rows().filter(action="hold").order_by("-id")
-        return {
-            (app, name): release
-            for app, name, release in rows.values_list("app", "name", "release")
-        }
+        """The release that came with each migration that was held back and has not left since."""
+        return {key: release for key, release in self._held().items() if release is not None}
+
+    def left(self) -> set[Key]:
+        """Migrations that were held back and then taken out of the code, back by now or not."""
+        return {(app, name) for app, name in self._held_rows("leave").values_list("app", "name")}
+
+    def leave(self, known: Container[Key], apps: Container[str]) -> None:
+        """
+        Note which migrations that were held back are not in the code any more.
+
+        Code that runs under this release uses what they drop, whoever brings them again. ``apps``:
+        those that this code has; another project on the same database may have others.
+        """
+        if not self.release:
+            return
+        for key in self.brought_by():
+            if key not in known and key[0] in apps:
+                self._write("leave", app=key[0], name=key[1], outcome="done")
+
+    def _held(self) -> dict[Key, str | None]:
+        found: dict[Key, str | None] = {}
+        rows = self._held_rows("hold", "leave", "unapply").order_by("id")
+        for action, app, name, release in rows.values_list("action", "app", "name", "release"):
+            if action != "hold":
+                found[app, name] = None
+            elif found.get((app, name)) is None:
+                found[app, name] = release
+        return found
+
+    def _held_rows(self, *actions: str) -> models.QuerySet[Any]:
+        return self.rows().filter(action__in=actions).exclude(outcome="failed")
 
     def releases(self) -> list[str]:
         """Oldest first, as ``migrate`` first saw them here."""

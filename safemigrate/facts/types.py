@@ -26,6 +26,25 @@ _ALIASES = {
     "serial": "integer",
     "bigserial": "bigint",
     "smallserial": "smallint",
+    "time": "time without time zone",
+    "bool": "boolean",
+}
+_KNOWN = {
+    *INTEGERS,
+    "varchar",
+    "text",
+    "numeric",
+    "real",
+    "double precision",
+    "boolean",
+    "date",
+    "time without time zone",
+    "timestamp with time zone",
+    "interval",
+    "uuid",
+    "jsonb",
+    "bytea",
+    "inet",
 }
 _SPELT = re.compile(r"([a-z][a-z0-9_ ]*?)\s*(?:\((\d+)(?:,\s*(-?\d+))?\))?((?:\[\d*\])*)")
 _FLOATS = {"real": 24, "double precision": 53}
@@ -68,6 +87,16 @@ def parsed(kind: str) -> Type:
     return Type(
         name, int(size) if size else None, int(scale) if scale else None, brackets.count("[")
     )
+
+
+def differ(found: str, wanted: str) -> bool:
+    """
+    Whether a column of the type ``found``, as the server spells it, is of another one.
+
+    Only where both are known: the spellings of an extension's types are its own.
+    """
+    one, other = parsed(found), parsed(wanted)
+    return one != other and {one.name, other.name} <= _KNOWN
 
 
 def change(was: str, becomes: str) -> TypeChange:

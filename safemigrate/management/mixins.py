@@ -245,8 +245,9 @@ def _blocked(cut: Cut, asked: Phase | None) -> str:
             "completely and older sessions have ended, run migrate --phase contract, then migrate."
         )
         lines.append(
-            "If both are new in this release, that moment never comes: deploy the first one alone, "
-            "or delete the files of both and run makemigrations once."
+            "If both are new in this release, that moment never comes: deploy the first one alone; "
+            "or take back what has run of it (migrate APP and the name of the migration before), "
+            "delete the files of both and run makemigrations once."
         )
     return "\n".join(lines)
 

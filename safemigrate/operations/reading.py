@@ -180,7 +180,24 @@ def is_referred_to(asked: Asked, name: str) -> bool:
         return False
     key = (asked.app_label, asked.model.name_lower)
     references = get_references(asked.before, key, (name, field))
-    return any(reference.to for _, _, _, reference in references)
+    # Of a many-to-many field Django says that it may refer to any field; it is the primary key.
+    return any(
+        reference.to and (field.primary_key or not other.many_to_many)
+        for _, _, other, reference in references
+    )
+
+
+def is_named_elsewhere(asked: Asked, name: str) -> bool:
+    """Whether fields of other models say its name: ``to_field``, ``through_fields``."""
+    key, field = (asked.app_label, asked.model.name_lower), asked.model.fields[name]
+    for _, _, other, reference in get_references(asked.before, key, (name, field)):
+        if reference.to and not other.many_to_many:
+            return True
+        if reference.through and name in (
+            getattr(other.remote_field, "through_fields", None) or ()
+        ):
+            return True
+    return False
 
 
 def collation_of(field: Any) -> str | None:

@@ -22,7 +22,7 @@ Key = tuple[str, str]
 @dataclass(frozen=True)
 class Node:
     """
-    One unapplied migration.
+    One unapplied migration; ``parents``: the unapplied ones above it, however far.
 
     ``may_wait``: it is a contract, or relies on new code. ``may_be_passed``: others may be
     applied before it, if they touch other things.

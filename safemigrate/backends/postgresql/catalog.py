@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.db.backends.utils import split_identifier
 
 from safemigrate.backends.base import Backend, IndexState
+from safemigrate.facts.errors import PlanRefused
+from safemigrate.facts.types import differ
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -76,6 +78,21 @@ class Catalog(Backend):
             [self._quote(table), column],
         )
         return rows[0][0] if rows else None
+
+    def _refuse_leftover(self, table: str, column: str, wanted: str) -> None:
+        """
+        Raise PlanRefused if the column is there already and of another type.
+
+        It is not what a killed run has left: that is of the type that is wanted.
+        """
+        found = self._type(table, self._bare(column))
+        if found is not None and differ(found, wanted):
+            raise PlanRefused(
+                f"{table} has a column {column} already, of the type {found} and not {wanted}: "
+                "a change that was given up and not unapplied has left it, or somebody's hands.",
+                do="Unapply that change with the code that has its migrations, or drop the column "
+                "if nobody needs what is in it; then run migrate again.",
+            )
 
     def _column_comment(self, table: str, column: str) -> str | None:
         rows = self._ask(

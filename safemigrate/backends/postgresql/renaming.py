@@ -18,6 +18,7 @@ from safemigrate.backends.postgresql.belongings import CHECK, FOREIGN_KEY, Belon
 from safemigrate.backends.postgresql.shadows import Shadows
 from safemigrate.backends.together import Shadow
 from safemigrate.facts.defaults import DefaultKind, default_of
+from safemigrate.facts.errors import PlanRefused
 from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class ColumnNames(Shadows):
     def begin_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
         if not editor.collect_sql:
             if self.has_column(renaming.table, column_of(renaming.new)):
+                self._refuse_strange_column(editor, renaming)
                 return
             shadow = Shadow(renaming.old, renaming.new, renaming.new, column_of(renaming.new))
             self.refuse_strangers([shadow], [shadow], editor)
@@ -57,6 +59,20 @@ class ColumnNames(Shadows):
             column = f"{self._quote(table)}.{self._quote(column_of(new))}"
             self._comment(editor, f"COLUMN {column}", new.db_comment)
         self._create_sync(editor, self._sync_of(editor, renaming))
+
+    def _refuse_strange_column(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
+        """Raise PlanRefused if the column that is there is not kept the same as the old one."""
+        table, column = renaming.table, column_of(renaming.new)
+        self._refuse_leftover(table, column, str(renaming.new.db_type(self.connection)))
+        ways = (self._sync_of(editor, renaming), self._sync_of(editor, renaming.back))
+        if not any(self._syncs(pair) for pair in ways):
+            raise PlanRefused(
+                f"{table} has a column {column} already, which does not follow "
+                f"{column_of(renaming.old)}: a change that was given up and not unapplied has "
+                "left it, or somebody's hands.",
+                do="Unapply that change with the code that has its migrations, or drop the column "
+                "if nobody needs what is in it; then run migrate again.",
+            )
 
     def _sync_of(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> Any:
         old, new = renaming.old, renaming.new

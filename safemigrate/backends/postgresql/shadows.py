@@ -91,6 +91,8 @@ class Shadows(Carrying, Syncing, Belongings):
                 or self.has_column(shadow.table, shadow.aside)
             )
         ]
+        if not editor.collect_sql:
+            self._refuse_leftovers(shadows)
         if missing and not editor.collect_sql:
             self.refuse_strangers(missing, shadows, editor)
         for shadow in missing:
@@ -99,6 +101,14 @@ class Shadows(Carrying, Syncing, Belongings):
                 [TableLock(shadow.table)],
                 partial(self._add_shadow, editor, shadow),
             )
+
+    def _refuse_leftovers(self, shadows: Sequence[Shadow]) -> None:
+        """A column beside that another change has left is not of the type that this one wants."""
+        for shadow in shadows:
+            _, wanted = self._kinds(shadow)
+            self._refuse_leftover(shadow.table, column_of(shadow.beside), wanted)
+            if self.has_column(shadow.table, shadow.aside):
+                self._refuse_leftover(shadow.table, column_of(shadow.new), wanted)
 
     def _add_shadow(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
         says = shadow.beside.db_parameters(self.connection)

@@ -121,13 +121,18 @@ def facets_of(asked: Asked, old: Any, new: Any, name: str, old_name: str = "") -
 
 def is_unseen(asked: Asked) -> bool:
     """Whether it is an AlterField for which Django sends nothing: choices, texts, a default."""
+    return is_about_python(asked) and not rebuilds_foreign_key(*altered(asked))
+
+
+def is_about_python(asked: Asked) -> bool:
+    """Whether it is an AlterField of which a database need not know, whatever Django sends."""
     operation = asked.operation
     if type(operation) is not migrations.AlterField or operation.name not in asked.model.fields:
         return False
     old, new = altered(asked)
     if old.many_to_many or new.many_to_many or old.generated or new.generated:
         return False
-    same = old.primary_key == new.primary_key and not rebuilds_foreign_key(old, new)
+    same = old.primary_key == new.primary_key
     return same and facets_of(asked, old, new, operation.name).only_python
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import migrations
-from django.db.migrations.utils import get_references
 from django.db.models import CASCADE, ForeignKey
 
 from safemigrate.facts.defaults import DefaultKind, default_of
@@ -17,7 +16,13 @@ from safemigrate.operations.columns import (
     DropRenamedField,
 )
 from safemigrate.operations.many_to_many import ContractAlterManyToMany, ExpandAlterManyToMany
-from safemigrate.operations.reading import Asked, column_name, db_type, target_of
+from safemigrate.operations.reading import (
+    Asked,
+    column_name,
+    db_type,
+    is_named_elsewhere,
+    target_of,
+)
 from safemigrate.operations.remedies.base import Chain, remedy
 from safemigrate.operations.remedies.facets import Facets
 from safemigrate.operations.remedies.types import is_bound
@@ -138,7 +143,6 @@ def can_have_two(asked: Asked, field: Any) -> bool:
     """Whether two columns of it can be kept the same, and all that hangs on one be carried over."""
     name = asked.operation.name
     options = asked.model.options
-    key = (asked.app_label, asked.model.name_lower)
     together = {n for names in options.get("index_together") or () for n in names}
     # NULL that new code says could not be told from a value that the database is to make.
     vague = field.null and default_of(field).kind is DefaultKind.DATABASE_VOLATILE
@@ -149,7 +153,7 @@ def can_have_two(asked: Asked, field: Any) -> bool:
         or any(name in getattr(f, "field_names", ()) for f in asked.model.fields.values())
         or name in together
         or options.get("order_with_respect_to") == name
-        or any(True for _ in get_references(asked.before, key, (name, field)))
+        or is_named_elsewhere(asked, name)
     )
 
 

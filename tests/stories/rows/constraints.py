@@ -121,6 +121,13 @@ ROWS = [
     ),
     *comes_and_goes("check", constraint(POSITIVE), values=POSITIVE_VALUES),
     Row(
+        "a new check that older code breaks",
+        NOTHING,
+        constraint(POSITIVE),
+        values=POSITIVE_VALUES,
+        old_code='Order.objects.create(email=f"{window}!", total=-1).delete()',
+    ),
+    Row(
         "a check changed under its name",
         constraint(POSITIVE),
         constraint(POSITIVE.replace("gte=0", "gte=-5")),

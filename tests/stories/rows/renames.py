@@ -39,6 +39,19 @@ class Note(models.Model):
 """
 
 
+THROUGH = """
+class Note(models.Model):
+    text = models.CharField(max_length=9)
+    orders = models.ManyToManyField(Order, through="Mention")
+
+
+class Mention(models.Model):
+    note = models.ForeignKey(Note, models.CASCADE)
+    order = models.ForeignKey(Order, models.CASCADE)
+    {} = models.IntegerField(default=1)
+"""
+
+
 def field(what: str, declared: str, old: str = "old", new: str = "new", **more: Any) -> Row:
     """One field of an order, under another name."""
     return Row(
@@ -90,6 +103,20 @@ BOTH = (
 )
 
 ROWS = [
+    Row(
+        "a field renamed of a model that a many-to-many field refers to",
+        f"{HEAD}    old = models.IntegerField(default=1)\n{NOTE.format('Order')}",
+        f"{HEAD}    new = models.IntegerField(default=1)\n{NOTE.format('Order')}",
+        renamed={"Order.old": "Order.new"},
+        phases=["expand", "backfill", "contract"],
+    ),
+    Row(
+        "a field of a through model renamed",
+        HEAD + THROUGH.format("old"),
+        HEAD + THROUGH.format("new"),
+        renamed={"Mention.old": "Mention.new"},
+        phases=["expand", "backfill", "contract"],
+    ),
     field("a nullable field", "models.IntegerField(null=True)", phases=PHASES),
     field("a required field", "models.CharField(max_length=9)"),
     field("a field with a default", "models.IntegerField(default=7)"),
