@@ -24,12 +24,13 @@ from safemigrate.executor.gathering import Gatekeeper, RunOptions, is_of_a_test_
 from safemigrate.executor.ledger import Ledger, Statement, insert
 from safemigrate.executor.loader import SafeLoader
 from safemigrate.executor.schema_editor import safe_schema_editor
+from safemigrate.executor.way_back import refuse_one, refuse_whole
 from safemigrate.facts import settings
 from safemigrate.facts.errors import DataInTheWay
 from safemigrate.facts.patience import Patience
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
-from safemigrate.operations import BatchedBackfill, SafeOperation
+from safemigrate.operations import BatchedBackfill
 from safemigrate.operations.phases import flat, phase_of_migration
 from safemigrate.planner.cut import Cut, Key
 from safemigrate.planner.tables import table_locks
@@ -153,10 +154,27 @@ class SafeExecutor(MigrationExecutor):
             if self._first_install:
                 # Nobody uses the tables yet: one bound for all, instead of locks for each.
                 stack.enter_context(self.backend.bounded(ROW_WAIT))
+            if plan and not fake and all(backwards for _, backwards in plan):
+                self._refuse_half_a_way_back([migration for migration, _ in plan])
             after = super().migrate(targets, plan, state, fake, fake_initial)
         if self.ledger.unfinished_install() is not None:
             self.ledger.end_install()
         return after
+
+    def _refuse_half_a_way_back(self, plan: Sequence[Migration]) -> None:
+        if self.connection.in_atomic_block:
+            return  # a question that fails would end somebody's transaction
+        wanted = {(migration.app_label, migration.name) for migration in plan}
+        states: dict[Key, ProjectState] = {}
+        state = ProjectState(real_apps=self.loader.unmigrated_apps)
+        leaves = self.loader.graph.leaf_nodes()
+        for migration, _ in super().migration_plan(leaves, clean_start=True):
+            key = (migration.app_label, migration.name)
+            if key in wanted:
+                states[key] = state.clone()
+            if key in self.loader.applied_migrations:
+                state = migration.mutate_state(state, preserve=False)
+        refuse_whole(self.connection, plan, states)
 
     def _note_release(self, plan: Sequence[Any] | None) -> None:
         """The order of releases is the order in which they came to this database."""
@@ -217,7 +235,7 @@ class SafeExecutor(MigrationExecutor):
                 with transaction.atomic(using=self.connection.alias):
                     self._record(migration, started, "unapply")
             else:
-                self._refuse_half_a_way_back(migration, state)
+                refuse_one(self.connection, migration, state)
                 state = self._run(
                     migration,
                     state,
@@ -226,16 +244,6 @@ class SafeExecutor(MigrationExecutor):
                 )
         self._report("unapply_success", migration, fake)
         return state
-
-    def _refuse_half_a_way_back(self, migration: Migration, before: ProjectState) -> None:
-        """What the data forbids is found before the first operation is undone."""
-        state = before.clone()
-        with self.connection.schema_editor(atomic=False) as editor:
-            for written in migration.operations:
-                for operation in flat([written]):
-                    if isinstance(operation, SafeOperation):
-                        operation.check_backwards(migration.app_label, editor, state)
-                written.state_forwards(migration.app_label, state)
 
     def _run(
         self,

@@ -1,0 +1,60 @@
+"""What the rows forbid is found before anything is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError
+from django.db.migrations.migration import Migration
+from django.db.migrations.state import ProjectState
+
+from safemigrate.operations import SafeOperation
+from safemigrate.operations.phases import flat
+from safemigrate.planner.cut import Key
+from safemigrate.planner.walk import stays_as_it_is
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def refuse_whole(
+    connection: BaseDatabaseWrapper,
+    plan: Sequence[Migration],
+    states: Mapping[Key, ProjectState],
+) -> None:
+    """
+    Raise for what the rows forbid anywhere in ``plan``, as far as it can be told from here.
+
+    ``plan``: in the order in which it is undone; ``states``: before each. A column that only the
+    way back makes again is looked at when it is there; behind code, which may change the rows,
+    nothing is.
+    """
+    for migration in plan:
+        if any(_is_code(operation) for operation in flat(migration.operations)):
+            return
+        state = states.get((migration.app_label, migration.name))
+        if state is not None:
+            refuse_one(connection, migration, state, suppress(DatabaseError))
+
+
+def refuse_one(
+    connection: BaseDatabaseWrapper,
+    migration: Migration,
+    before: ProjectState,
+    around: AbstractContextManager[Any] | None = None,
+) -> None:
+    """Before the first operation of ``migration`` is undone; ``around`` each question."""
+    state = before.clone()
+    with connection.schema_editor(atomic=False) as editor:
+        for written in migration.operations:
+            for operation in flat([written]):
+                if isinstance(operation, SafeOperation):
+                    with around or nullcontext():
+                        operation.check_backwards(migration.app_label, editor, state)
+            written.state_forwards(migration.app_label, state)
+
+
+def _is_code(operation: Any) -> bool:
+    return not isinstance(operation, SafeOperation) and stays_as_it_is(operation)
