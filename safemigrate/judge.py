@@ -26,7 +26,8 @@ from safemigrate.backends.versions import judged_version
 from safemigrate.facts.ownership import is_first_party, is_first_party_app
 from safemigrate.operations import Assured
 from safemigrate.places import line_of
-from safemigrate.planner.lineage import Key, Lineage
+from safemigrate.planner.lineage import Lineage
+from safemigrate.planner.register import Key
 from safemigrate.planner.walk import note_new
 from safemigrate.rules import Finding, Placed, Step, Unreadable, Vouched, judge
 from safemigrate.rules.known import is_known

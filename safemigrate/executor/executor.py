@@ -31,8 +31,9 @@ from safemigrate.facts.patience import Patience
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
 from safemigrate.operations import BatchedBackfill
-from safemigrate.operations.phases import flat, phase_of_migration
-from safemigrate.planner.cut import Cut, Key
+from safemigrate.operations.phases import flat, phase_of_migration, waits_for_rollout
+from safemigrate.planner.cut import Cut, rising
+from safemigrate.planner.register import Key
 from safemigrate.planner.tables import table_locks
 
 if TYPE_CHECKING:
@@ -156,10 +157,23 @@ class SafeExecutor(MigrationExecutor):
                 stack.enter_context(self.backend.bounded(ROW_WAIT))
             if plan and not fake and all(backwards for _, backwards in plan):
                 self._refuse_half_a_way_back([migration for migration, _ in plan])
-            after = super().migrate(targets, plan, state, fake, fake_initial)
+            plan = self.migration_plan(targets) if plan is None else plan
+            first, *others = self._in_order(plan)
+            after = super().migrate(targets, first, state, fake, fake_initial)
+            for part in others:
+                after = super().migrate(targets, part, after, fake, fake_initial)
         if self.ledger.unfinished_install() is not None:
             self.ledger.end_install()
         return after
+
+    def _in_order(self, plan: Sequence[tuple[Migration, bool]]) -> list[Plan]:
+        """Parts that Django, which goes by the order of the whole graph, runs as ``cut`` says."""
+        contracts = any(waits_for_rollout(migration) for migration, _ in plan)
+        if self.cut is None or not contracts or any(backwards for _, backwards in plan):
+            return [list(plan)]
+        everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
+        place = {migration: number for number, (migration, _) in enumerate(everything)}
+        return [list(part) for part in rising(plan, lambda step: place[step[0]])]
 
     def _refuse_half_a_way_back(self, plan: Sequence[Migration]) -> None:
         if self.connection.in_atomic_block:

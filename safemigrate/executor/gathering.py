@@ -33,7 +33,9 @@ from safemigrate.operations import (
 )
 from safemigrate.operations.contrib import is_not_valid
 from safemigrate.operations.phases import flat, phase_of_migration, waits_for_rollout
-from safemigrate.planner.cut import Cut, Key, Node, cut
+from safemigrate.planner.cut import Cut, Node, cut
+from safemigrate.planner.lineage import Lineage
+from safemigrate.planner.register import Key, Register
 
 # The gate and the footprints are imported where they are used: most runs hold nothing back, and
 # every run of migrate pays for what is imported here.
@@ -70,6 +72,7 @@ class Gatekeeper:
     ledger: Ledger
     settings: Settings
     options: RunOptions = field(default_factory=RunOptions)
+    _register: Register = field(default_factory=Register, init=False)
 
     def runs_straight_through(self) -> bool:
         """Where no older code can exist, or the project says that it does not matter."""
@@ -91,25 +94,41 @@ class Gatekeeper:
         while True:
             holds = self._holds(keys)
             passing = [hold for hold in holds.values() if hold.may_pass]
-            if not holds:
+            if not holds and not any(waits_for_rollout(self._migration(key)) for key in keys):
                 return Cut(run=list(keys))
             if not passing or self.options.once or time.monotonic() >= deadline:
                 reasons = {key: hold.reason for key, hold in holds.items()}
-                return cut([self._node(key, keys) for key in keys], reasons)
+                return cut(self._nodes(keys), reasons)
             say(f"waiting: {passing[0].reason}", passing=True)
             time.sleep(0.5)
 
-    def _node(self, key: Key, keys: Sequence[Key]) -> Node:
-        migration = self._migration(key)
-        # Also those above one that has passed a held one, and is applied.
-        above = self.loader.graph.forwards_plan(key)
-        return Node(
-            key=key,
-            parents=frozenset(above).intersection(keys) - {key},
-            footprint=self._as_the_database_sees(key),
-            may_wait=waits_for_rollout(migration),
-            may_be_passed=may_be_passed(migration),
-        )
+    def _nodes(self, keys: Sequence[Key]) -> list[Node]:
+        above = self._nearest_above(keys)
+        return [
+            Node(
+                key=key,
+                parents=above[key],
+                footprint=self._as_the_database_sees(key),
+                may_wait=waits_for_rollout(self._migration(key)),
+                may_be_passed=may_be_passed(self._migration(key)),
+            )
+            for key in keys
+        ]
+
+    def _nearest_above(self, keys: Sequence[Key]) -> dict[Key, frozenset[Key]]:
+        """The first of ``keys`` on each way up, also above one that has passed a held one."""
+        planned, found = set(keys), dict[Key, frozenset[Key]]()
+        for key in keys:
+            to_look_at = [key]
+            while to_look_at:
+                parents = [p.key for p in self.loader.graph.node_map[to_look_at[-1]].parents]
+                if missing := [parent for parent in parents if parent not in found]:
+                    to_look_at += missing
+                    continue
+                found[to_look_at.pop()] = frozenset[Key]().union(
+                    *({p} if p in planned else found[p] for p in parents)
+                )
+        return found
 
     def _as_the_database_sees(self, key: Key) -> Footprint:
         """
@@ -162,9 +181,7 @@ class Gatekeeper:
 
     def completes(self, key: Key) -> list[Key]:
         """The migrations before ``key`` that touch the same things; else its parents."""
-        own = self.footprint(key)
-        above = [k for k in self.loader.graph.forwards_plan(key) if k != key]
-        related = [k for k in above if self.footprint(k).meets(own)]
+        related = self._above_that_meet(key, self.footprint(key))
         related = [k for k in related if not waits_for_rollout(self._migration(k))]
         return related or [parent.key for parent in self.loader.graph.node_map[key].parents]
 
@@ -226,14 +243,7 @@ class Gatekeeper:
     def _fills_before(self, key: Key) -> Iterator[tuple[Key, BatchedBackfill]]:
         from safemigrate.planner.footprints import footprint_of
 
-        before = [k for k in self.loader.graph.forwards_plan(key) if k != key]
-        contracts = [
-            k
-            for k in before
-            if k in self.loader.applied_migrations
-            and phase_of_migration(self._migration(k)) is Phase.CONTRACT
-        ]
-        for above in before:
+        for above in self._above_that_meet(key, self.footprint(key)):
             for operation in flat(self._migration(above).operations):
                 if not isinstance(operation, BatchedBackfill):
                     continue
@@ -241,8 +251,30 @@ class Gatekeeper:
                 if not touched.meets(self.footprint(key)) or self._drops_all(key, operation):
                     continue
                 # What an earlier contract has completed is over: its columns may be gone.
-                if not any(self.footprint(k).meets(touched) for k in contracts):
+                if not any(
+                    self._is_applied_contract(k) for k in self._above_that_meet(key, touched)
+                ):
                     yield above, operation
+
+    def _is_applied_contract(self, key: Key) -> bool:
+        phase = phase_of_migration(self._migration(key))
+        return key in self.loader.applied_migrations and phase is Phase.CONTRACT
+
+    def _above_that_meet(self, key: Key, footprint: Footprint) -> list[Key]:
+        """The migrations above ``key``, applied ones too, that meet it; parents first."""
+        to_look_at = [key]
+        while to_look_at:
+            parents = [each.key for each in self.loader.graph.node_map[to_look_at.pop()].parents]
+            to_look_at += [k for k in parents if self._register.add(k, self.footprint(k))]
+        return self._lineage.above(key, self._register.meeting(footprint))
+
+    @cached_property
+    def _lineage(self) -> Lineage:
+        graph = self.loader.graph
+        leaves = sorted(graph.leaf_nodes())
+        return Lineage(
+            graph, [*dict.fromkeys(k for one in leaves for k in graph.forwards_plan(one))]
+        )
 
     def _drops_all(self, key: Key, backfill: BatchedBackfill) -> bool:
         """Whether the contract ``key`` drops what ``backfill`` fills, so that nobody needs it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safemigrate.executor.executor import SafeExecutor
 from safemigrate.executor.gathering import RunOptions
 from safemigrate.executor.ledger import Ledger
-from safemigrate.planner.cut import Key
+from safemigrate.planner.register import Key
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

@@ -12,7 +12,7 @@ from django.db.migrations.state import ProjectState
 
 from safemigrate.operations import SafeOperation
 from safemigrate.operations.phases import flat
-from safemigrate.planner.cut import Key
+from safemigrate.planner.register import Key
 from safemigrate.planner.walk import stays_as_it_is
 
 if TYPE_CHECKING:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from safemigrate.executor.executor import SafeExecutor
     from safemigrate.executor.gathering import RunOptions
-    from safemigrate.planner.cut import Cut, Key
+    from safemigrate.planner.cut import Cut
+    from safemigrate.planner.register import Key
     from safemigrate.planner.walk import Refusal
 
     _Command = BaseCommand

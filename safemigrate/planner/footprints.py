@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import singledispatch
+from functools import cached_property, singledispatch
 from typing import Any
 
 from django.db import migrations
@@ -87,6 +87,11 @@ class Touch:
         both = {self.member, other.member}
         return same or WHOLE in both or both == {REFERENCE, REFERRERS}
 
+    @property
+    def may_meet(self) -> tuple[str, ...]:
+        """The members that it can meet at all; none means every one of its model."""
+        return () if self.member == WHOLE else (self.member, WHOLE, REFERENCE, REFERRERS)
+
     def __str__(self) -> str:
         name = f"{self.app_label}.{self.model}"
         return name if self.member in (WHOLE, REFERENCE, REFERRERS) else f"{name}.{self.member}"
@@ -108,9 +113,18 @@ class Footprint:
     def meets(self, other: Footprint) -> bool:
         if self.unknown or other.unknown:
             return True
-        if any(mine.meets(theirs) for mine in self.touches for theirs in other.touches):
+        if self.collides(other):
             return True
-        return _mentions(self.texts, other.touches) or _mentions(other.texts, self.touches)
+        return _mentions(self.words, other.touches) or _mentions(other.words, self.touches)
+
+    def collides(self, other: Footprint) -> bool:
+        """Whether they meet in what is known of them, all guesses aside."""
+        return any(mine.meets(theirs) for mine in self.touches for theirs in other.touches)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """What its texts mention."""
+        return frozenset(word.lower() for text in self.texts for word in re.findall(r"\w+", text))
 
     def softened(self) -> Footprint:
         """The same, of an operation that changes nothing in the database."""
@@ -372,9 +386,8 @@ def _references(value: Any, app_label: str, model: str) -> Iterator[Touch]:
         yield Touch(app, name, REFERENCE)
 
 
-def _mentions(texts: Iterable[str], touches: Iterable[Touch]) -> bool:
-    words = {word.lower() for text in texts for word in re.findall(r"\w+", text)}
-    return any(
+def _mentions(words: frozenset[str], touches: Iterable[Touch]) -> bool:
+    return bool(words) and any(
         touch.member in words
         if touch.member not in (WHOLE, REFERENCE, REFERRERS)
         else bool(words & {touch.model, f"{touch.app_label}_{touch.model}".lower()})

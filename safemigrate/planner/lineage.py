@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.migration import Migration
 
-Key = tuple[str, str]
+from safemigrate.planner.register import Key
 
 
 class Lineage:
@@ -34,6 +34,14 @@ class Lineage:
         """Those that a migration rests on, and itself."""
         bits = self._ancestors[self._number[key]]
         return [one for number, one in enumerate(self._migrations) if bits >> number & 1]
+
+    def above(self, key: Key, among: Iterable[Key]) -> list[Key]:
+        """Those of ``among`` that a migration rests on; not itself."""
+        own = self._number[key]
+        bits = self._ancestors[own] & ~(1 << own)
+        return sorted(
+            (k for k in among if bits >> self._number[k] & 1), key=self._number.__getitem__
+        )
 
     def after(self, key: Key) -> list[Migration]:
         """Itself, and those that rest on it."""

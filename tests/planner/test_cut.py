@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safemigrate.planner.cut import Cut, Node, cut
+from safemigrate.planner.cut import Cut, Node, cut, rising
 from safemigrate.planner.footprints import Footprint, Touch
 
 
@@ -73,10 +73,90 @@ def test_a_contract_behind_a_held_contract_waits_and_is_no_error():
     assert result.blocked == {}
 
 
-def test_a_migration_of_an_unrelated_branch_does_not_care():
-    """Only ancestors can be in the way; the graph has no line between these two."""
-    result = cut([node("1", "flag", may_wait=True), node("2", "flag")], WAITS)
+# Merged branches: no line between them -----------------------------------------------------
+
+
+def test_another_branch_waits_for_a_held_contract_about_the_same_thing():
+    """A new field, its default still to be dropped; merged with a new name for the table."""
+    result = cut([node("1", "flag", may_wait=True), node("2", "*")], WAITS)
+    assert result.blocked == {("shop", "2"): ("shop", "1")}
+
+
+def test_another_branch_waits_in_whatever_order_the_plan_lists_them():
+    result = cut([node("2", "*"), node("1", "flag", may_wait=True)], WAITS)
+    assert result.blocked == {("shop", "2"): ("shop", "1")}
+
+
+def test_another_branch_about_something_else_does_not_care():
+    result = cut([node("1", "flag", may_wait=True), node("2", "total")], WAITS)
     assert names(result.run) == ["2"]
+
+
+def test_a_contract_that_is_due_goes_before_another_branch_about_the_same_thing():
+    """The table is a view as soon as 2 has run, and 1 would not find what it was written for."""
+    result = cut([node("0", "note"), node("2", "*"), node("1", "flag", may_wait=True)], {})
+    assert names(result.run) == ["1", "0", "2"]
+
+
+def test_a_contract_that_meets_nobody_stays_in_its_place():
+    result = cut([node("2", "total"), node("1", "flag", may_wait=True)], {})
+    assert names(result.run) == ["2", "1"]
+
+
+def test_two_branches_that_come_together_do_not_wait_for_each_other():
+    """The first one begins; the second waits for its contract, and not the other way round."""
+    both = [
+        node("1", "flag"),
+        node("2", "flag", after="1", may_wait=True),
+        node("3", "*"),
+        node("4", "*", after="3", may_wait=True),
+    ]
+    result = cut(both, {("shop", "2"): "because", ("shop", "4"): "because"})
+    assert names(result.run) == ["1"]
+    assert result.blocked == {("shop", "3"): ("shop", "2")}
+    at_the_next_release = cut(both[1:], {("shop", "4"): "because"})
+    assert names(at_the_next_release.run) == ["2", "3"]
+    assert at_the_next_release.blocked == {}
+
+
+def test_a_contract_that_is_due_does_not_wait_for_one_of_another_branch():
+    """It ends what its release began, whatever new branches come meanwhile."""
+    result = cut([node("1", "flag", may_wait=True), node("2", "flag", may_wait=True)], WAITS)
+    assert names(result.run) == ["2"]
+
+
+def test_a_contract_whose_expand_waits_itself_is_in_no_other_branch_s_way():
+    """--phase contract: neither branch has begun, so nothing is half-way."""
+    plan = [node("1", "flag"), node("2", "flag", after="1", may_wait=True), node("3", "flag")]
+    result = cut(plan, WAITS)
+    assert names(result.run) == ["3"]
+    assert set(names(result.held)) == {"1", "2"}
+
+
+def test_a_fill_of_another_branch_finds_what_its_author_saw():
+    """It changes no shape: the rows are there before the contract as they were."""
+    fill = Node(
+        ("shop", "2"), frozenset(), Footprint(frozenset({Touch("shop", "order")})), False, True
+    )
+    for order in ([node("1", "flag", may_wait=True), fill], [fill, node("1", may_wait=True)]):
+        assert names(cut(order, WAITS).run) == ["2"]
+
+
+@pytest.mark.parametrize("guess", [Footprint(unknown=True), Footprint(texts=("UPDATE flag",))])
+def test_what_nobody_can_read_does_not_wait_for_another_branch(guess):
+    """A package comes with an operation of its own, in any release: it knows nothing of ours."""
+    stranger = Node(("audit", "1"), frozenset(), guess)
+    result = cut([node("1", "flag", may_wait=True), stranger], WAITS)
+    assert names(result.run) == ["1"]
+
+
+def test_a_plan_is_cut_where_it_leaves_the_order_of_the_graph():
+    """Django runs each part in its own order, whatever it is given."""
+    assert rising([2, 5, 0, 1, 4, 3], lambda number: number) == [[2, 5], [0, 1, 4], [3]]
+    assert rising([], lambda number: number) == [[]]
+
+
+# Everything else ---------------------------------------------------------------------------
 
 
 def test_an_ancestor_that_is_applied_is_not_part_of_the_plan():
@@ -135,18 +215,44 @@ def test_nothing_that_runs_touches_what_waits_above_it(plan):
             assert not known[waiting].footprint.meets(known[key].footprint)
 
 
+def collide(nodes: list[Node], one, other) -> bool:
+    known = {n.key: n for n in nodes}
+    return known[one].footprint.collides(known[other].footprint)
+
+
 @given(plans())
-def test_the_order_is_kept(plan):
+def test_what_is_above_comes_first(plan):
     nodes, reasons = plan
-    order = [n.key for n in nodes]
-    result = cut(nodes, reasons)
-    assert result.run == [key for key in order if key in result.run]
+    run = cut(nodes, reasons).run
+    for number, key in enumerate(run):
+        assert not above(nodes, key) & set(run[number:])
+
+
+@given(plans())
+def test_the_order_is_kept_but_for_contracts_that_must_go_first(plan):
+    nodes, reasons = plan
+    run = cut(nodes, reasons).run
+    waiting = {n.key for n in nodes if n.may_wait}
+    order = [n.key for n in nodes if n.key in run]
+    assert [k for k in run if k not in waiting] == [k for k in order if k not in waiting]
+    if not any(collide(nodes, a, b) for a in waiting for b in order if b not in waiting):
+        assert run == order
 
 
 @given(plans())
 def test_where_nothing_is_held_everything_runs(plan):
     nodes, _ = plan
-    assert cut(nodes, {}) == Cut(run=[n.key for n in nodes])
+    result = cut(nodes, {})
+    assert sorted(result.run) == sorted(n.key for n in nodes)
+    assert result == Cut(run=result.run)
+
+
+@given(plans())
+def test_no_contract_waits_for_another_branch(plan):
+    nodes, reasons = plan
+    result = cut(nodes, reasons)
+    stay = result.held.keys() | result.blocked.keys()
+    assert all(key in reasons or above(nodes, key) & stay for key in result.held)
 
 
 @given(plans())
@@ -155,7 +261,8 @@ def test_whoever_is_blocked_is_told_by_something_that_really_stays(plan):
     result = cut(nodes, reasons)
     for key, culprit in result.blocked.items():
         assert culprit in result.held or culprit in result.blocked
-        assert culprit in above(nodes, key)
+        assert culprit in above(nodes, key) or collide(nodes, key, culprit)
+        assert key not in above(nodes, culprit)
 
 
 @pytest.mark.parametrize("unknown", [True, False])

@@ -30,4 +30,5 @@ def test_it_is_what_walking_the_graph_finds(parents):
     for key in keys:
         before, after = graph.forwards_plan(key), graph.backwards_plan(key)
         assert lineage.before(key) == [graph.nodes[one] for one in sorted(before)]
+        assert lineage.above(key, reversed(keys)) == sorted(set(before) - {key})
         assert lineage.after(key) == [graph.nodes[one] for one in sorted(after)]
