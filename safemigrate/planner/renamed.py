@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
+from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
@@ -94,8 +95,9 @@ def _models(
         was = state.models[app_label, old.name_lower]
         if label in context.not_renamed or not has_table(was):
             continue
-        same = [new for new in come if _shapes(was.fields) == _shapes(dict(new.fields))]
-        like = [n for n in come if n not in same and _have_much_in_common(was, dict(n.fields))]
+        fields = {new.name: _all_fields(new, operations) for new in come}
+        same = [new for new in come if _shapes(was.fields) == _shapes(fields[new.name])]
+        like = [n for n in come if n not in same and _have_much_in_common(was, fields[n.name])]
         if same and context.questioner is None:
             yield _renamed_model(app_label, old, same, label)
         elif like and _is_one(context, partial(_asked_of_model, context.questioner, was, like)):
@@ -153,13 +155,30 @@ def _alike(one: str, other: str) -> bool:
     return bool(shared) or SequenceMatcher(None, one, other).ratio() > ALIKE
 
 
+def _all_fields(new: migrations.CreateModel, operations: Sequence[Operation]) -> dict[str, Any]:
+    """Also those that Django adds in an operation of their own: keys that go round in a circle."""
+    added = {
+        o.name: o.field
+        for o in operations
+        if isinstance(o, migrations.AddField) and o.model_name_lower == new.name_lower
+    }
+    return {**dict(new.fields), **added}
+
+
 def _have_much_in_common(was: ModelState, fields: Mapping[str, Any]) -> bool:
+    """Half of its names, or as many fields of each kind, whatever they are called."""
     own = {name for name, field in was.fields.items() if not field.primary_key}
-    return bool(own) and len(own & set(fields)) * 2 >= len(own)
+    if not own:
+        return False
+    one, other = _shapes(was.fields), _shapes(fields)
+    as_many = len(one) == len(other) and all(one.count(s) == other.count(s) for s in one)
+    return len(own & set(fields)) * 2 >= len(own) or as_many
 
 
-def _shapes(fields: Mapping[str, Any]) -> list[str]:
-    return sorted(repr(_shape(field)) for field in fields.values())
+def _shapes(fields: Mapping[str, Any]) -> list[Any]:
+    """By name, as Django compares two models before it asks: another order is no question."""
+    detector: Any = MigrationAutodetector(ProjectState(), ProjectState())
+    return list(detector.only_relation_agnostic_fields(fields))
 
 
 def _shape(value: Any) -> Any:
@@ -225,9 +244,9 @@ def _model_and_more(
     return Refusal(
         app_label,
         old,
-        reason=f"{old.name} is gone and {_any_of(come)}, which has fields of it, has come: that "
-        "may be a rename and other changes of the same model, and taking it for two models would "
-        f"drop the table of {old.name}.",
+        reason=f"{old.name} is gone and {_any_of(come)}, which has fields of it or just like them, "
+        "has come: that may be a rename and other changes of the same model, and taking it for "
+        f"two models would drop the table of {old.name}.",
         do=f"If it is one model, give it its new name alone, with the fields that it had; {_run()}"
         f", and make the other changes in a run after it. {_if_two(label)}",
     )

@@ -129,6 +129,38 @@ def test_a_model_that_looks_renamed_is_refused_when_nobody_can_be_asked(more):
     assert len(answered) == bool(more)
 
 
+NOTED = {"note": models.CharField(max_length=9), "total": models.IntegerField()}
+ALL_RENAMED = {"amount": models.IntegerField(), "text": models.CharField(max_length=9)}
+
+
+def test_a_model_whose_fields_are_renamed_with_it_is_asked_about():
+    """Django compares the fields by name, finds another order and takes them for two models."""
+    of, to = [model("Order", **NOTED)], [model("Purchase", **ALL_RENAMED)]
+    [refusal] = written(of, to, questioner=Agrees(renames=True)).refusals
+    assert "Purchase, which has fields of it or just like them, has come" in refusal.reason
+    assert "give it its new name alone, with the fields that it had" in refusal.do
+    assert not written(of, to, questioner=Agrees(renames=False)).refusals
+    [alone] = written(of, to).refusals
+    assert alone.do == refusal.do, "what a run without --noinput would not ask is not promised"
+
+
+def test_fields_that_come_after_their_model_are_compared_too():
+    """Two new models refer to each other: Django adds one of the keys when both are there."""
+    key = {"null": True, "on_delete": models.CASCADE}
+
+    def two(name: str, **fields: str) -> list[ModelState]:
+        [(field, to)] = fields.items()
+        return [
+            model(name, peer=models.ForeignKey(f"shop.{to}", **key)),
+            model(to, **{field: models.ForeignKey(f"shop.{name}", **key)}),
+        ]
+
+    of, to = two("Order", order="Basket"), two("Purchase", purchase="Cart")
+    gone = [one.operation.name for one in written(of, to).refusals]
+    assert gone == ["Basket", "Order"]
+    assert not written(of, to, questioner=Agrees(renames=False)).refusals
+
+
 def test_what_has_no_data_of_its_own_goes_without_a_question():
     """A proxy for another proxy, and a model that Django keeps no table for."""
     before, after = (
@@ -153,7 +185,7 @@ def test_fields_of_a_renamed_model_may_be_two_all_the_same():
     total, text = models.IntegerField(null=True), models.TextField()
     made = written(
         [model("Order", total=total, note=text)],
-        [model("Purchase", amount=total, note=text)],
+        [model("Purchase", price=total, note=text)],
         RenamesTheModelAlone(renames=True),
     )
     assert not made.refusals
