@@ -21,7 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from django.db import connections
+from django.db import InterfaceError, connections
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -86,13 +86,12 @@ class Bounded:
         if limit is None:
             return work()
         self.connection.inc_thread_sharing()
+        made = _Call(work, _copied(self.connection))
         try:
-            # A copy, so that one that wakes up too late finds a closed connection and no new one.
-            made = _Call(work, copy.copy(self.connection))
             self._asked(made)
             self._watch(made, limit, what)
         except BaseException:
-            self._leave_behind()  # also when somebody presses Ctrl-C
+            self._leave_behind(made.lent)  # also when somebody presses Ctrl-C
             raise
         finally:
             self.connection.dec_thread_sharing()
@@ -139,8 +138,9 @@ class Bounded:
             setattr(self.connection, name, getattr(lent, name))
         self.connection.connection = lent.connection
 
-    def _leave_behind(self) -> None:
+    def _leave_behind(self, lent: BaseDatabaseWrapper) -> None:
         """The next call gets a new thread; this one ends with its call, if that ever ends."""
+        lent.connect = _given_up  # type: ignore[method-assign]  # leaving a block, Django connects
         if self._calls is not None:
             self._calls.put(None)
         self._calls = self._thread = None
@@ -148,6 +148,22 @@ class Bounded:
         if driver is not None:
             driver.close()  # not given back to a pool, from where others would get it
         self.connection.close()
+
+
+def _given_up() -> None:
+    raise InterfaceError("The call that this connection was for has been given up.")
+
+
+def _copied(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """
+    Return a copy, so that one that wakes up too late finds a closed connection and no new one.
+
+    Its lists are its own: a call that is left behind in the middle of a block never left that.
+    """
+    copied = copy.copy(connection)
+    for name in ("savepoint_ids", "atomic_blocks", "run_on_commit", "execute_wrappers"):
+        setattr(copied, name, list(getattr(connection, name)))
+    return copied
 
 
 def _is_a_library(filename: str) -> bool:

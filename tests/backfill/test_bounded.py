@@ -12,7 +12,7 @@ from django.db import Error, connections, transaction
 from django.db.models import Q
 
 from safemigrate.backends import server_for
-from safemigrate.backends.postgresql import server as limits
+from safemigrate.backends.postgresql.server import PostgresServer
 from safemigrate.backfill import Backfill, aside, bounded, control, run
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.states import Event
@@ -31,10 +31,21 @@ calls: list[int] = []
 notes: set[object] = set()
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """Wait less for the functions alone: the server's own limits stay as they are."""
+
+    def waits(ms=400):
+        limit = timedelta(milliseconds=ms)
+        monkeypatch.setattr(PostgresServer, "lets_go_after", lambda self: limit)
+        monkeypatch.setattr(bounded, "TELL_AFTER", limit / 4)
+
+    waits()
+    return waits
+
+
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    monkeypatch.setattr(limits, "IDLE_LIMIT", timedelta(milliseconds=400))
-    monkeypatch.setattr(bounded, "TELL_AFTER", timedelta(milliseconds=100))
+def _let_go():
     answer.clear(), calls.clear(), notes.clear()
     yield
     answer.set()
@@ -71,6 +82,16 @@ def never(rows):
     return [{"total": 1} for _ in rows]
 
 
+def hangs_in_a_block(rows):
+    """With the call of another service inside its own atomic(), as many do it."""
+    calls.append(len(rows))
+    with transaction.atomic(using=POSTGRES):
+        if len(calls) == 1:
+            answer.wait()
+    notes.add("left its block")
+    return [{"total": 1} for _ in rows]
+
+
 def hangs_at_500(rows):
     if any(row.pk == 500 for row in rows):
         answer.wait()
@@ -98,7 +119,7 @@ def looks_around(rows):
     return [{"total": row.amount} for row in rows]
 
 
-def test_one_that_never_returns_ends_the_run_with_the_line_it_is_at(orders, pg, heard):
+def test_one_that_never_returns_ends_the_run_with_the_line_it_is_at(orders, pg, heard, impatient):
     with pytest.raises(BackfillFailed) as failed:
         run(pg, Backfill(Order, function=f"{HERE}never", where=UNFILLED), key="k")
     assert calls == [1_000, 100, 10, 1]
@@ -118,13 +139,27 @@ def test_one_that_never_returns_ends_the_run_with_the_line_it_is_at(orders, pg, 
     assert run(pg, Backfill(Order, function=f"{HERE}hangs_once", where=UNFILLED), key="k").rows
 
 
-def test_one_that_hangs_once_is_called_again_with_fewer_rows(orders, pg):
+def test_one_that_hangs_once_is_called_again_with_fewer_rows(orders, pg, impatient):
     backfill = Backfill(Order, function=f"{HERE}hangs_once", where=UNFILLED)
     assert run(pg, backfill, key="k").rows == 1_000
     assert calls[:2] == [1_000, 100]
 
 
-def test_one_row_that_hangs_is_found_and_what_lies_before_it_stays(orders, pg):
+def test_one_that_hangs_in_a_block_of_its_own_is_called_again_too(orders, pg, impatient):
+    """Its block is never left, and when it is, too late, nothing of the run's is undone."""
+    backfill = Backfill(Order, function=f"{HERE}hangs_in_a_block", where=UNFILLED)
+    assert run(pg, backfill, key="k").rows == 1_000
+    assert calls[:2] == [1_000, 100]
+    assert not pg.in_atomic_block
+    assert not pg.savepoint_ids
+    assert not pg.atomic_blocks
+    answer.set()
+    until(lambda: THREAD not in names())
+    assert orders.filter(total=1).count() == 1_000
+
+
+def test_one_row_that_hangs_is_found_and_what_lies_before_it_stays(orders, pg, impatient):
+    impatient(1_000)
     with pytest.raises(BackfillFailed, match="for a single row") as failed:
         run(pg, Backfill(Order, function=f"{HERE}hangs_at_500", where=UNFILLED), key="k")
     assert failed.value.changed == (
@@ -132,7 +167,7 @@ def test_one_row_that_hangs_is_found_and_what_lies_before_it_stays(orders, pg):
     )
 
 
-def test_one_of_several_workers_that_hangs_ends_all(make, pg, monkeypatch):
+def test_one_of_several_workers_that_hangs_ends_all(make, pg, monkeypatch, impatient):
     small_ranges(monkeypatch)
     many_orders(make, pg)
     backfill = Backfill(Order, function=f"{HERE}never", where=UNFILLED, workers=2, batch_rows=10)
@@ -140,7 +175,7 @@ def test_one_of_several_workers_that_hangs_ends_all(make, pg, monkeypatch):
         run(pg, backfill, key="k")
 
 
-def test_a_callable_is_bounded_too(orders, pg):
+def test_a_callable_is_bounded_too(orders, pg, impatient):
     with pytest.raises(BackfillFailed, match="the callable for n did not return within"):
         run(pg, Backfill(Order, values={"n": lambda: answer.wait()}, batch_rows=5), key="k")
 
@@ -153,7 +188,7 @@ def test_a_function_is_in_the_batchs_transaction_and_always_in_the_same_thread(o
     assert len(set(calls)) == 1
 
 
-def test_an_order_comes_through_when_the_rows_are_let_go(orders, pg, server):
+def test_an_order_comes_through_when_the_rows_are_let_go(orders, pg, impatient):
     def cancels():
         until(lambda: calls)
         connection = connections[pg.alias]
@@ -170,10 +205,7 @@ def test_an_order_comes_through_when_the_rows_are_let_go(orders, pg, server):
     assert len(calls) < 4
 
 
-def test_who_interrupts_it_gets_the_terminal_back_and_the_rows_are_free(
-    orders, pg, other, monkeypatch
-):
-    monkeypatch.setattr(limits, "IDLE_LIMIT", timedelta(minutes=5))
+def test_who_interrupts_it_gets_the_terminal_back_and_the_rows_are_free(orders, pg, other):
     was = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have ignored it
 
     def interrupts():
@@ -201,13 +233,16 @@ def test_who_interrupts_it_gets_the_terminal_back_and_the_rows_are_free(
     other.rollback()
 
 
-def test_a_row_that_was_set_aside_and_hangs_in_its_retry_stays_set_aside(orders, pg, monkeypatch):
+def test_a_row_that_was_set_aside_and_hangs_in_its_retry_stays_set_aside(
+    orders, pg, monkeypatch, request
+):
     backfill = Backfill(
         Order, function="tests.backfill.tables.no_price_for_some", where=UNFILLED, error_budget=20
     )
     run(pg, backfill, key="k")
     [seen] = control.seen(pg)
     kept = seen.failures
+    request.getfixturevalue("impatient")
     monkeypatch.setattr("tests.backfill.tables.no_price_for_some", never)
     found = aside.replay(backfill, Keys(Order, pg), server_for(pg), Store(pg), seen.id)
     assert found == (0, kept)
@@ -219,10 +254,22 @@ def never_tells(alias):
     answer.wait()
 
 
-def test_a_probe_that_never_answers_stops_the_run(orders, pg, settings):
+def never_tells_in_a_block(alias):
+    try:
+        with transaction.atomic(using=alias):
+            never_tells(alias)
+    except Error as error:
+        notes.add(type(error).__name__)
+
+
+@pytest.mark.parametrize("probe", ["never_tells", "never_tells_in_a_block"])
+def test_a_probe_that_never_answers_stops_the_run(orders, pg, settings, impatient, probe):
     """It holds no row, and a deploy that says nothing for ever is no better."""
-    settings.SAFEMIGRATE = {"BACKFILL_PROBE": f"{HERE}never_tells"}
+    settings.SAFEMIGRATE = {"BACKFILL_PROBE": f"{HERE}{probe}"}
     with pytest.raises(BackfillFailed, match=r"probe raised Hangs: .* did not return within 0.4 s"):
         run(pg, Backfill(Order, values={"n": 1}), key="k")
     assert calls == [1]
     assert control.seen(pg)[0].state == "failed"
+    answer.set()
+    until(lambda: THREAD not in names())
+    assert notes == ({"InterfaceError"} if "block" in probe else set())  # and no new connection
