@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 KEPT_TIMES = 500  # of batches, for their median
 TRAVELS_BYTES = 4 * 2**20  # of a batch, as stored: unpacked, and twice in memory, it is far more
+LEAST_TRAVEL = 10  # rows, however large: what the server knows of them may be old
 MAX_LAPS = 20  # of one pass: each walks to the end that the table had when it began
 
 
@@ -269,7 +270,8 @@ class Walk:
         """Bound batches whose rows travel: a thousand documents of a megabyte do not fit."""
         size = self.trouble.patiently(lambda: self.server.size_of(self.table))
         if size is not None and size.rows and size.whole_bytes:
-            self.pace.at_most(int(TRAVELS_BYTES * size.rows / size.whole_bytes))
+            fit = int(TRAVELS_BYTES * size.rows / size.whole_bytes)
+            self.pace.at_most(max(fit, LEAST_TRAVEL))
 
     # Held back ---------------------------------------------------------------------------------
 

@@ -48,3 +48,29 @@ def test_a_table_of_which_the_server_knows_nothing_is_estimated_by_its_size(make
     size = server_for(pg).size_of("shop_order")
     assert 2_000 < size.rows < 50_000
     assert size.whole_bytes >= size.table_bytes > 400_000
+
+
+STALE = {
+    "loaded since": "",
+    "a partition loaded since": "PARTITION BY RANGE (id)",
+}
+
+
+@pytest.mark.parametrize("how", STALE)
+def test_what_was_loaded_since_the_last_analyze_is_counted_by_its_pages(pg, how):
+    """A hundred rows when the server last looked, a bulk load, and the deploy before autovacuum."""
+    insert = "INSERT INTO shop_order SELECT g, 0 FROM generate_series(%s, %s) g"
+    with pg.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE shop_order (id int, n int) {STALE[how]}")
+        name = "shop_order"
+        if STALE[how]:
+            name = "p1"
+            cursor.execute(
+                "CREATE TABLE p0 PARTITION OF shop_order FOR VALUES FROM (0) TO (101);"
+                "CREATE TABLE p1 PARTITION OF shop_order FOR VALUES FROM (101) TO (100000)"
+            )
+        cursor.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
+        cursor.execute(insert, [1, 100])
+        cursor.execute("ANALYZE shop_order")
+        cursor.execute(insert, [101, 20_000])
+    assert 5_000 < server_for(pg).size_of("shop_order").rows < 40_000

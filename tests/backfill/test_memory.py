@@ -8,7 +8,7 @@ import pytest
 from django.db import models
 from django.db.models import F, Q
 
-from safemigrate.backfill import STATE_TABLE, Backfill, run
+from safemigrate.backfill import STATE_TABLE, Backfill, run, walking
 
 from .shared import small_ranges
 from .tables import ByPair, Order, Table
@@ -103,3 +103,13 @@ def test_a_batch_of_large_rows_is_one_that_fits_into_memory(make, pg, analyzed):
     assert run(pg, work, key="k").rows == 100
     assert sum(lengths) == 100
     assert max(lengths) <= 40
+
+
+def test_a_batch_is_ten_rows_at_least_whatever_the_server_takes_a_row_for(make, pg, monkeypatch):
+    """A file that was all but empty when it was analyzed, and full again at the deploy."""
+    monkeypatch.setattr(walking, "TRAVELS_BYTES", 1)
+    make(Document, rows=[{"text": b"x"}] * 35)
+    lengths.clear()
+    work = Backfill(Document, function=f"{__name__}.size_of", where=Q(size__isnull=True))
+    assert run(pg, work, key="k").rows == 35
+    assert lengths == [10, 10, 10, 5]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import math
 from typing import TYPE_CHECKING
 
+from safemigrate.backends.postgresql.load import as_json
 from safemigrate.backends.server import Size
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-LEAST_BYTES = 10 * 8_192  # what the planner takes a table for of which it knows nothing
+ROW_BYTES = 28  # of a row beside its columns: its header and its place in the page
 
+# The rows of a page, as they were when the server last counted, times the pages that there are now:
+# reltuples alone does not know what was loaded since. It is -1 until the first ANALYZE.
 _QUERY = """
-SELECT sum(pg_relation_size(part.oid)), bool_or(part.reltuples < 0),
-    sum(greatest(part.reltuples, 0))::bigint,
-    (SELECT count(*) FROM pg_index WHERE indrelid = to_regclass(%s)),
-    sum(pg_table_size(part.oid))
-FROM pg_class part WHERE part.relkind = 'r' AND (part.oid = to_regclass(%s)
-    OR part.oid IN (SELECT relid FROM pg_partition_tree(to_regclass(%s))))
+SELECT sum(bytes), sum(rows_in_page * bytes / current_setting('block_size')::int),
+    sum(bytes) FILTER (WHERE rows_in_page IS NULL), sum(whole),
+    (SELECT count(*) FROM pg_index WHERE indrelid = to_regclass(%s))
+FROM (
+    SELECT pg_relation_size(oid) AS bytes, pg_table_size(oid) AS whole,
+        CASE WHEN reltuples > 0 AND relpages > 0 THEN reltuples / relpages END AS rows_in_page
+    FROM pg_class WHERE relkind = 'r' AND (oid = to_regclass(%s)
+        OR oid IN (SELECT relid FROM pg_partition_tree(to_regclass(%s))))
+) AS parts
 """
 
 
@@ -27,15 +33,12 @@ def size_of(connection: BaseDatabaseWrapper, table: str) -> Size | None:
     quoted = connection.ops.quote_name(table)
     with connection.cursor() as cursor:
         cursor.execute(_QUERY, [quoted, quoted, quoted])
-        table_bytes, unknown, rows, indexes, whole = cursor.fetchone()
+        table_bytes, rows, uncounted_bytes, whole, indexes = cursor.fetchone()
         if table_bytes is None:
             return None
-        if table_bytes and (unknown or not rows):
-            # reltuples is -1 until the first ANALYZE, and 0 if there was nothing to analyze then;
-            # the planner knows pages and widths.
-            cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {quoted}")
-            plan = cursor.fetchone()[0]
-            rows = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-            if unknown:
-                rows *= min(1, table_bytes / LEAST_BYTES)
-    return Size(int(rows) if table_bytes else 0, int(table_bytes), int(indexes), int(whole))
+        rows = rows or 0
+        if uncounted_bytes:
+            cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT * FROM {quoted}")
+            [plan] = as_json(cursor.fetchone()[0])
+            rows += float(uncounted_bytes) / (plan["Plan"]["Plan Width"] + ROW_BYTES)
+    return Size(math.ceil(rows), int(table_bytes), int(indexes), int(whole))
