@@ -11,13 +11,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings as django_settings
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import migrations
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.db.migrations.migration import Migration
 from django.db.models import Q
+from django.db.models.sql import Query
 
 from safemigrate.backends import Backend
 from safemigrate.backfill import for_migration
+from safemigrate.backfill.checking import fillable
+from safemigrate.backfill.work import is_expression
 from safemigrate.executor.ledger import Ledger
 from safemigrate.executor.loader import may_be_passed
 from safemigrate.facts.phases import Phase
@@ -43,7 +47,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.loader import MigrationLoader
     from django.db.migrations.operations.base import Operation
-    from django.db.migrations.state import ModelState, ProjectState
+    from django.db.migrations.state import ProjectState
+    from django.db.models import Model
 
     from safemigrate.planner.footprints import Footprint
     from safemigrate.planner.gate import Facts, Hold
@@ -217,26 +222,28 @@ class Gatekeeper:
         ``state``: what the contract starts from.
         """
         for above, operation in self._fills_before(key):
-            model = state.models.get((above[0], operation.model_name_lower))
-            if operation.where is None or model is None:
-                continue
+            named = (above[0], operation.model_name_lower)
             # What has another name by now was over before it got that.
+            if operation.where is None or named not in state.models:
+                continue
+            model = state.apps.get_model(*named)
             if _is_of(model, operation) and not self._may_leave_nulls(key, operation, model):
                 yield above, operation
 
-    def _may_leave_nulls(self, key: Key, backfill: BatchedBackfill, model: ModelState) -> bool:
+    def _may_leave_nulls(self, key: Key, backfill: BatchedBackfill, model: type[Model]) -> bool:
         """Whether rows without a value may be newer code's own, and lose nothing by ``key``."""
         from safemigrate.planner.footprints import footprint_of, union
 
         asking = [
             footprint_of(operation, key[0])
             for operation in flat(self._migration(key).operations)
-            if isinstance(operation, ContractDrop | SetNotNull)
+            if isinstance(operation, ContractDrop | SetNotNull | AddCheckConstraint)
+            or is_not_valid(operation)
         ]
         filled = [*(backfill.values or ())]
         return (
             [backfill.where] == [Q(**{f"{name}__isnull": True}) for name in filled]
-            and all(model.fields[name].null for name in filled)
+            and all(fillable(model, name).null for name in filled)
             and not union(asking).meets(footprint_of(backfill, key[0]))
         )
 
@@ -366,14 +373,20 @@ def is_of_a_test_run(connection: BaseDatabaseWrapper) -> bool:
     )
 
 
-def _is_of(model: ModelState, backfill: BatchedBackfill) -> bool:
-    """Whether ``model`` has all fields that ``backfill`` writes and reads."""
-    from safemigrate.operations.redefining import fields_read
-
-    values = backfill.values or {}
-    known = {"pk", *(each.lower() for name in model.fields for each in (name, f"{name}_id"))}
-    named = {name.lower() for name in values} | fields_read(backfill.where, *values.values())
-    return named <= known
+def _is_of(model: type[Model], backfill: BatchedBackfill) -> bool:
+    """Whether everything that ``backfill`` names is still there, in other models too."""
+    query = Query(model)
+    try:
+        for name, value in (backfill.values or {}).items():
+            model._meta.get_field(name)
+            if is_expression(value):
+                value.resolve_expression(query, allow_joins=False, for_save=True)
+        query.add_q(backfill.where or Q())
+    except (FieldDoesNotExist, FieldError):
+        return False
+    except (TypeError, ValueError, ValidationError):
+        return True  # who asks for its rows is told what is wrong
+    return True
 
 
 def _article(phase: Phase) -> str:

@@ -301,6 +301,8 @@ def _(operation: BatchedBackfill, app_label: str) -> Footprint:
         # What it reads counts as well: a column must not be dropped before it was copied.
         names = {name.lower() for name in operation.values}
         names |= fields_read(operation.where, *operation.values.values())
+        # A key may be named by its column, and is dropped by its own name.
+        names |= {name.removesuffix("_id") for name in names}
     return _touching(*(Touch(app_label, operation.model_name_lower, name) for name in names))
 
 

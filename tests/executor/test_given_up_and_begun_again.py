@@ -153,6 +153,62 @@ def test_what_is_dropped_is_copied_to_the_last_row_before(filled):
     assert filled.sql("SELECT count(*) FROM shop_order WHERE sum = 77") == [(1,)]
 
 
+KEY = (
+    'migrations.AddField("order", "of", '
+    'models.ForeignKey("shop.order", models.CASCADE, null=True, related_name="parts"))'
+)
+
+
+def test_a_key_may_be_filled_by_the_name_of_its_column(filled):
+    """Models have ``of`` and rows have ``of_id``: a backfill may say either."""
+    filled.migration("0004_expand", KEY)
+    filled.migration(
+        "0005_backfill",
+        'BatchedBackfill("order", values={"of_id": F("total")}, where=Q(of_id__isnull=True))',
+        atomic=False,
+    )
+    filled.migration("0006_contract", 'SetNotNull("order", "of")', atomic=False)
+    filled.sql("UPDATE shop_order SET total = 1")
+    filled.deploy("r3")
+    filled.sql("INSERT INTO shop_order (total) VALUES (2)")
+    assert "1 rows came unfilled since shop.0005_backfill" in filled.deploy("r4")
+    assert filled.sql("SELECT count(*) FROM shop_order WHERE of_id = 2") == [(1,)]
+
+
+def test_what_a_condition_reads_of_other_rows_is_known_too(filled):
+    """``parts`` is no field of the model, and as little a name of long ago."""
+    filled.migration("0004_expand", KEY, ADD_SUM)
+    filled.migration(
+        "0005_backfill",
+        'BatchedBackfill("order", values={"sum": F("total")}, '
+        "where=Q(sum__isnull=True, parts__isnull=False))",
+        atomic=False,
+    )
+    filled.migration("0006_contract", 'ContractDrop("order", "total")', atomic=False)
+    filled.deploy("r3")
+    filled.sql("UPDATE shop_order SET total = 77 WHERE id = 4")
+    filled.sql("INSERT INTO shop_order (of_id) VALUES (4)")
+    assert "1 rows came unfilled since shop.0005_backfill" in filled.deploy("r4")
+    assert filled.sql("SELECT id FROM shop_order WHERE sum = 77") == [(4,)]
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        'AddCheckConstraint("order", {})',
+        'postgres.AddConstraintNotValid("order", {})',
+    ],
+)
+def test_a_check_may_forbid_the_rows_that_older_code_has_left(filled, contract):
+    check = 'models.CheckConstraint(condition=Q(token__isnull=False), name="has_token")'
+    filled.migration("0004_contract", contract.format(check), atomic=False)
+    filled.code("0004_contract", "import django.contrib.postgres.operations as postgres\n")
+    assert "0004_contract" in filled.deploy("r3").partition("Held back")[2]
+    filled.sql("INSERT INTO shop_order (total) VALUES (5)")
+    assert "2 rows came unfilled since shop.0003_backfill" in filled.deploy("r4")
+    filled.sql("ALTER TABLE shop_order ALTER COLUMN token SET NOT NULL")
+
+
 # What another change has left --------------------------------------------------------------
 
 
