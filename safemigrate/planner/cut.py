@@ -74,15 +74,15 @@ def cut(nodes: Sequence[Node], reasons: Mapping[Key, str]) -> Cut:
         mine = _all_above([above[parent] for parent in node.parents if parent in above])
         in_the_way = [key for key in held.meeting(node.footprint) if key in mine.passable]
         in_the_way += mine.holes
+        due: list[Key] = []
         if not (in_the_way or node.may_wait or node.only_fills):
-            met = begun.colliding(node.footprint)
-            in_the_way += [key for key in met if key in result.held]
-            due = [key for key in met if key not in result.held]
-            ahead = ahead or any(place[key] > place[node.key] for key in due)
+            for key in begun.colliding(node.footprint):
+                (in_the_way if key in result.held else due).append(key)
         if node.key in reasons:
             result.held[node.key] = reasons[node.key]
         elif not in_the_way:
             result.run.append(node.key)
+            ahead = ahead or any(place[key] > place[node.key] for key in due)
         elif node.may_wait:
             result.held[node.key] = f"it comes after {'.'.join(min(in_the_way))}"
         else:
