@@ -100,11 +100,25 @@ def blocked(
         if blockers
         else "Nobody holds a lock there now."
     )
+    return _never_through(
+        table, tries, seconds, f"{why}. {who}", "End what blocks it or wait for it", changed
+    )
+
+
+def lacking(
+    table: str, tries: int, seconds: float, why: str, remedy: str, changed: str
+) -> BackfillFailed:
+    return _never_through(table, tries, seconds, f"{why.rstrip('.')}.", remedy, changed)
+
+
+def _never_through(
+    table: str, tries: int, seconds: float, why: str, remedy: str, changed: str
+) -> BackfillFailed:
     return BackfillFailed(
         f"The same batch of the backfill of {table} did not get through in {tries} tries "
-        f"({seconds:.0f} s): {why}. {who}",
+        f"({seconds:.0f} s): {why}",
         changed=changed,
-        do=f"End what blocks it or wait for it, then run migrate again: {RESUMES}.",
+        do=f"{remedy}, then run migrate again: {RESUMES}.",
     )
 
 

@@ -111,9 +111,7 @@ class Trouble:
                 reason = self._reason_to_retry(error, but_not)
                 if attempt == TRIES:
                     seconds = time.perf_counter() - began
-                    raise self._failed(
-                        error, failing.blocked, TRIES, seconds, reason, self._blockers()
-                    ) from error
+                    raise self._never_through(error, seconds, reason) from error
             self.pace.troubled()
             time.sleep(_pause(attempt) / timedelta(seconds=1))
 
@@ -173,8 +171,11 @@ class Trouble:
 
         Raises:  BackfillFailed: it was given up for a single row too, or the server is away.
         """
-        if self.pace.rows <= 1 or not self._reconnected():
+        if self.pace.rows <= 1:
             raise self._failed(error, failing.hangs, str(error))
+        if not self._reconnected():
+            said = f"{error}, and no server answers since its rows were let go"
+            raise failing.lost(self.table, said, self.place.rows_done) from error
         self.pace.hung()
         say(f"{self.table}: {error}; its rows were let go, again with {self.pace.rows:,} rows")
 
@@ -195,6 +196,12 @@ class Trouble:
             remedy = self.server.remedy(error)
             raise self._failed(error, failing.broken, kind, sqlstate, said, remedy) from error
         return reason
+
+    def _never_through(self, error: Error, seconds: float, reason: str) -> BackfillFailed:
+        if remedy := self.server.remedy(error):
+            said = self.server.said(error)
+            return self._failed(error, failing.lacking, TRIES, seconds, f"{reason}: {said}", remedy)
+        return self._failed(error, failing.blocked, TRIES, seconds, reason, self._blockers())
 
     def held_back(self, deadline: timedelta, why: str) -> BackfillFailed:
         """Write down that the run failed at that, and return it worded."""

@@ -323,8 +323,8 @@ class _Crew:
             thread.join()
 
     def all_kept_out(self) -> bool:
-        """Whether no thread has a connection, though each has tried."""
-        return 0 < self.wanted <= len(self._kept_out)
+        """Whether no thread that is still wanted has a connection, though each has tried."""
+        return self.wanted > 0 and all(place in self._kept_out for place in range(self.wanted))
 
     def waits(self) -> str | None:
         return next((why for why in self._why.values() if why), None)

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from safemigrate.backends import server_for
 from safemigrate.backends.postgresql.server import PostgresServer
-from safemigrate.backfill import Backfill, aside, bounded, control, run
+from safemigrate.backfill import Backfill, aside, bounded, control, run, trouble
 from safemigrate.backfill.ranges import Keys
 from safemigrate.backfill.states import Event
 from safemigrate.backfill.store import Store
@@ -156,6 +156,19 @@ def test_one_that_hangs_in_a_block_of_its_own_is_called_again_too(orders, pg, im
     answer.set()
     until(lambda: THREAD not in names())
     assert orders.filter(total=1).count() == 1_000
+
+
+def test_a_server_that_is_away_when_the_rows_were_let_go_is_what_it_ends_with(
+    orders, pg, monkeypatch, impatient
+):
+    """Nobody can say then whether one row of them would have hung, too."""
+    monkeypatch.setattr(trouble, "RECONNECT", timedelta(0))
+    with pytest.raises(BackfillFailed, match="The connection to the database was lost") as failed:
+        run(pg, Backfill(Order, function=f"{HERE}never", where=UNFILLED), key="k")
+    assert calls == [1_000]
+    assert f"{HERE}never did not return within 0.4 s" in failed.value.what
+    assert "single row" not in failed.value.what
+    assert "when the database answers" in failed.value.do
 
 
 def test_one_row_that_hangs_is_found_and_what_lies_before_it_stays(orders, pg, impatient):

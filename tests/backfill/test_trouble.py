@@ -122,6 +122,23 @@ def test_a_deadlock_or_too_little_memory_is_tried_again(orders, pg, monkeypatch,
     assert set(orders.values_list("n", flat=True)) == {1}
 
 
+def test_too_little_memory_each_time_is_not_said_to_be_a_lock(orders, pg, other, monkeypatch):
+    """Whoever holds a lock of the table meanwhile has nothing to do with it."""
+    monkeypatch.setattr(trouble, "TRIES", 2)
+    with pg.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION big() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION 'out of shared memory' USING ERRCODE = '53200'; END $$; "
+            "CREATE TRIGGER big BEFORE UPDATE ON shop_order EXECUTE FUNCTION big()"
+        )
+    other.execute("LOCK TABLE shop_order IN ROW EXCLUSIVE MODE")
+    with pytest.raises(BackfillFailed, match="in 2 tries") as failed:
+        run(pg, Backfill(Order, values={"n": F("n") + 1}), key="k")
+    other.rollback()
+    assert failed.value.what.endswith("too little memory for it: out of shared memory.")
+    assert failed.value.do.startswith("Give the server the memory it asks for")
+
+
 @pytest.mark.slow
 def test_a_killed_process_loses_at_most_one_batch_and_no_row_is_done_twice(orders, pg, server):
     """SIGKILL in the middle; the next deploy goes on. Each row counts how often it was done."""

@@ -5,6 +5,7 @@ import itertools
 import threading
 import time
 import uuid
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -351,6 +352,17 @@ def test_a_server_without_room_for_all_workers_has_fewer(
     assert "shop_order: a worker cannot connect, fewer go on: " in line
     assert "too many connections for role" in line
     assert ranges(pg) == [(0,)]
+
+
+def test_a_worker_that_is_no_longer_wanted_was_not_kept_out(pg):
+    """Of four, two had room, and somebody ordered two: the main connection is not needed."""
+    crew = workers._Crew(SimpleNamespace(server=server_for(pg)), 1)
+    crew._kept_out = {2: 0.0, 3: 0.0}
+    found = []
+    for crew.wanted in (4, 2, 0):
+        found.append(crew.all_kept_out())
+    crew._kept_out, crew.wanted = {0: 0.0, 1: 0.0, 2: 0.0}, 2
+    assert [*found, crew.all_kept_out()] == [False, False, False, True]
 
 
 def test_a_worker_joins_when_the_server_has_room_again(cramped, orders, pg, monkeypatch):

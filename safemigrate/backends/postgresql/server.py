@@ -59,6 +59,7 @@ REMEDIES = {
     "42703": "See who renamed or dropped it",
     "42883": "See who changed the type of a column",
     "53100": "Make room on the server's disk",
+    "53200": "Give the server the memory it asks for, or its other sessions less",
 }
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
 GIVEN_UP = (OperationalError, InterfaceError, InternalError)  # without SQLSTATE, by the driver
