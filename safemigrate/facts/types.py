@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class TypeChange(enum.Enum):
@@ -93,9 +93,10 @@ def differ(found: str, wanted: str) -> bool:
     """
     Whether a column of the type ``found``, as the server spells it, is of another one.
 
-    Only where both are known: the spellings of an extension's types are its own.
+    Only where both are known: the spellings of an extension's types are its own. Of an array the
+    server does not say how many dimensions it was declared with, for it does not care.
     """
-    one, other = parsed(found), parsed(wanted)
+    one, other = (replace(t, dimensions=min(t.dimensions, 1)) for t in map(parsed, (found, wanted)))
     return one != other and {one.name, other.name} <= _KNOWN
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safemigrate.facts.types import Type, akin, change, parsed
+from safemigrate.facts.types import Type, akin, change, differ, parsed
 
 CHANGES = {
     "FREE": [
@@ -100,3 +100,18 @@ def test_a_type_is_read_as_django_and_as_the_server_spell_it():
 def test_values_of_one_kind_may_be_meant_for_each_other(was, becomes, expected):
     """However many of them fit."""
     assert akin(was, becomes) is expected
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "another"),
+    [
+        ("integer[]", "integer[][]", False),
+        ("integer[]", "integer", True),
+        ("integer", "integer[]", True),
+        ("bigint[]", "integer[][]", True),
+        ("character varying(9)[]", "varchar(9)[3][3]", False),
+        ("public.citext", "citext", False),
+    ],
+)
+def test_what_the_server_says_of_a_column_is_told_from_another_type(found, wanted, another):
+    assert differ(found, wanted) is another

@@ -407,9 +407,16 @@ def test_in_a_new_table_it_is_as_good_as_plain_operations_of_django(sample):
 def state_of(chain):
     state = Shop(None).after(*chain)
     return {
-        key: ({n: f.deconstruct()[1:] for n, f in m.fields.items()}, sorted_options(m.options))
+        key: ({n: deconstructed(f) for n, f in m.fields.items()}, sorted_options(m.options))
         for key, m in state.models.items()
     }
+
+
+def deconstructed(field):
+    """Also what an array is made of, which is a field itself."""
+    _, path, args, kwargs = field.deconstruct()
+    inner = {k: deconstructed(v) for k, v in kwargs.items() if isinstance(v, models.Field)}
+    return path, args, {**kwargs, **inner}
 
 
 def sorted_options(options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.migrations.operations.base import Operation
 from django.db.models import F, Q
@@ -39,7 +40,11 @@ def ordered() -> list[Operation]:
     return [ops.AddOrderColumn("order", "customer")]
 
 
+GRID = ArrayField(ArrayField(models.IntegerField()), null=True)
+"""The server says ``integer[]`` of it, Django ``integer[][]``."""
+
 SAMPLES = [
+    Sample("grid", lambda: ops.ExpandField("order", "grid", GRID), says=("integer[][]",)),
     Sample(
         "order",
         lambda: ops.AddOrderColumn("order", "customer"),
