@@ -262,8 +262,9 @@ class Ledger:
         """
         The release that each applied migration belongs to.
 
-        From its own row; for one that was applied without us, the release that was the newest
-        at that time; ``""`` if that was before the first.
+        From the row of its last application; for one that was applied without us, also after we
+        had unapplied it, the release that was the newest at that time; ``""`` if that was before
+        the first.
         """
         rows = list(
             self.rows()
@@ -271,7 +272,12 @@ class Ledger:
             .order_by("id")
             .values_list("action", "app", "name", "release", "started")
         )
-        own = {(app, name): release for action, app, name, release, _ in rows if app}
+        own: dict[Key, str] = {}
+        for action, app, name, release, _ in rows:
+            if action in ("unapply", "leave"):
+                own.pop((app, name), None)
+            elif app:
+                own[app, name] = release
         seen = [(started, release) for *_, release, started in rows if release]
         return {
             key: own[key]

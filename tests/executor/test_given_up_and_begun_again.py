@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connections
+from django.utils.timezone import now
 
+from safemigrate.executor.ledger import Ledger
 from tests.executor.test_phases_and_releases import ADD_SUM, DROP_FLAG
 
 DROP = "0002_contract"
@@ -71,6 +74,24 @@ def test_a_drop_that_was_taken_back_waits_anew(site):
     assert "it came with release r4" in site.deploy("r4")
     assert "flag" in site.columns()
     assert "Held back" not in site.deploy("r5")
+
+
+@pytest.mark.parametrize("way", ["left", "unapplied"])
+def test_what_stock_django_applies_belongs_to_the_release_of_that_time(site, revert, way):
+    """It was there before, and left with r3; ``migrate`` of another tool brings it with r5."""
+    site.migration(DROP, DROP_FLAG, atomic=False)
+    site.deploy("r2")
+    if way == "left":
+        again = revert(DROP)
+        site.deploy("r3")
+        again()
+    else:
+        site.deploy("r3")
+        site.deploy("r3", "shop", "0001")
+    site.deploy("r5")
+    site.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', %s, now())", DROP)
+    ledger, key = Ledger(connections["default"], "r5"), ("shop", DROP)
+    assert ledger.applied_under({key: now()}) == {key: "r5"}
 
 
 def test_another_project_on_the_same_database_takes_nothing_out(site):
