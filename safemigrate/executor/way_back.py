@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
@@ -25,14 +26,15 @@ def refuse_whole(
     states: Mapping[Key, ProjectState],
 ) -> None:
     """
-    Raise for what the rows forbid anywhere in ``plan``, as far as it can be told from here.
+    Raise for what the rows forbid behind the first of ``plan``, as far as it can be told here.
 
-    ``plan``: in the order in which it is undone; ``states``: before each. A column that only the
-    way back makes again is looked at when it is there; behind code, which may change the rows,
+    ``plan``: in the order in which it is undone; its first is asked about when its turn comes,
+    which is still before anything is undone. ``states``: before each. A column that only the way
+    back makes again is looked at when it is there; behind code, which may change the rows,
     nothing is.
     """
-    for migration in plan:
-        if any(_is_code(operation) for operation in flat(migration.operations)):
+    for undone, migration in pairwise(plan):
+        if any(_is_code(operation) for operation in flat(undone.operations)):
             return
         state = states.get((migration.app_label, migration.name))
         if state is not None:
