@@ -152,9 +152,9 @@ class PlainServer:
         """
         return None
 
-    def hides_rows(self, tables: Sequence[str]) -> bool:
-        """Whether this role may be shown some of the rows only, without an error that says so."""
-        return False
+    def hides_rows(self, tables: Sequence[str]) -> tuple[str, str] | None:
+        """Return the first of the tables that may show this role some rows only, and what helps."""
+        return None
 
     def size_of(self, table: str) -> Size | None:
         """Return about how large the table is; None if it is not there, or nobody knows."""

@@ -30,12 +30,11 @@ def needs_where(table: str, names: Sequence[str]) -> WrongOperation:
     )
 
 
-def hidden_rows(table: str) -> BackfillFailed:
+def hidden_rows(table: str, hides: str, remedy: str) -> BackfillFailed:
     return BackfillFailed(
-        f"Row level security of {table} counts for the role of this connection: rows that it hides "
-        "would neither be filled nor be missed at the end.",
-        do="Run it by a role that sees all rows: ALTER ROLE … BYPASSRLS, or the owner of the table "
-        "where row level security is not forced on it.",
+        f"Row level security of {hides} counts for the role of this connection: rows of {table} "
+        "that it hides would neither be filled nor be missed at the end.",
+        do=f"{remedy}, then run migrate again.",
     )
 
 

@@ -174,8 +174,9 @@ class Walk:
         self.keys = line_of(backfill.model, connection, server)
         if self.keys.needs_where and backfill.where is None:
             raise failing.needs_where(self.table, self.keys.names)
-        if server.hides_rows(self.keys.tables):
-            raise failing.hidden_rows(self.table)
+        hidden = server.hides_rows(self._read())
+        if hidden is not None:
+            raise failing.hidden_rows(self.table, *hidden)
         self.pace = Pace(backfill.batch_target, backfill.batch_rows)
         self.place, self.counts = Place(), Counts()
         self.trouble = Trouble(
@@ -265,6 +266,17 @@ class Walk:
         if self.connection.queries_logged and not self.connection.force_debug_cursor:
             self.connection.queries_log.clear()  # DEBUG keeps 9,000, each with a batch's values
         return True
+
+    def _read(self) -> list[str]:
+        """Return the tables that rows are looked for in: a row hidden in one is left out."""
+        rows, parents = self.keys.all(), []
+        if self.backfill.where is not None:
+            rows = rows.filter(self.backfill.where)
+        if self.backfill.function is not None:  # it is given whole rows
+            parents = [parent._meta.db_table for parent in self.keys.model._meta.all_parents]
+        joins = [rows.query.alias_map[alias] for alias, n in rows.query.alias_refcount.items() if n]
+        joined = [str(join.table_name) for join in joins]
+        return list(dict.fromkeys([*self.keys.tables, *parents, *joined]))
 
     def _fit_into_memory(self) -> None:
         """Bound batches whose rows travel: a thousand documents of a megabyte do not fit."""

@@ -61,6 +61,10 @@ REMEDIES = {
     "53100": "Make room on the server's disk",
     "53200": "Give the server the memory it asks for, or its other sessions less",
 }
+SEES_ALL = (
+    "Run it by a role that no policy counts for, for one that shows all rows counts too: "
+    "ALTER ROLE … BYPASSRLS, or the owner of the table where row level security is not forced on it"
+)
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or idle too long
 GIVEN_UP = (OperationalError, InterfaceError, InternalError)  # without SQLSTATE, by the driver
 
@@ -181,15 +185,16 @@ class PostgresServer(PlainServer):
         driver = self.connection.connection
         return None if driver is None or driver.closed else int(driver.info.backend_pid)
 
-    def hides_rows(self, tables: Sequence[str]) -> bool:
+    def hides_rows(self, tables: Sequence[str]) -> tuple[str, str] | None:
         quote = self.connection.ops.quote_name
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT bool_or(row_security_active(to_regclass(name))) "
-                "FROM unnest(%s::text[]) AS name",
+                "SELECT min(place) FROM unnest(%s::text[]) WITH ORDINALITY AS t(name, place) "
+                "WHERE row_security_active(to_regclass(name))",
                 [[quote(table) for table in tables]],
             )
-            return bool(cursor.fetchone()[0])
+            [place] = cursor.fetchone()
+        return (tables[place - 1], SEES_ALL) if place else None
 
     def size_of(self, table: str) -> Size | None:
         return size_of(self.connection, table)
