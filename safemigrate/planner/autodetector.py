@@ -55,8 +55,8 @@ class SafeAutodetectorMixin(_Detector):
     """
     Rewrites and splits what the autodetector below it in the MRO has found.
 
-    Overrides ``_detect_changes`` alone: after sorting and optimising, before naming. It is
-    private, but unchanged since Django 4.2 and overridden by other packages too.
+    Overrides ``_detect_changes``: after sorting and optimising, before naming. It is private, but
+    unchanged since Django 4.2 and overridden by other packages too.
     """
 
     def _detect_changes(self, convert_apps: Any = None, graph: Any = None) -> Changes:
@@ -95,6 +95,17 @@ class SafeAutodetectorMixin(_Detector):
         if outcome.refusals:
             _on_refusal.get()(outcome.refusals)
         return outcome.changes
+
+    def _get_generated_field_dependencies_for_removed_field(
+        self, app_label: str, model_name: str, field_name: str
+    ) -> list[Any]:
+        """Django 6.0 and 6.1 look for a model that was renamed in this run under its new name."""
+        below: Any = super()
+        name = self.renamed_models.get((app_label, model_name), model_name)
+        found: list[Any] = below._get_generated_field_dependencies_for_removed_field(
+            app_label, name, field_name
+        )
+        return found
 
     def arrange_for_graph(
         self, changes: Changes, graph: Any, migration_name: str | None = None

@@ -178,6 +178,8 @@ def test_what_has_no_data_of_its_own_goes_without_a_question():
 
 
 def test_fields_of_a_renamed_model_may_be_two_all_the_same():
+    """Django 6.0 and 6.1 look for the field that goes in a model that is not there yet."""
+
     class RenamesTheModelAlone(Agrees):
         def ask_rename(self, *args):
             return False
