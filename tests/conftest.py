@@ -15,11 +15,17 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from testproject import database
 from tests.databases import Databases
 from tests.nursery import Nursery
 from tests.projects import Project
+
+# How fast this machine makes examples just now says nothing about what they are examples of.
+examples.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("any")
 
 SERVER_OPTIONS = {"deadlock_timeout": "100ms", "max_connections": "60"}
 
