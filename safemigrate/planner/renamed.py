@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -74,9 +75,9 @@ def _fields(
         same = [new for new in come if _shape(was) == _shape(new.field)]
         like = [new for new in come if new not in same and _may_be_one(step, old, new)]
         if same and context.questioner is None:
-            yield _renamed_field(app_label, old, same, label)
+            yield _refused_field(app_label, old, same, SAME_FIELD)
         elif like and _is_one(context, partial(_asked_of_field, context.questioner, old, like)):
-            yield _two_in_one(app_label, old, like, label)
+            yield _refused_field(app_label, old, like, LIKE_FIELD)
 
 
 def _models(
@@ -99,9 +100,9 @@ def _models(
         same = [new for new in come if _shapes(was.fields) == _shapes(fields[new.name])]
         like = [n for n in come if n not in same and _have_much_in_common(was, fields[n.name])]
         if same and context.questioner is None:
-            yield _renamed_model(app_label, old, same, label)
+            yield _refused_model(app_label, old, same, SAME_MODEL)
         elif like and _is_one(context, partial(_asked_of_model, context.questioner, was, like)):
-            yield _model_and_more(app_label, old, like, label)
+            yield _refused_model(app_label, old, like, LIKE_MODEL)
 
 
 def _is_one(context: Context, asked: Callable[[], bool]) -> bool:
@@ -186,79 +187,57 @@ def _shape(value: Any) -> Any:
     return path, repr(args), repr(sorted(kwargs.items()))
 
 
-def _renamed_field(
-    app_label: str,
-    old: migrations.RemoveField,
-    come: Sequence[migrations.AddField],
-    label: str,
+@dataclass(frozen=True)
+class _Words:
+    """How a refusal says what has come, what that looks like, and what to do."""
+
+    come: str
+    looks: str
+    taken_for: str
+    do: str
+
+
+RUN = "run makemigrations without --noinput, and say that it was renamed"
+SAME_FIELD = _Words("a field just like it", "looks like a rename", "two changes", WITHOUT)
+SAME_MODEL = _Words("a model with the same fields", "looks like a rename", "two changes", WITHOUT)
+LIKE_FIELD = _Words(
+    "which could hold its values",
+    "may be a rename and another change of the same field",
+    "two fields",
+    f"If it is one field, give it its new name alone, as it was defined; {RUN}, and make the "
+    "other change in the next release",
+)
+LIKE_MODEL = _Words(
+    "which has fields of it or just like them",
+    "may be a rename and other changes of the same model",
+    "two models",
+    f"If it is one model, give it its new name alone, with the fields that it had; {RUN}, and "
+    "make the other changes in a run after it",
+)
+
+
+def _refused_field(
+    app_label: str, old: migrations.RemoveField, come: Sequence[Any], words: _Words
 ) -> Refusal:
+    gone = f"{old.model_name}.{old.name}"
+    return _refused(app_label, old, gone, f"the data of {old.name}", come, words)
+
+
+def _refused_model(
+    app_label: str, old: migrations.DeleteModel, come: Sequence[Any], words: _Words
+) -> Refusal:
+    return _refused(app_label, old, old.name, f"the table of {old.name}", come, words)
+
+
+def _refused(
+    app_label: str, old: Operation, gone: str, lost: str, come: Sequence[Any], words: _Words
+) -> Refusal:
+    names = " or ".join(new.name for new in come)
+    label = f"{app_label}.{gone}".lower()
     return Refusal(
         app_label,
         old,
-        reason=f"{old.model_name}.{old.name} is gone and {_any_of(come)}, a field just like it, "
-        "has come: that looks like a rename, and taking it for two changes would drop the data "
-        f"of {old.name}.",
-        do=f"{WITHOUT}. {_if_two(label)}",
+        reason=f"{gone} is gone and {names}, {words.come}, has come: that {words.looks}, and "
+        f"taking it for {words.taken_for} would drop {lost}.",
+        do=f"{words.do}. If it goes for good, say so: makemigrations --not-renamed {label}",
     )
-
-
-def _two_in_one(
-    app_label: str,
-    old: migrations.RemoveField,
-    come: Sequence[migrations.AddField],
-    label: str,
-) -> Refusal:
-    return Refusal(
-        app_label,
-        old,
-        reason=f"{old.model_name}.{old.name} is gone and {_any_of(come)}, which could hold its "
-        "values, has come: that may be a rename and another change of the same field, and taking "
-        f"it for two fields would drop the data of {old.name}.",
-        do=f"If it is one field, give it its new name alone, as it was defined; {_run()}, and "
-        f"make the other change in the next release. {_if_two(label)}",
-    )
-
-
-def _renamed_model(
-    app_label: str,
-    old: migrations.DeleteModel,
-    come: Sequence[migrations.CreateModel],
-    label: str,
-) -> Refusal:
-    return Refusal(
-        app_label,
-        old,
-        reason=f"{old.name} is gone and {_any_of(come)}, a model with the same fields, has come: "
-        "that looks like a rename, and taking it for two changes would drop the table of "
-        f"{old.name}.",
-        do=f"{WITHOUT}. {_if_two(label)}",
-    )
-
-
-def _model_and_more(
-    app_label: str,
-    old: migrations.DeleteModel,
-    come: Sequence[migrations.CreateModel],
-    label: str,
-) -> Refusal:
-    return Refusal(
-        app_label,
-        old,
-        reason=f"{old.name} is gone and {_any_of(come)}, which has fields of it or just like them, "
-        "has come: that may be a rename and other changes of the same model, and taking it for "
-        f"two models would drop the table of {old.name}.",
-        do=f"If it is one model, give it its new name alone, with the fields that it had; {_run()}"
-        f", and make the other changes in a run after it. {_if_two(label)}",
-    )
-
-
-def _any_of(come: Sequence[Any]) -> str:
-    return " or ".join(new.name for new in come)
-
-
-def _run() -> str:
-    return "run makemigrations without --noinput, and say that it was renamed"
-
-
-def _if_two(label: str) -> str:
-    return f"If it goes for good, say so: makemigrations --not-renamed {label}"
