@@ -112,7 +112,7 @@ def _bare(expression: Any) -> Any:
 
 
 def condition_of(editor: Any, model: type[Model], unique: UniqueConstraint) -> str:
-    condition: Any = unique._get_condition_sql(model, editor)  # type: ignore[attr-defined]  # private
+    condition: Any = unique._get_condition_sql(model, editor)  # type: ignore[attr-defined]  # Django's own, not in the stubs
     return str(condition or "")
 
 

@@ -47,7 +47,7 @@ def unfilled(
     rows = narrowed(keys.all(), backfill.where)
     if but:
         rows = rows.exclude(pk__in=but)
-    return rows.values(*keys.names)[:limit]  # type: ignore[return-value]  # of dicts, by the stubs
+    return rows.values(*keys.names)[:limit]  # type: ignore[return-value]  # the stubs say: of dicts
 
 
 @contextmanager

@@ -96,7 +96,7 @@ class Span:
         return self.keys.rows(self._slots(AFTER, self.after), self._slots(UPTO, self.upto))
 
     def _slots(self, bound: str, key: Key | None) -> list[Slot] | None:
-        return key and [Slot(bound, number) for number in range(len(key))]  # type: ignore[return-value]  # an empty key is none
+        return [Slot(bound, number) for number in range(len(key))] if key else None
 
     def prepared(self, key: Key | None) -> Sequence[Any] | None:
         return self.keys.prepared(key)

@@ -339,7 +339,7 @@ class SafeExecutor(MigrationExecutor):
         return self.loader.parts_applied.union(self.recorder.applied_migrations())
 
     def _state_of(self, keys: Set[Key], until: Key | None = None) -> ProjectState:
-        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]  # not in the stubs
+        state: ProjectState = self._create_project_state()  # type: ignore[attr-defined]  # Django's own, not in the stubs
         everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
         for migration, _ in everything:
             key = (migration.app_label, migration.name)

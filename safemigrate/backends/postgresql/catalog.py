@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
+def left_behind(table: str, column: str, what: str) -> PlanRefused:
+    return PlanRefused(
+        f"{table} has a column {column} already, {what}: a change that was given up and not "
+        "unapplied has left it, or somebody's hands.",
+        do="Unapply that change with the code that has its migrations, or drop the column if "
+        "nobody needs what is in it; then run migrate again.",
+    )
+
+
 class Catalog(Backend):
     """
     Read-only look-ups.
@@ -87,12 +96,7 @@ class Catalog(Backend):
         """
         found = self._type(table, self._bare(column))
         if found is not None and differ(found, wanted):
-            raise PlanRefused(
-                f"{table} has a column {column} already, of the type {found} and not {wanted}: "
-                "a change that was given up and not unapplied has left it, or somebody's hands.",
-                do="Unapply that change with the code that has its migrations, or drop the column "
-                "if nobody needs what is in it; then run migrate again.",
-            )
+            raise left_behind(table, column, f"of the type {found} and not {wanted}")
 
     def _column_comment(self, table: str, column: str) -> str | None:
         rows = self._ask(

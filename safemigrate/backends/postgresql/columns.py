@@ -47,9 +47,9 @@ class Columns(Filling, Tables):
         # In ADD COLUMN itself the CHECK would read the whole table under ACCESS EXCLUSIVE; in
         # somebody's transaction that lock is held to its end, and there is nothing to win.
         apart = not self.in_transaction
-        if not editor.collect_sql:
+        if not editor.collect_sql and self.has_column(table, column):
             self._refuse_leftover(table, column, str(field.db_type(self.connection)))
-        if editor.collect_sql or not self.has_column(table, column):
+        else:
             self._locked(
                 editor,
                 [TableLock(table)],

@@ -15,10 +15,10 @@ from safemigrate.backends.base import nothing
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.names import PREFIX
 from safemigrate.backends.postgresql.belongings import CHECK, FOREIGN_KEY, Belonging
+from safemigrate.backends.postgresql.catalog import left_behind
 from safemigrate.backends.postgresql.shadows import Shadows
 from safemigrate.backends.together import Shadow
 from safemigrate.facts.defaults import DefaultKind, default_of
-from safemigrate.facts.errors import PlanRefused
 from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
@@ -66,13 +66,7 @@ class ColumnNames(Shadows):
         self._refuse_leftover(table, column, str(renaming.new.db_type(self.connection)))
         ways = (self._sync_of(editor, renaming), self._sync_of(editor, renaming.back))
         if not any(self._syncs(pair) for pair in ways):
-            raise PlanRefused(
-                f"{table} has a column {column} already, which does not follow "
-                f"{column_of(renaming.old)}: a change that was given up and not unapplied has "
-                "left it, or somebody's hands.",
-                do="Unapply that change with the code that has its migrations, or drop the column "
-                "if nobody needs what is in it; then run migrate again.",
-            )
+            raise left_behind(table, column, f"which does not follow {column_of(renaming.old)}")
 
     def _sync_of(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> Any:
         old, new = renaming.old, renaming.new

@@ -129,7 +129,7 @@ class PostgresServer(PlainServer):
         )
 
     def _set_local(self, settings: dict[str, str]) -> None:
-        if self.connection.pg_version >= 170000:  # type: ignore[attr-defined]  # of one vendor's
+        if self.connection.pg_version >= 170000:  # type: ignore[attr-defined]  # PostgreSQL's alone has it
             # A role's own would end the proof in its middle, and each time it is begun again.
             settings = {"transaction_timeout": "0", **settings}
         calls = ", ".join("set_config(%s, %s, true)" for _ in settings)
