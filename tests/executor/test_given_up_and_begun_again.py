@@ -158,16 +158,18 @@ def test_a_backfill_of_a_nullable_field_is_over_once_it_has_run(
     assert filled.sql(f"SELECT id FROM shop_order WHERE {column} IS NULL") == [(3,)]
 
 
+def add_fill_and_end(site, expand, backfill, contract):
+    """The three files of a change; ``expand``: operations."""
+    site.migration("0004_expand", *expand)
+    site.migration("0005_backfill", f'BatchedBackfill("order", {backfill})', atomic=False)
+    site.migration("0006_contract", contract, atomic=False)
+
+
 def test_what_is_dropped_is_copied_to_the_last_row_before(filled):
     """Older code wrote ``total`` alone; once it is dropped nothing could tell what it was."""
-    filled.migration("0004_expand", ADD_SUM)
-    filled.migration(
-        "0005_backfill",
-        'BatchedBackfill("order", values={"sum": F("total")}, '
-        "where=Q(sum__isnull=True, total__isnull=False))",
-        atomic=False,
-    )
-    filled.migration("0006_contract", 'ContractDrop("order", "total")', atomic=False)
+    where = "Q(sum__isnull=True, total__isnull=False)"
+    backfill = f'values={{"sum": F("total")}}, where={where}'
+    add_fill_and_end(filled, [ADD_SUM], backfill, 'ContractDrop("order", "total")')
     filled.deploy("r3")
     filled.sql("INSERT INTO shop_order (total) VALUES (77)")
     assert "1 rows came unfilled since shop.0005_backfill" in filled.deploy("r4")
@@ -182,13 +184,8 @@ KEY = (
 
 def test_a_key_may_be_filled_by_the_name_of_its_column(filled):
     """Models have ``of`` and rows have ``of_id``: a backfill may say either."""
-    filled.migration("0004_expand", KEY)
-    filled.migration(
-        "0005_backfill",
-        'BatchedBackfill("order", values={"of_id": F("total")}, where=Q(of_id__isnull=True))',
-        atomic=False,
-    )
-    filled.migration("0006_contract", 'SetNotNull("order", "of")', atomic=False)
+    backfill = 'values={"of_id": F("total")}, where=Q(of_id__isnull=True)'
+    add_fill_and_end(filled, [KEY], backfill, 'SetNotNull("order", "of")')
     filled.sql("UPDATE shop_order SET total = 1")
     filled.deploy("r3")
     filled.sql("INSERT INTO shop_order (total) VALUES (2)")
@@ -198,14 +195,9 @@ def test_a_key_may_be_filled_by_the_name_of_its_column(filled):
 
 def test_what_a_condition_reads_of_other_rows_is_known_too(filled):
     """``parts`` is no field of the model, and as little a name of long ago."""
-    filled.migration("0004_expand", KEY, ADD_SUM)
-    filled.migration(
-        "0005_backfill",
-        'BatchedBackfill("order", values={"sum": F("total")}, '
-        "where=Q(sum__isnull=True, parts__isnull=False))",
-        atomic=False,
-    )
-    filled.migration("0006_contract", 'ContractDrop("order", "total")', atomic=False)
+    where = "Q(sum__isnull=True, parts__isnull=False)"
+    backfill = f'values={{"sum": F("total")}}, where={where}'
+    add_fill_and_end(filled, [KEY, ADD_SUM], backfill, 'ContractDrop("order", "total")')
     filled.deploy("r3")
     filled.sql("UPDATE shop_order SET total = 77 WHERE id = 4")
     filled.sql("INSERT INTO shop_order (of_id) VALUES (4)")
