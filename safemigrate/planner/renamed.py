@@ -59,10 +59,11 @@ def _fields(
     for old in operations:
         if not isinstance(old, migrations.RemoveField):
             continue
-        label = f"{app_label}.{old.model_name_lower}.{old.name_lower}"
         model = state.models[app_label, old.model_name_lower]
         was: Any = model.get_field(old.name)
-        if label in context.not_renamed or not has_table(model) or not _has_values(was):
+        if _label(app_label, old.model_name, old.name) in context.not_renamed:
+            continue
+        if not has_table(model) or not _has_values(was):
             continue
         come = [
             o
@@ -92,9 +93,8 @@ def _models(
     for old in operations:
         if not isinstance(old, migrations.DeleteModel):
             continue
-        label = f"{app_label}.{old.name_lower}"
         was = state.models[app_label, old.name_lower]
-        if label in context.not_renamed or not has_table(was):
+        if _label(app_label, old.name) in context.not_renamed or not has_table(was):
             continue
         fields = {new.name: _all_fields(new, operations) for new in come}
         same = [new for new in come if _shapes(was.fields) == _shapes(fields[new.name])]
@@ -103,6 +103,11 @@ def _models(
             yield _refused_model(app_label, old, same, SAME_MODEL)
         elif like and _is_one(context, partial(_asked_of_model, context.questioner, was, like)):
             yield _refused_model(app_label, old, like, LIKE_MODEL)
+
+
+def _label(*names: str) -> str:
+    """As ``--not-renamed`` is compared: Django keeps the case of an app's label alone."""
+    return ".".join(names).lower()
 
 
 def _is_one(context: Context, asked: Callable[[], bool]) -> bool:
@@ -233,11 +238,11 @@ def _refused(
     app_label: str, old: Operation, gone: str, lost: str, come: Sequence[Any], words: _Words
 ) -> Refusal:
     names = " or ".join(new.name for new in come)
-    label = f"{app_label}.{gone}".lower()
+    answer = f"makemigrations --not-renamed {_label(app_label, gone)}"
     return Refusal(
         app_label,
         old,
         reason=f"{gone} is gone and {names}, {words.come}, has come: that {words.looks}, and "
         f"taking it for {words.taken_for} would drop {lost}.",
-        do=f"{words.do}. If it goes for good, say so: makemigrations --not-renamed {label}",
+        do=f"{words.do}. If it goes for good, say so: {answer}",
     )

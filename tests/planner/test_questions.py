@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from django.db import models
+from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 from django.db.migrations.state import ModelState
 
 from tests.planner.states import Agrees, adding, model, order, written
@@ -55,6 +56,18 @@ def test_a_field_that_may_be_renamed_and_changed_is_refused_when_nobody_can_be_a
     told = written(order(**old), order(**new), not_renamed=[f"shop.Order.{was}"])
     assert not told.refusals
     assert "ContractDrop" in told.operations["contract"], "not before a later release"
+
+
+def test_an_app_may_have_capitals_in_its_label():
+    """Django keeps its case, and makes the names of models and fields small."""
+    before, after = (
+        [ModelState("Shop", "Order", [("id", models.BigAutoField(primary_key=True)), (name, one)])]
+        for name, one in (("total", NUMBER["total"]), ("sum", models.BigIntegerField(null=True)))
+    )
+    anybody = NonInteractiveMigrationQuestioner(specified_apps={"Shop"})
+    [refusal] = written(before, after, anybody).refusals
+    answer = refusal.do.rpartition(" ")[2]
+    assert not written(before, after, anybody, not_renamed=[answer]).refusals
 
 
 @pytest.mark.parametrize(("old", "new"), AKIN)
