@@ -24,7 +24,7 @@ from safemigrate.executor.gathering import Gatekeeper, RunOptions, is_of_a_test_
 from safemigrate.executor.ledger import Ledger, Statement, insert
 from safemigrate.executor.loader import SafeLoader
 from safemigrate.executor.schema_editor import safe_schema_editor
-from safemigrate.executor.way_back import refuse_one, refuse_whole
+from safemigrate.executor.way_back import refuse_one, refuse_whole, states_before
 from safemigrate.facts import settings
 from safemigrate.facts.errors import DataInTheWay
 from safemigrate.facts.patience import Patience
@@ -178,16 +178,13 @@ class SafeExecutor(MigrationExecutor):
     def _refuse_half_a_way_back(self, plan: Sequence[Migration]) -> None:
         if len(plan) < 2 or self.connection.in_atomic_block:
             return  # a question that fails would end somebody's transaction
-        wanted = {(migration.app_label, migration.name) for migration in plan}
-        states: dict[Key, ProjectState] = {}
-        state = ProjectState(real_apps=self.loader.unmigrated_apps)
-        leaves = self.loader.graph.leaf_nodes()
-        for migration, _ in super().migration_plan(leaves, clean_start=True):
-            key = (migration.app_label, migration.name)
-            if key in wanted:
-                states[key] = state.clone()
-            if key in self.loader.applied_migrations:
-                state = migration.mutate_state(state, preserve=False)
+        everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
+        states = states_before(
+            plan,
+            [migration for migration, _ in everything],
+            self.loader.applied_migrations,
+            ProjectState(real_apps=self.loader.unmigrated_apps),
+        )
         refuse_whole(self.connection, plan, states)
 
     def _note_release(self, plan: Sequence[Any] | None) -> None:

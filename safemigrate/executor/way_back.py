@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,28 @@ from safemigrate.planner.walk import stays_as_it_is
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def states_before(
+    plan: Sequence[Migration],
+    everything: Sequence[Migration],
+    applied: Container[Key],
+    state: ProjectState,
+) -> dict[Key, ProjectState]:
+    """
+    Return what each of ``plan`` started from, as it was applied.
+
+    ``everything``: parents first; ``state``: of the apps without migrations, changed in place.
+    """
+    wanted = {(migration.app_label, migration.name) for migration in plan}
+    states: dict[Key, ProjectState] = {}
+    for migration in everything:
+        key = (migration.app_label, migration.name)
+        if key in wanted:
+            states[key] = state.clone()
+        if key in applied:
+            state = migration.mutate_state(state, preserve=False)
+    return states
 
 
 def refuse_whole(
