@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from testproject import releases
+from testproject.benchmarks.edits import CHANGES, edit
 from testproject.rollout.deploy import fill_of
 from testproject.rollout.manage import REPOSITORY, RolloutError, environment, manage
 from testproject.rollout.report import milliseconds
@@ -36,128 +37,6 @@ from testproject.rollout.windows import Run, Window
 DATA = Path(__file__).resolve().parents[1] / ".data" / "changes"
 COPY = 0.6  # of the speed of one big UPDATE
 NOISE = 2.0
-
-Edits = dict[str, list[tuple[str, str]]]
-"""``{file of the shop: [(what stands there, what takes its place)]}``; every place is edited."""
-
-ORDER_META = "    legacy_flag = models.BooleanField(default=False)\n"
-
-
-def meta(line: str) -> Edits:
-    return {"models.py": [(ORDER_META, f"{ORDER_META}\n    class Meta:\n        {line}\n")]}
-
-
-def order_field(old: str, new: str) -> Edits:
-    return {"models.py": [(old, new)]}
-
-
-@dataclass(frozen=True)
-class Change:
-    """
-    One edit of the models.
-
-    ``before``: edits that make r1 another one than the shop's own. ``copied``: table, column and
-    type that one big UPDATE copies, for comparison.
-    """
-
-    after: Edits
-    before: Edits = field(default_factory=dict)
-    answers: str = ""
-    copied: tuple[str, str, str] | None = None
-
-
-NOTE = "    note = models.CharField(max_length=20, null=True)\n"
-SMALL_KEY = "    id = models.AutoField(primary_key=True)\n"
-# Both in one variant of r1, so that one seeded database serves both.
-OLDER = {
-    "models.py": [
-        ("class Order(models.Model):\n", f"class Order(models.Model):\n{SMALL_KEY}{NOTE}"),
-    ]
-}
-AMOUNT = "amount = models.DecimalField(max_digits=10, decimal_places=2)"
-
-CHANGES = {
-    "new-field": Change(
-        order_field(ORDER_META, f"{ORDER_META}    priority = models.IntegerField(default=3)\n")
-    ),
-    "new-uuid": Change(
-        {
-            "models.py": [
-                ("from django.db import models\n", "import uuid\n\nfrom django.db import models\n"),
-                (ORDER_META, f"{ORDER_META}    token = models.UUIDField(default=uuid.uuid4)\n"),
-            ]
-        }
-    ),
-    "new-foreign-key": Change(
-        order_field(
-            ORDER_META,
-            f"{ORDER_META}    agent = models.ForeignKey(\n"
-            '        Customer, models.CASCADE, null=True, related_name="+"\n    )\n',
-        )
-    ),
-    "remove-field": Change(
-        {
-            "models.py": [(ORDER_META, "")],
-            "features.py": [("order.legacy_flag is False", "order.pk > 0")],
-        }
-    ),
-    "index": Change(meta('indexes = [models.Index(fields=["email"], name="order_email_idx")]')),
-    "unique": Change(
-        meta(
-            "constraints = [models.UniqueConstraint(\n"
-            '            fields=["customer", "created_at"], name="order_once")]'
-        )
-    ),
-    "check": Change(
-        meta(
-            "constraints = [models.CheckConstraint(\n"
-            '            condition=models.Q(amount__gte=0), name="order_amount")]'
-        )
-    ),
-    "not-null": Change(
-        order_field(NOTE, '    note = models.CharField(max_length=20, default="-")\n'), OLDER
-    ),
-    "wider-text": Change(order_field("models.EmailField()", "models.EmailField(max_length=300)")),
-    "narrower-text": Change(
-        order_field("models.EmailField()", "models.EmailField(max_length=100)"),
-        copied=("shop_order", "email", "varchar(100)"),
-    ),
-    "wider-number": Change(
-        order_field(AMOUNT, "amount = models.DecimalField(max_digits=14, decimal_places=4)"),
-        copied=("shop_order", "amount", "numeric(14, 4)"),
-    ),
-    "primary-key": Change(
-        order_field(SMALL_KEY, "    id = models.BigAutoField(primary_key=True)\n"),
-        OLDER,
-        copied=("shop_order", "id", "bigint"),
-    ),
-    "rename-field": Change(
-        {
-            "models.py": [("    email = ", "    address = ")],
-            "requests.py": [
-                ("order.email", "order.address"),
-                ("found.email", "found.address"),
-                ("email=email", "address=email"),
-            ],
-        },
-        answers="y\n",
-        copied=("shop_order", "email", "varchar(254)"),
-    ),
-    "rename-model": Change(
-        {
-            "models.py": [
-                ("class Order(", "class Purchase("),
-                ("ForeignKey(Order,", "ForeignKey(Purchase,"),
-            ],
-            "requests.py": [
-                ("import Line, Order", "import Line, Purchase"),
-                ("Order.objects", "Purchase.objects"),
-            ],
-        },
-        answers="y\n",
-    ),
-    "rename-table": Change(meta('db_table = "shop_purchase"')),
-}
 
 
 @dataclass(frozen=True)
@@ -273,6 +152,9 @@ class Deployment:
     def _fresh(self, seed: str) -> None:
         self.host.create(self.database, template=seed)
         self._need("r1", "migrate")
+        if self.change.prepared:
+            with self.host.connect(self.database) as connection:
+                connection.execute(self.change.prepared)
         self.host.settle(self.database)
 
     def _write_sources(self) -> None:
@@ -305,17 +187,6 @@ class Deployment:
         )
         if ran.returncode:
             raise RolloutError(f"{' '.join(words)} failed:\n{ran.stdout}{ran.stderr}")
-
-
-def edit(tree: Path, edits: Edits) -> None:
-    for name, places in edits.items():
-        path = tree / "shop" / name
-        text = path.read_text()
-        for old, new in places:
-            if old not in text:
-                raise RolloutError(f"{name} has no {old!r} to be edited.")
-            text = text.replace(old, new)
-        path.write_text(text)
 
 
 def line_of(deployment: Deployment) -> tuple[list[str], bool]:

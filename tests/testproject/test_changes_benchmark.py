@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from testproject import releases
-from testproject.benchmarks.changes import CHANGES, edit
+from testproject.benchmarks.edits import CHANGES, edit
 from testproject.rollout.manage import RolloutError
 
 
@@ -13,8 +13,8 @@ from testproject.rollout.manage import RolloutError
 def test_every_edit_finds_its_place_and_leaves_python(name, tmp_path):
     """The shop may change; a benchmark must not measure a change that was not made."""
     releases.copy("r1", tmp_path)
-    before = (tmp_path / "shop/models.py").read_text()
     edit(tmp_path, CHANGES[name].before)
+    before = (tmp_path / "shop/models.py").read_text()
     edit(tmp_path, CHANGES[name].after)
     for path in (tmp_path / "shop").glob("*.py"):
         ast.parse(path.read_text())
