@@ -37,6 +37,18 @@ class SafeLoader(MigrationLoader):
         self.parts_applied: set[tuple[str, str]] = set()
         super().__init__(*args, **kwargs)
 
+    def build_graph(self) -> None:
+        """As Django's, but a squash has a row that says when: of the last one that it replaces."""
+        super().build_graph()
+        applied = self.applied_migrations
+        applied.update({key: self._row(key) for key in self.replacements if key in applied})
+
+    def _row(self, key: tuple[str, str]) -> Any:
+        if key not in self.replacements:
+            return self.applied_migrations[key]
+        replaced = [k for k in self.replacements[key].replaces if k in self.applied_migrations]
+        return max(map(self._row, replaced), key=lambda row: row.applied)
+
     def check_consistent_history(self, connection: BaseDatabaseWrapper) -> None:
         """
         As Django's, but an unapplied parent may be one that waits, see ``may_be_passed``.

@@ -372,6 +372,23 @@ def test_a_squash_of_what_is_partly_held_waits_for_its_parts(floating):
     assert "No migrations to apply." in floating.deploy("r4")
 
 
+def test_a_squash_of_what_is_applied_is_there_when_a_contract_comes(site):
+    """A project of five years has squashed more than once before its first contract."""
+    site.migration("0002_sum", ADD_SUM, after="0001_initial")
+    site.deploy("r1")
+    site.migration("0002_squashed", ADD_SUM, after="0001_initial", replaces=[("shop", "0002_sum")])
+    site.migration(
+        IGNORE, 'MakeFieldIgnorable("order", "flag")', after="0002_squashed", atomic=False
+    )
+    site.migration(DROP, DROP_FLAG, atomic=False)
+    told = site.deploy("r2")
+    assert f"Applying shop.{IGNORE}... OK" in told
+    assert "Held back" in told
+    assert DROP in site.manage("safemigrate", "status").out
+    assert f"Applying shop.{DROP}... OK" in site.deploy("r3")
+    assert set(site.columns()) == {"id", "total", "sum"}
+
+
 # Backwards ---------------------------------------------------------------------------------
 
 
