@@ -327,7 +327,14 @@ class MakeMigrationsMixin(_Composing, _MakeMigrations):
             _instead_of(django_makemigrations, "MigrationLoader", SafeLoader),
         ):
             settings.current()
-            super().handle(*args, **options)
+            try:
+                super().handle(*args, **options)
+            except EOFError as error:
+                raise CommandError(
+                    "There is a question above, and no terminal where somebody could answer it. "
+                    "Nothing was written for it. Run makemigrations at a terminal; or with "
+                    "--noinput, which says what it takes for a rename and how to answer beforehand."
+                ) from error
 
     def write_to_last_migration_files(self, changes: dict[str, list[Migration]]) -> None:
         """``--update`` would merge what was split; refused unless all is of one kind."""

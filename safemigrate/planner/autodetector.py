@@ -8,9 +8,10 @@ from contextvars import ContextVar
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import connections, migrations
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
+from django.db.models import Field
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -59,6 +60,8 @@ class SafeAutodetectorMixin(_Detector):
     unchanged since Django 4.2 and overridden by other packages too.
     """
 
+    _looks_for_renames = False
+
     def _detect_changes(self, convert_apps: Any = None, graph: Any = None) -> Changes:
         below: Any = super()  # the stubs leave out what is private
         changes: Changes
@@ -95,6 +98,37 @@ class SafeAutodetectorMixin(_Detector):
         if outcome.refusals:
             _on_refusal.get()(outcome.refusals)
         return outcome.changes
+
+    def create_renamed_fields(self) -> None:
+        """Ask also where the choices, texts or default changed together with the name."""
+        self._looks_for_renames = True
+        try:
+            super().create_renamed_fields()
+        finally:
+            self._looks_for_renames = False
+
+    def generate_renamed_fields(self) -> None:
+        """Django asked about the name alone, and looks for nothing else in such a field."""
+        super().generate_renamed_fields()
+        from safemigrate.planner.renamed import of_python_alone
+
+        for (app_label, model, name), old_name in self.renamed_fields.items():
+            old_model = self.renamed_models.get((app_label, model), model)
+            old = self.from_state.models[app_label, old_model].get_field(old_name)
+            new = self.to_state.models[app_label, model].get_field(name)
+            was, becomes = self.deep_deconstruct(old)[2], self.deep_deconstruct(new)[2]
+            if any(was.get(each) != becomes.get(each) for each in of_python_alone(new)):
+                self.add_operation(app_label, migrations.AlterField(model, name, new))
+
+    def deep_deconstruct(self, obj: Any) -> Any:
+        found = super().deep_deconstruct(obj)
+        if not self._looks_for_renames or not isinstance(obj, Field):
+            return found
+        from safemigrate.planner.renamed import of_python_alone
+
+        path, args, arguments = found
+        unseen = of_python_alone(obj)
+        return path, args, {name: arguments[name] for name in arguments if name not in unseen}
 
     def _get_generated_field_dependencies_for_removed_field(
         self, app_label: str, model_name: str, field_name: str

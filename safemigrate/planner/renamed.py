@@ -13,6 +13,7 @@ from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.models import BooleanField
 
 from safemigrate.facts.types import akin
 from safemigrate.operations.reading import db_type, has_table, target_of
@@ -31,8 +32,8 @@ def renames(changes: Mapping[str, Sequence[Migration]], context: Context) -> Ite
     """
     What would lose data if it were one thing, and nobody has said that it is two.
 
-    Django asks about a field or a model that differs in its name alone, and nobody else; what
-    differs in more it takes for two without a question.
+    Django asks about a model that differs in its name alone, and about a field that differs in what
+    Python alone sees besides; what differs in more it takes for two without a question.
     """
     state = _with_new_names(changes, context.before)
     for app_label, new in changes.items():
@@ -189,7 +190,21 @@ def _shapes(fields: Mapping[str, Any]) -> list[Any]:
 
 def _shape(value: Any) -> Any:
     _, path, args, kwargs = value.deconstruct()
-    return path, repr(args), repr(sorted(kwargs.items()))
+    unseen = of_python_alone(value)
+    seen = sorted(item for item in kwargs.items() if item[0] not in unseen)
+    return path, repr(args), repr(seen)
+
+
+def of_python_alone(field: Any) -> frozenset[str]:
+    """
+    The arguments that may change together with its name: two columns hold the same all the same.
+
+    Not the default of a flag: one that turns round may be of a flag that means the opposite.
+    """
+    if field.many_to_many or field.generated:
+        return frozenset()
+    default = set() if isinstance(field, BooleanField) else {"default"}
+    return frozenset(field.non_db_attrs) - {"db_column"} | default
 
 
 @dataclass(frozen=True)

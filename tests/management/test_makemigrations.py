@@ -163,6 +163,17 @@ def test_what_looks_like_a_rename_is_refused_where_nobody_can_be_asked(shop):
     assert shop.migrations() == ["0001_initial"]
 
 
+def test_a_question_without_a_terminal_is_no_traceback(shop):
+    """makemigrations in a script or CI, without --noinput."""
+    change(shop, (NOTE, NOTE + "    code = models.IntegerField()\n"))
+    ran = shop.manage("makemigrations")
+    assert ran.code == 1
+    assert "Traceback" not in ran.text
+    assert "no terminal where somebody could answer it. Nothing was written" in ran.err
+    assert "--noinput" in ran.err
+    assert shop.migrations() == ["0001_initial"]
+
+
 def refused(ran: Ran) -> None:
     """A sentence for a developer: what, why, what to do; never a traceback."""
     assert ran.code == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.core.validators import MinLengthValidator
 from django.db import models
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
 from django.db.migrations.state import ModelState
@@ -56,6 +57,44 @@ def test_a_field_that_may_be_renamed_and_changed_is_refused_when_nobody_can_be_a
     told = written(order(**old), order(**new), not_renamed=[f"shop.Order.{was}"])
     assert not told.refusals
     assert "ContractDrop" in told.operations["contract"], "not before a later release"
+
+
+DESCRIBED = [
+    (
+        {"state": models.CharField(max_length=9, default="new", db_index=True)},
+        {
+            "status": models.CharField(
+                "Status",
+                max_length=9,
+                choices=[("open", "Open")],
+                default="open",
+                db_index=True,
+                help_text="Where it is",
+                validators=[MinLengthValidator(2)],
+            )
+        },
+    ),
+    (
+        {"parent": models.ForeignKey("shop.Order", models.CASCADE, null=True)},
+        {"before": models.ForeignKey("shop.Order", models.SET_NULL, null=True, related_name="+")},
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), DESCRIBED)
+def test_a_renamed_field_may_get_other_choices_texts_and_a_default_with_its_name(old, new):
+    """Of all that the database sees nothing, so one run will do."""
+    of, to = order(**old), order(**new)
+    made = written(of, to, questioner=Agrees(renames=True))
+    assert not made.refusals
+    assert made.operations["expand"] == ["AddRenamedField"]
+    assert made.operations["contract"] == ["DropRenamedField"]
+    two = written(of, to, questioner=Agrees(renames=False))
+    assert not two.refusals
+    assert "ContractDrop" in two.operations["contract"]
+    [refusal] = written(of, to).refusals
+    assert "a field just like it" in refusal.reason
+    assert "Run makemigrations without --noinput and answer" in refusal.do
 
 
 def test_an_app_may_have_capitals_in_its_label():

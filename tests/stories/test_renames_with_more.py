@@ -69,6 +69,25 @@ def test_a_rename_and_another_type_are_two_runs(shop, from_scratch):
     assert not (left := differences(schema(shop), from_scratch(both))), "\n".join(left)
 
 
+def test_a_rename_and_other_choices_texts_and_default_are_one_run(shop, from_scratch):
+    """What most renames bring along, and no database sees."""
+    more = (
+        'choices=[(1, "one")], default=1, help_text="in cents", validators=[MinValueValidator(0)]'
+    )
+    after = ORDER.format(f"amount = models.IntegerField({more})", "", "")
+    head = "from django.core.validators import MinValueValidator\n"
+    rename(shop, head + after, "amount")
+    shop.run("makemigrations", "--check")
+    assert "Held back" in shop.deploy("r2").out
+    shop.sql("INSERT INTO shop_order (email, total) VALUES ('of r1', 1000)")
+    shop.sql("INSERT INTO shop_order (email, amount) VALUES ('of r2', 2000)")
+    assert shop.sql("SELECT sum(total), sum(amount) FROM shop_order") == [(3465, 3465)]
+    assert "Held back" not in shop.deploy("r3").out
+    assert not (left := differences(schema(shop), from_scratch(head + after))), "\n".join(left)
+    shop.run("migrate", "shop", "0001")
+    assert shop.sql("SELECT count(*), sum(total) FROM shop_order") == [(32, 3465)]
+
+
 def test_a_field_that_goes_and_one_that_comes_are_two_if_the_command_says_so(shop, from_scratch):
     """No terminal, and nothing kept that nobody wants."""
     two = ORDER.format("amount = models.BigIntegerField(default=5)", "", "")
