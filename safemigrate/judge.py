@@ -210,6 +210,7 @@ class _Judging:
         self.today = localdate()
         self.fresh, self.there = fresh, there
         self.fresh_models: set[Key] = set()
+        self.first_models: set[Key] = set()
 
     def run(self, apps: Collection[str] | None, only: Collection[str] | None) -> Judgement:
         state = ProjectState(real_apps=self.loader.unmigrated_apps)
@@ -248,7 +249,10 @@ class _Judging:
     ) -> Iterator[Finding]:
         key = (migration.app_label, migration.name)
         is_fresh = ".".join(key) in self.fresh
-        new_models = set(self.fresh_models) if is_fresh else set()
+        # Two apps that refer to each other begin with more than one file each, of one run.
+        is_first = migration.initial is True
+        new_models = {model for model in self.first_models if is_first and model[0] == key[0]}
+        new_models |= self.fresh_models if is_fresh else set()
         found: list[Finding] = []
         for place, operation in enumerate(migration.operations):
             if wanted:
@@ -256,6 +260,8 @@ class _Judging:
                 found += (dataclasses.replace(finding, place=place) for finding in said)
             note_new(operation, migration.app_label, new_models)
             operation.state_forwards(migration.app_label, state)
+        if is_first:
+            self.first_models |= new_models
         if is_fresh:
             self.fresh_models |= new_models.difference(self.there)
         if wanted:

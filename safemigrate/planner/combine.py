@@ -8,7 +8,7 @@ be without either while the new one is built, and two of one name cannot be ther
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import migrations
@@ -36,10 +36,15 @@ Instead = dict[int, list[Operation]]
 
 @dataclass(frozen=True)
 class _Removed:
-    """``thing``: the index or constraint as it was."""
+    """
+    ``thing``: the index or constraint as it was.
+
+    ``model``: what its model is called in the end; ``then``: where it is removed.
+    """
 
     place: int
     model: str
+    then: str
     thing: Any
 
 
@@ -107,15 +112,18 @@ def _read(operations: Sequence[Operation], app_label: str, before: ProjectState)
             run.models[operation.new_name_lower] = operation.old_name_lower
         elif isinstance(operation, migrations.AlterField):
             run.altered.setdefault(operation.model_name_lower, set()).add(operation.name_lower)
+    later = {old: new for new, old in run.models.items()}
+    run.removed = [replace(one, model=later.get(one.model, one.model)) for one in run.removed]
     return run
 
 
 def _removed(run: _Run, place: int, operation: Any) -> Iterator[_Removed]:
-    model = run.model(operation.model_name_lower)
+    then = operation.model_name_lower
+    model = run.model(then)
     things = model.options.get(operation.option_name, []) if model else []
     for thing in things:
         if thing.name == operation.name:
-            yield _Removed(place, operation.model_name_lower, thing)
+            yield _Removed(place, then, then, thing)
 
 
 def _written(
@@ -191,8 +199,8 @@ def _alone(run: _Run, old: _Removed) -> Instead:
     changed |= run.altered.get(old.model, set())
     if _is_constraint(old.thing) or not fields_of(old.thing) & changed:
         return {}
-    model = run.model(old.model)
-    name = model.name if model and model.name_lower == old.model else old.model
+    model = run.model(old.then)
+    name = model.name if model and model.name_lower == old.then else old.then
     return {old.place: [RemoveIndexConcurrently(name, old.thing.name, after_rollout=False)]}
 
 

@@ -31,6 +31,8 @@ def kept(before: ProjectState, after: ProjectState) -> Kept:
         mine += _taken_names(old, new)
         if adopted := list(_through_tables(before, after, old, new)):
             mine.append(migrations.SeparateDatabaseAndState(state_operations=adopted))
+    for old, new in _perhaps_renamed(before, after):
+        found.setdefault(old.app_label, []).extend(_taken_names(old, new))
     return {app_label: operations for app_label, operations in found.items() if operations}
 
 
@@ -66,6 +68,17 @@ def _tables(before: ProjectState, after: ProjectState) -> Iterator[tuple[str, Op
         if takes and (app_label, name) not in after.models and not old.options.get("db_table"):
             pinned = migrations.AlterModelTable(old.name, table)
             yield app_label, migrations.SeparateDatabaseAndState(state_operations=[pinned])
+
+
+def _perhaps_renamed(
+    before: ProjectState, after: ProjectState
+) -> Iterator[tuple[ModelState, ModelState]]:
+    """A model that goes, and one that comes with fields of the same names."""
+    for key in sorted(before.models.keys() - after.models.keys()):
+        for heir in sorted(after.models.keys() - before.models.keys()):
+            old, new = before.models[key], after.models[heir]
+            if heir[0] == key[0] and old.fields.keys() == new.fields.keys():
+                yield old, new
 
 
 def _columns(old: ModelState, new: ModelState) -> Iterator[list[Operation]]:

@@ -39,7 +39,7 @@ def rename_model(step: Step) -> Iterator[Finding]:
         steps=()
         if chain
         else (
-            f'Keep the table: db_table = "{old}" in the Meta of the model, under its new name.',
+            f"Keep the table: db_table = {old!r} in the Meta of the model, under its new name.",
             "If the table itself must be renamed, do it in a maintenance window, inside Assured.",
         ),
     )

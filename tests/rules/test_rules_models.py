@@ -32,7 +32,7 @@ class TestRenameModel:
 
     def test_a_table_that_moves_to_another_schema_is_refused_with_the_table_to_keep(self):
         finding = one(migrations.AlterModelTable("order", 'archive"."orders'), "E112")
-        assert 'db_table = "shop_order"' in finding.steps[0]
+        assert "db_table = 'shop_order'" in finding.steps[0]
 
     def test_a_model_that_keeps_its_table_has_its_foreign_keys_made_anew(self):
         """Stock Django drops and adds them, and reads all rows under a lock."""

@@ -333,7 +333,11 @@ class Belongings(Partitions):
                   AND attacl IS NOT NULL
                 ORDER BY 1, 2
                 """,
-                {"table": self._quote(table), "column": column, "view": f"{STANDS_IN}%"},
+                {
+                    "table": self._quote(table),
+                    "column": self._bare(column),
+                    "view": f"{STANDS_IN}%",
+                },
             )
         ]
 
@@ -354,7 +358,7 @@ class Belongings(Partitions):
               AND coalesce(k.oid, i.oid) IS NOT NULL
             GROUP BY 1, 2, k.contype ORDER BY k.contype IS NOT DISTINCT FROM 'f' DESC, 1, 2
             """,
-            [self._quote(table), list(columns)],
+            [self._quote(table), [self._bare(column) for column in columns]],
         )
 
     def _refuse_special_table(self, table: str, column: str, renamed: bool) -> list[str]:

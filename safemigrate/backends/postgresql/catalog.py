@@ -84,7 +84,7 @@ class Catalog(Backend):
         rows = self._ask(
             "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
             "WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped",
-            [self._quote(table), column],
+            [self._quote(table), self._bare(column)],
         )
         return rows[0][0] if rows else None
 
@@ -94,7 +94,7 @@ class Catalog(Backend):
 
         It is not what a killed run has left: that is of the type that is wanted.
         """
-        found = self._type(table, self._bare(column))
+        found = self._type(table, column)
         if found is not None and differ(found, wanted):
             raise left_behind(table, column, f"of the type {found} and not {wanted}")
 
@@ -102,7 +102,7 @@ class Catalog(Backend):
         rows = self._ask(
             "SELECT col_description(attrelid, attnum) FROM pg_attribute "
             "WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped",
-            [self._quote(table), column],
+            [self._quote(table), self._bare(column)],
         )
         return rows[0][0] if rows else None
 
@@ -114,7 +114,7 @@ class Catalog(Backend):
             WHERE c.conrelid = to_regclass(%s) AND a.attname = %s AND c.contype = %s
               AND c.conkey = ARRAY[a.attnum] ORDER BY 1
             """,
-            [self._quote(table), column, kind],
+            [self._quote(table), self._bare(column), kind],
         )
         return [name for (name,) in rows]
 
@@ -136,7 +136,7 @@ class Catalog(Backend):
               AND i.indpred IS NULL AND m.amname = 'btree' AND o.opcdefault
               AND n.relname ~ '_[0-9a-f]{8}$' ORDER BY 1
             """,
-            [self._quote(table), column],
+            [self._quote(table), self._bare(column)],
         )
         return [name for (name,) in rows]
 

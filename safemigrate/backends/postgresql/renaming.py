@@ -117,7 +117,7 @@ class ColumnNames(Shadows):
             "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename "
             "WHERE c.oid = to_regclass(%s) AND s.attname = %s"
         )
-        return bool(self._ask(query, [self._quote(table), column]))
+        return bool(self._ask(query, [self._quote(table), self._bare(column)]))
 
     # Ending --------------------------------------------------------------------------------
 

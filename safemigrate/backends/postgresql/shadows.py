@@ -313,7 +313,7 @@ class Shadows(Carrying, Syncing, Belongings):
             if not editor.collect_sql:
                 self._ask(
                     "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
-                    [self._quote(table), column_of(shadow.new), *counter.stands_at],
+                    [self._quote(table), self._bare(column_of(shadow.new)), *counter.stands_at],
                 )
             return
         if counter:
@@ -338,7 +338,7 @@ class Shadows(Carrying, Syncing, Belongings):
             JOIN pg_sequence s ON s.seqrelid = d.objid
             WHERE a.attrelid = to_regclass(%s) AND a.attname = %s
             """,
-            [self._quote(table), column],
+            [self._quote(table), self._bare(column)],
         )
         if not rows:
             return None
