@@ -26,9 +26,13 @@ import safemigrate
 
 EARLY = [
     "django.contrib.contenttypes.apps",
+    "django.contrib.postgres.constraints",
+    "django.contrib.postgres.indexes",
     "django.core.cache.backends.locmem",
     "django.db.backends.postgresql.base",
     "django.db.backends.postgresql.schema",
+    "django.utils.translation.reloader",
+    "django.views.csrf",
     "django.views.debug",
     "environ",
     "tests.stories.writer",
@@ -46,12 +50,16 @@ def main() -> None:
     for name in [*EARLY, *sorted(ours - ASK_THE_SETTINGS)]:
         importlib.import_module(name)
     from django.conf import settings
+    from django.core.management import BaseCommand
 
     from testproject.database import end_with_parent
 
+    # What is compiled for the first command of a process is compiled for all of them.
+    BaseCommand().create_parser("manage.py", "migrate").parse_args(["--skip-checks"])
     assert not settings.configured, "a child could not have settings of its own"
     end_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits: the kernel forgets the children
+    gc.disable()  # none lives long enough to gather what would be worth a search
     gc.freeze()
     for line in sys.stdin:
         if os.fork() == 0:
@@ -110,6 +118,7 @@ def do_manage(
     """``manage.py``, in this process, with its exit code and what it prints."""
     if pausing:
         _pause(asked)
+    importlib.invalidate_caches()  # the command before may have written files
     out, err, code = io.StringIO(), io.StringIO(), 0
     sys.stdin = Developer(out, renamed, typed)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

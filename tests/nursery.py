@@ -41,6 +41,17 @@ class Process:
     def orm(self, name: str, **arguments: Any) -> Any:
         return self.ask("orm", name=name, **arguments)
 
+    def manage(
+        self,
+        *words: str,
+        renamed: Mapping[str, str] | None = None,
+        typed: Sequence[str] = (),
+        pause: Pause | None = None,
+    ) -> Ran:
+        """A command, see ``Nursery.manage``; another one may follow in the same process."""
+        asked = {"words": [*words], "renamed": dict(renamed or {}), "typed": [*typed]}
+        return Ran(*self.ask("manage", pause, pausing=pause is not None, **asked))
+
     def end(self) -> None:
         self.connection.close()
 
@@ -89,8 +100,7 @@ class Nursery:
         """
         command = self.process_of(project, **(env or {}))
         try:
-            asked = {"words": [*words], "renamed": dict(renamed or {}), "typed": [*typed]}
-            return Ran(*command.ask("manage", pause, pausing=pause is not None, **asked))
+            return command.manage(*words, renamed=renamed, typed=typed, pause=pause)
         finally:
             command.end()
 

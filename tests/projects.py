@@ -126,6 +126,8 @@ class Project:
             "APPS": " ".join(self.apps),
             "RELEASE": self.release,
             "PYTHONWARNINGS": "error::Warning:safemigrate",
+            # What a check remembers is of no use to anybody once the project is thrown away.
+            "XDG_CACHE_HOME": str(self.folder.parent / "cache"),
             **self.environment,
             **more,
         }

@@ -52,9 +52,13 @@ def from_scratch(server, databases, tmp_path, nursery, _made_from_scratch) -> Ca
                 plain.setting(f"INSTALLED_APPS += {[*apps]!r}")
                 for app, text in by_app.items():
                     plain.models(text, app=app)
-                for words in (["makemigrations", *by_app], ["migrate"]):
-                    ran = nursery.manage(plain, *words)
-                    assert ran.code == 0, ran.text
+                process = nursery.process_of(plain)
+                try:
+                    for words in (["makemigrations", *by_app], ["migrate"]):
+                        ran = process.manage(*words)
+                        assert ran.code == 0, ran.text
+                finally:
+                    process.end()
                 if sql_after:
                     plain.sql(sql_after)
                 _made_from_scratch[key] = schema(plain)

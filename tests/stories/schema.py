@@ -68,7 +68,8 @@ def schema(project: Project) -> Schema:
     The names of a field's own UNIQUE and CHECK are left out: in CREATE TABLE Django leaves them to
     PostgreSQL, in ALTER TABLE it makes them up, and it finds either by looking.
     """
-    found = {what: project.sql(query) for what, query in QUERIES.items()}
+    with project.connect() as session:
+        found = {what: session.execute(query).fetchall() for what, query in QUERIES.items()}
     told = {
         what: [_named(" | ".join(map(str, row))) for row in rows] for what, rows in found.items()
     }
