@@ -154,6 +154,16 @@ def check_of(asked: Asked, field: Any, name: str) -> str | None:
     return str(found) if found else None
 
 
+def is_in_index_together(asked: Asked, name: str) -> bool:
+    """
+    Whether an index of ``index_together`` covers the field: one that nothing declares any more.
+
+    Django 5.1 took the option away; states begun before still have it, no rendered model does.
+    """
+    groups = asked.model.options.get("index_together") or ()
+    return any(name in group for group in groups)
+
+
 def is_read_again(asked: Asked, name: str) -> bool:
     """
     Whether a change of the column's type, free in itself, reads the table all the same.

@@ -18,6 +18,7 @@ from safemigrate.operations.reading import (
 )
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.known import free_of_index_together
 
 
 @rule("E110", "column-type", operation=migrations.AlterField)
@@ -35,7 +36,7 @@ def column_type(step: Step) -> Iterator[Finding]:
             "anew. The release that is still running may not understand the new type."
         ),
         instead=chain,
-        steps=() if chain else tuple(_steps(op)),
+        steps=() if chain else free_of_index_together(step, op.name) or tuple(_steps(op)),
     )
 
 

@@ -7,6 +7,8 @@ from django.db.migrations.operations.base import Operation
 
 from safemigrate.operations import SafeOperation
 from safemigrate.operations.contrib import is_contrib
+from safemigrate.operations.reading import is_in_index_together
+from safemigrate.rules.base import Step
 
 _KNOWN_MODULES = (
     "django.db.migrations.operations.",
@@ -29,6 +31,20 @@ def needs_autocommit(operation: Operation) -> bool:
     if isinstance(operation, SafeOperation):
         return operation.needs_autocommit
     return is_concurrent(operation)
+
+
+def free_of_index_together(step: Step, name: str) -> tuple[str, ...]:
+    """The way out for a field that ``index_together`` names; empty for any other."""
+    if not is_in_index_together(step, name):
+        return ()
+    model = step.model.name
+    return (
+        f"An index of {model}.{name} is of index_together, which Django has no more. Declare it: "
+        'models.Index(fields=[...], name="...") with the same fields in Meta.indexes. '
+        "makemigrations then keeps the index under that name. If nothing needs it, remove it: "
+        f'migrations.AlterIndexTogether("{model.lower()}", set()) in a migration of its own.',
+        "Make this change in a later run of makemigrations.",
+    )
 
 
 def is_foreign_mark(operation: Operation) -> bool:

@@ -10,6 +10,7 @@ from django.db import migrations
 from safemigrate.operations.reading import altered, column_name, short
 from safemigrate.operations.remedies import chain_for
 from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.known import free_of_index_together
 
 
 @rule("E111", "rename-field", operation=(migrations.RenameField, migrations.AlterField))
@@ -32,7 +33,8 @@ def rename_field(step: Step) -> Iterator[Finding]:
         instead=chain,
         steps=()
         if chain
-        else (
+        else free_of_index_together(step, getattr(op, "old_name", op.name))
+        or (
             f'{keep}="{old}" on the renamed field needs no change of the table.',
             "Otherwise add the new field, nullable, and deploy code that writes both.",
             "Copy the old rows with BatchedBackfill; deploy code that reads the new field.",

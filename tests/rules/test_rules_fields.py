@@ -226,6 +226,20 @@ class TestColumnType:
 
 
 class TestRenameField:
+    @pytest.mark.parametrize(
+        ("operation", "rule"),
+        [
+            (migrations.RenameField("order", "total", "amount"), "E111"),
+            (altering("total", models.BigIntegerField(null=True)), "E110"),
+        ],
+    )
+    def test_a_field_of_index_together_is_freed_of_it_first(self, operation, rule):
+        before = shop()
+        before.models["shop", "order"].options["index_together"] = {("total", "number")}
+        [found] = [one for one in ask(operation, before=before) if one.rule == rule]
+        assert found.instead is None
+        assert found.steps[0].startswith("An index of Order.total is of index_together")
+
     def test_a_renamed_field_gets_a_second_column(self):
         finding = one(migrations.RenameField("order", "total", "amount"), "E111")
         kinds = [type(o) for o in finding.instead.operations()]

@@ -20,6 +20,7 @@ from safemigrate.operations.reading import (
     Asked,
     column_name,
     db_type,
+    is_in_index_together,
     is_named_elsewhere,
     target_of,
 )
@@ -143,7 +144,6 @@ def can_have_two(asked: Asked, field: Any) -> bool:
     """Whether two columns of it can be kept the same, and all that hangs on one be carried over."""
     name = asked.operation.name
     options = asked.model.options
-    together = {n for names in options.get("index_together") or () for n in names}
     # NULL that new code says could not be told from a value that the database is to make.
     vague = field.null and default_of(field).kind is DefaultKind.DATABASE_VOLATILE
     return not (
@@ -151,7 +151,7 @@ def can_have_two(asked: Asked, field: Any) -> bool:
         or vague
         or is_bound(asked)
         or any(name in getattr(f, "field_names", ()) for f in asked.model.fields.values())
-        or name in together
+        or is_in_index_together(asked, name)
         or options.get("order_with_respect_to") == name
         or is_named_elsewhere(asked, name)
     )

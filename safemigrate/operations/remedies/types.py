@@ -9,7 +9,7 @@ from django.db import migrations
 from django.db.models import CheckConstraint, UniqueConstraint
 
 from safemigrate.facts.types import TypeChange, change
-from safemigrate.operations.reading import Asked, db_type, is_counted
+from safemigrate.operations.reading import Asked, db_type, is_counted, is_in_index_together
 from safemigrate.operations.remedies.base import Chain
 from safemigrate.operations.remedies.facets import ARRIVES, Facets
 from safemigrate.operations.shadows import (
@@ -68,6 +68,7 @@ def can_be_shadowed(asked: Asked, changed: Facets) -> bool:
         and not changed.foreign_key
         and is_counted(changed.old) == is_counted(changed.new)
         and not is_bound(asked)
+        and not is_in_index_together(asked, asked.operation.name)
     )
 
 
