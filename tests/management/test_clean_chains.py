@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.management.test_many_changes import answering
+from tests.nursery import Nursery
 from tests.projects import Project
 
 MODELS = """
@@ -71,10 +71,16 @@ EDITS = (
     ),
     (("Customer", "Client"),),
 )
+RENAMED = {
+    "shop.Order.total": "shop.Order.amount",
+    "shop.Order.tags": "shop.Order.labels",
+    "shop.Tag.key": "shop.Tag.number",
+    "shop.Customer": "shop.Client",
+}
 
 
 @pytest.fixture
-def chains(project: Project) -> Project:
+def chains(project: Project, nursery: Nursery) -> Project:
     """Renames, new types, keys, constraints and removals; applied nowhere."""
     models = MODELS
     project.models(models)
@@ -84,7 +90,7 @@ def chains(project: Project) -> Project:
             assert old in models
             models = models.replace(old, new)
         project.models(models)
-        ran = answering(project, "y\n" * 9, "makemigrations")
+        ran = nursery.manage(project, "makemigrations", renamed=RENAMED)
         assert ran.code == 0, ran.text
     return project
 
