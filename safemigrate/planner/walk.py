@@ -24,6 +24,7 @@ from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
 from safemigrate.planner.combine import combine
 from safemigrate.planner.split import Rewritten
+from safemigrate.planner.succession import heirs_first
 from safemigrate.rules.base import Finding, Step, judge
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Walk:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
         ordered = self._tables_first(_behind_its_fields(list(operations)), app_label)
         ordered = self._computed_first(ordered, app_label)
+        ordered = heirs_first(ordered, app_label, self.state)
         instead = combine(ordered, app_label, self.state)
         altered = self._altered(ordered, app_label)
         return [
