@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django.db import migrations
@@ -10,6 +10,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.optimizer import MigrationOptimizer
 from django.db.migrations.state import ProjectState
 
+from safemigrate.backends.fields import named
 from safemigrate.operations import AlterIndex, Assured, BatchedBackfill, SafeOperation
 from safemigrate.operations.assured import inner
 from safemigrate.planner.walk import ModelKey, note_new, stays_as_it_is
@@ -46,16 +47,40 @@ def plain_operations(operations: Iterable[Operation], app_label: str) -> Iterato
         model = (app_label, model_name_of(inner(operation)))
         note_new(operation, app_label, new_models)
         before = state.clone()
-        if model in new_models:
-            operation.state_forwards(app_label, state)
+        for one in _told(operation, app_label, new_models):
+            one.state_forwards(app_label, state)
         if model not in new_models or model in rows:
             yield operation
+        elif isinstance(operation, migrations.RenameIndex) and operation.old_name:
+            yield from _renamed_index(operation, before.models[model].options["indexes"])
         elif isinstance(operation, SafeOperation | AlterIndex):
             yield from operation.plain(app_label, before)
         elif isinstance(operation, Assured):
             yield operation.operation
         else:
             yield operation
+
+
+def _told(
+    operation: Operation, app_label: str, new_models: Collection[ModelKey]
+) -> Iterator[Operation]:
+    """What it tells the state about new models; the state knows no others."""
+    if isinstance(operation, migrations.SeparateDatabaseAndState):
+        for one in operation.state_operations:
+            yield from _told(one, app_label, new_models)
+    elif (app_label, model_name_of(inner(operation))) in new_models:
+        yield operation
+
+
+def _renamed_index(
+    operation: migrations.RenameIndex, indexes: Iterable[Any]
+) -> Iterator[Operation]:
+    """Anew: that of a new table is built at the migration's end, after it would be renamed."""
+    for index in indexes:
+        if index.name == operation.old_name:
+            yield migrations.RemoveIndex(operation.model_name, index.name)
+            new: Any = named(index, operation.new_name)
+            yield migrations.AddIndex(operation.model_name, new)
 
 
 def _models_with_rows(operations: Iterable[Operation], app_label: str) -> set[ModelKey]:

@@ -15,6 +15,7 @@ from safemigrate.operations import (
     DropDatabaseDefault,
     ExpandField,
     MakeFieldIgnorable,
+    RenameIndex,
     SetNotNull,
 )
 from safemigrate.planner.squash import PlainOptimizer
@@ -68,3 +69,24 @@ def test_nobody_has_to_vouch_for_a_new_table():
     vouched = Assured(migrations.AlterField("order", "old", field), because="it is empty")
     [made] = squashed(TABLE, vouched)
     assert type(dict(made.fields)["old"]) is models.BigIntegerField
+
+
+def test_a_new_name_of_an_index_is_its_name():
+    """Django builds the indexes of a new table at the end, so that a rename would find none."""
+    table = migrations.CreateModel(
+        "Order",
+        [*TABLE.fields],
+        {"indexes": [models.Index(fields=["old"], name="first")]},
+    )
+    for rename in (migrations.RenameIndex, RenameIndex):
+        [made] = squashed(table, rename("order", "second", "first"))
+        assert [index.name for index in made.options["indexes"]] == ["second"]
+
+
+def test_what_only_the_state_is_told_counts_for_what_comes_after():
+    """A number becomes the foreign key on its column: it has another name from then on."""
+    told = migrations.SeparateDatabaseAndState(
+        state_operations=[migrations.RenameField("order", "old", "new")]
+    )
+    drop = ContractDrop("order", "new")
+    assert names(squashed(TABLE, told, drop))[:2] == ["CreateModel", "SeparateDatabaseAndState"]
