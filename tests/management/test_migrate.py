@@ -118,6 +118,15 @@ def test_a_database_that_is_down_is_named_without_a_traceback(project):
     )
 
 
+def test_a_database_that_can_only_be_read_is_named_without_a_traceback(shop):
+    """A standby, or a role that may not write; what would run can still be asked."""
+    shop.models(NEXT)
+    shop.run("makemigrations")
+    ran = shop.manage("migrate", PGOPTIONS="-c default_transaction_read_only=on")
+    refused(ran, "can only be read: it is a standby", "Nothing was changed.", "the primary")
+    shop.run("migrate", "--plan", PGOPTIONS="-c default_transaction_read_only=on")
+
+
 def test_a_postgresql_that_is_too_old_is_named_with_both_versions(project):
     project.setting(
         "from django.db.backends.postgresql.features import DatabaseFeatures\n"

@@ -12,7 +12,7 @@ from django.db import Error
 
 from safemigrate.backends.base import Session
 from safemigrate.backends.postgresql.catalog import Catalog
-from safemigrate.facts.errors import AnotherRunner
+from safemigrate.facts.errors import AnotherRunner, UnsupportedDatabase
 from safemigrate.facts.progress import say
 from safemigrate.facts.release import label
 
@@ -69,6 +69,7 @@ class Sessions(Catalog):
         guard = apart(self.connection)
         try:
             with transaction_on(guard):
+                _refuse_read_only(guard)
                 self._take_runner_lock(guard, wait)
                 yield
         finally:
@@ -138,3 +139,14 @@ def apart(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
         name: value for name, value in twin.settings_dict["OPTIONS"].items() if name != "pool"
     }
     return twin
+
+
+def _refuse_read_only(guard: BaseDatabaseWrapper) -> None:
+    with guard.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        if cursor.fetchone()[0] == "on":
+            raise UnsupportedDatabase(
+                f"The database {guard.alias!r} can only be read: it is a standby, or "
+                "default_transaction_read_only is on for it or its role.",
+                do="Point DATABASES at the primary, or switch that off, then run migrate again.",
+            )
