@@ -18,9 +18,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +33,7 @@ from testproject.rollout.manage import REPOSITORY, RolloutError, environment, ma
 from testproject.rollout.report import milliseconds
 from testproject.rollout.seed import Host, seeded
 from testproject.rollout.traffic import PROCESSES, THREADS, Traffic
-from testproject.rollout.windows import Run, Window
+from testproject.rollout.windows import Run, Window, percentile
 
 DATA = Path(__file__).resolve().parents[1] / ".data" / "changes"
 COPY = 0.6  # of the speed of one big UPDATE
@@ -189,8 +190,44 @@ class Deployment:
             raise RolloutError(f"{' '.join(words)} failed:\n{ran.stdout}{ran.stderr}")
 
 
-def line_of(deployment: Deployment) -> tuple[list[str], bool]:
-    """Return a line of the table, and whether every promise was kept."""
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a deployment, or of several of the same change."""
+
+    name: str
+    failed: int
+    wrong: int
+    exit_codes: tuple[int, ...]
+    quiet_ms: float
+    worst_ms: float
+    ratio: float
+    seconds: tuple[float, ...]  # of each migrate
+    rate: float | None  # rows per second
+    share: float | None  # of the rate of one UPDATE
+
+    @property
+    def kept(self) -> bool:
+        """Say whether every promise was."""
+        clean = not self.failed and not self.wrong and not any(self.exit_codes)
+        return clean and self.ratio <= NOISE and (self.share is None or self.share >= COPY)
+
+    def cells(self) -> list[str]:
+        return [
+            self.name,
+            f"{self.failed:,}",
+            f"{self.wrong:,}",
+            ", ".join(map(str, self.exit_codes)),
+            milliseconds(self.quiet_ms),
+            milliseconds(self.worst_ms),
+            f"{self.ratio:.2f}",
+            ", ".join(f"{seconds:.1f}" for seconds in self.seconds),
+            f"{self.rate:,.0f}" if self.rate else "",
+            f"{self.share:.2f}" if self.share else "",
+            "yes" if self.kept else "no",
+        ]
+
+
+def outcome_of(deployment: Deployment) -> Outcome:
     run = deployment.run
     copied = deployment.change.copied
     fills = [
@@ -200,22 +237,36 @@ def line_of(deployment: Deployment) -> tuple[list[str], bool]:
         if (fill := fill_of(line)) and (not copied or copied[0] in line)
     ]
     rate = fills[0].rows_per_second if fills else None
-    share = rate / deployment.one_update if rate and deployment.one_update else None
-    kept = not run.failed and not run.wrong and not run.failed_commands and run.ratio <= NOISE
-    kept = kept and (share is None or share >= COPY)
-    return [
-        run.flavour,
-        f"{run.failed:,}",
-        f"{run.wrong:,}",
-        ", ".join(str(command.exit_code) for command in run.commands),
-        milliseconds(run.worst_ms(migrating=False)),
-        milliseconds(run.worst_ms(migrating=True)),
-        f"{run.ratio:.2f}",
-        ", ".join(f"{command.seconds:.1f}" for command in run.commands),
-        f"{rate:,.0f}" if rate else "",
-        f"{share:.2f}" if share else "",
-        "yes" if kept else "no",
-    ], kept
+    return Outcome(
+        name=run.flavour,
+        failed=run.failed,
+        wrong=run.wrong,
+        exit_codes=tuple(command.exit_code for command in run.commands),
+        quiet_ms=run.worst_ms(migrating=False),
+        worst_ms=run.worst_ms(migrating=True),
+        ratio=run.ratio,
+        seconds=tuple(command.seconds for command in run.commands),
+        rate=rate,
+        share=rate / deployment.one_update if rate and deployment.one_update else None,
+    )
+
+
+def middle(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the median of each number; of what must not happen at all, the sum."""
+    rates = [each.rate for each in outcomes if each.rate is not None]
+    shares = [each.share for each in outcomes if each.share is not None]
+    return Outcome(
+        name=outcomes[0].name,
+        failed=sum(each.failed for each in outcomes),
+        wrong=sum(each.wrong for each in outcomes),
+        exit_codes=tuple(map(max, zip(*(each.exit_codes for each in outcomes), strict=True))),
+        quiet_ms=median(each.quiet_ms for each in outcomes),
+        worst_ms=median(each.worst_ms for each in outcomes),
+        ratio=median(each.ratio for each in outcomes),
+        seconds=tuple(map(median, zip(*(each.seconds for each in outcomes), strict=True))),
+        rate=median(rates) if rates else None,
+        share=median(shares) if shares else None,
+    )
 
 
 HEADS = (
@@ -233,6 +284,24 @@ HEADS = (
 )
 
 
+def together(runs: Sequence[Run]) -> str:
+    """
+    Sum up all deployments.
+
+    One stall of a disk decides over the worst wait of half a minute; over that of all, it does not.
+    """
+    sentences = []
+    for migrating, when in ((False, "without a migration"), (True, "while a migrate ran")):
+        waits = [wait for run in runs for wait in run.waits(migrating=migrating)]
+        seconds = sum(run.seconds(migrating=migrating) for run in runs)
+        shares = ", ".join(
+            f"{name} {milliseconds(percentile(waits, percent))}"
+            for name, percent in (("p50", 50), ("p99", 99), ("p99.9", 99.9), ("worst", 100))
+        )
+        sentences.append(f"{when}: {len(waits):,} requests in {seconds:,.0f} s, in ms {shares}")
+    return "All together\n    " + "\n    ".join(sentences)
+
+
 def main() -> int:
     words = argparse.ArgumentParser(
         prog="python -m testproject.benchmarks.changes", description=__doc__.split("\n\n")[0]
@@ -241,6 +310,12 @@ def main() -> int:
     words.add_argument("--orders", type=int, default=1_000_000)
     words.add_argument("--seconds", type=float, default=16, help="length of a quiet window")
     words.add_argument("--rate", type=float, default=60, help="requests per second")
+    words.add_argument(
+        "--turns",
+        type=int,
+        default=1,
+        help="deployments of each change; the table has their medians",
+    )
     words.add_argument("--hold-transaction", type=float, default=0, metavar="SECONDS")
     options = words.parse_args()
     unknown = set(options.changes) - set(CHANGES)
@@ -250,25 +325,32 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 130, highlight=False)
     table = Table(*HEADS)
     all_kept = True
+    runs: list[Run] = []
     host = Host.open(DATA / "postgres")
     try:
         for name in options.changes or CHANGES:
-            deployment = Deployment(host, name, plan, DATA / name)
-            try:
-                deployment()
-            except RolloutError as error:
-                console.print(f"{name}: {error}", markup=False)
-                all_kept = False
-                continue
-            cells, kept = line_of(deployment)
-            all_kept = all_kept and kept
-            table.add_row(*cells)
-            console.print("  ".join(cells), markup=False)
-            for error, times in run_errors(deployment.run):
-                console.print(f"    {times} x {error}", markup=False)
+            outcomes: list[Outcome] = []
+            for _ in range(options.turns):
+                deployment = Deployment(host, name, plan, DATA / name)
+                try:
+                    deployment()
+                except RolloutError as error:
+                    console.print(f"{name}: {error}", markup=False)
+                    all_kept = False
+                    continue
+                runs.append(deployment.run)
+                outcomes.append(outcome_of(deployment))
+                console.print("  ".join(outcomes[-1].cells()), markup=False)
+                for error, times in run_errors(deployment.run):
+                    console.print(f"    {times} x {error}", markup=False)
+            if outcomes:
+                table.add_row(*middle(outcomes).cells())
+                all_kept = all_kept and middle(outcomes).kept
     finally:
         host.close()
     console.print(table)
+    if runs:
+        console.print(together(runs))
     return 0 if all_kept else 1
 
 

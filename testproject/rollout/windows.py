@@ -149,11 +149,18 @@ class Run:
         )
         return [(f"{release}: {error}", times) for (release, error), times in seen.most_common()]
 
+    def waits(self, *, migrating: bool) -> list[float]:
+        """Return how long, in ms, each request of those windows waited."""
+        return [
+            request.waited_ms
+            for window in self._compared(migrating=migrating)
+            for request in self.requests
+            if request.release in window.releases and window.began <= request.due < window.ended
+        ]
+
     def worst_ms(self, *, migrating: bool) -> float:
         """Return the longest wait while a migrate ran, or in the quiet windows of one release."""
-        windows = self._compared(migrating=migrating)
-        waits = [felt(self.requests, w, release) for w in windows for release in w.releases]
-        return max((wait.worst_ms for wait in waits if wait.requests), default=math.nan)
+        return max(self.waits(migrating=migrating), default=math.nan)
 
     def seconds(self, *, migrating: bool) -> float:
         """Return how long ``worst_ms`` looked: the worst of more requests is worse by chance."""
