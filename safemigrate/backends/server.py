@@ -212,6 +212,10 @@ class PlainServer:
         """Return what helps against an error that is not about values, where that is known."""
         return None
 
+    def is_forbidden(self, error: BaseException) -> bool:
+        """Whether the server refused it because of who asked."""
+        return False
+
     def is_about_rows(self, error: BaseException) -> bool:
         """Whether single rows are the reason, so that others can be written."""
         return isinstance(error, (DataError, IntegrityError))

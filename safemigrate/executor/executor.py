@@ -21,8 +21,9 @@ from safemigrate.backends import backend_for
 from safemigrate.backends.base import Take
 from safemigrate.executor.foreign import ForeignMigrations
 from safemigrate.executor.gathering import Gatekeeper, RunOptions, is_of_a_test_run
-from safemigrate.executor.ledger import Ledger, Statement, insert
+from safemigrate.executor.ledger import Ledger, Statement, insert, named_error
 from safemigrate.executor.loader import SafeLoader
+from safemigrate.executor.rights import UNREAD, UNWRITTEN, explaining_rights, rights_explained
 from safemigrate.executor.schema_editor import safe_schema_editor
 from safemigrate.executor.way_back import refuse_one, refuse_whole, states_before
 from safemigrate.facts import settings
@@ -61,7 +62,8 @@ class SafeExecutor(MigrationExecutor):
     ) -> None:
         # Not super().__init__(): it would load the whole graph with a loader that is not ours.
         self.connection = connection
-        self.loader: SafeLoader = SafeLoader(connection)
+        with rights_explained(connection, UNREAD):
+            self.loader: SafeLoader = SafeLoader(connection)
         self.recorder = MigrationRecorder(connection)
         self.progress_callback = progress_callback
         self.backend = backend_for(connection)
@@ -76,7 +78,8 @@ class SafeExecutor(MigrationExecutor):
         )
         if self.backend.commits_by_itself and not self._first_install:
             alone = django_settings.DEBUG or is_of_a_test_run(connection)
-            self.foreign.arrange(new=not alone)
+            with rights_explained(connection, UNREAD):
+                self.foreign.arrange(new=not alone)
         self.cut: Cut | None = None
         """What ``migration_plan`` last left out, and why; None if nothing was looked at."""
         self.planned: list[Key] = []
@@ -84,6 +87,7 @@ class SafeExecutor(MigrationExecutor):
 
     # The plan ------------------------------------------------------------------------------
 
+    @explaining_rights(UNREAD)
     def migration_plan(self, targets: Any, clean_start: bool = False) -> Plan:
         """Django's plan without what must wait, and with what was held before and is due now."""
         plan: Plan = super().migration_plan(targets, clean_start=clean_start)
@@ -187,6 +191,7 @@ class SafeExecutor(MigrationExecutor):
         )
         refuse_whole(self.connection, plan, states)
 
+    @explaining_rights(UNWRITTEN)
     def _note_release(self, plan: Sequence[Any] | None) -> None:
         """The order of releases is the order in which they came to this database."""
         if (
@@ -200,6 +205,7 @@ class SafeExecutor(MigrationExecutor):
         if self.ledger.release and self.ledger.release not in releases:
             self.ledger.begin()
 
+    @explaining_rights(UNWRITTEN)
     def _note_held(self) -> None:
         """What waits, and what waited and is in the code no more, which an old release may use."""
         if not self.ledger.release or not self.ledger.exists():
@@ -376,12 +382,14 @@ class SafeExecutor(MigrationExecutor):
     def _recorded(self, action: str, migration: Migration) -> Iterator[datetime]:
         """A failure is noted after its transaction is gone; that it failed comes first."""
         started = now()
-        try:
-            yield started
-        except BaseException as error:
-            with suppress(DatabaseProblem, transaction.TransactionManagementError):
-                self._write(action, migration, started, error=_named(error))
-            raise
+        what, left = f"{migration} cannot be {action.removesuffix('y')}ied", _left_of(migration)
+        with rights_explained(self.connection, what, changed=left):
+            try:
+                yield started
+            except BaseException as error:
+                with suppress(DatabaseProblem, transaction.TransactionManagementError):
+                    self._write(action, migration, started, error=named_error(error))
+                raise
 
     def _record(self, migration: Migration, started: datetime, action: str) -> None:
         key = (migration.app_label, migration.name)
@@ -436,11 +444,8 @@ def _changes_rows(migration: Migration) -> bool:
     return any(isinstance(o, migrations.RunPython) for o in flat(migration.operations))
 
 
-def _named(error: BaseException) -> str:
-    """Class and SQLSTATE; never the text, which may hold values."""
-    name, state = type(error).__name__, ""
-    cause: BaseException | None = error
-    while cause is not None and not state:
-        state = getattr(cause, "sqlstate", None) or ""
-        cause = cause.__cause__
-    return f"{name} {state}" if state else name
+def _left_of(migration: Migration) -> str:
+    """What there is of one that failed."""
+    if migration.atomic:
+        return "All of it was rolled back; what was applied before it stays."
+    return "What it had done by then stays, and it goes on there."

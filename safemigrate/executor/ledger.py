@@ -89,6 +89,16 @@ def insert(
     return sql, [fields[name].get_db_prep_save(v, connection) for name, v in row.items()]
 
 
+def named_error(error: BaseException) -> str:
+    """Class and SQLSTATE; never the text, which may hold values."""
+    name, state = type(error).__name__, ""
+    cause: BaseException | None = error
+    while cause is not None and not state:
+        state = getattr(cause, "sqlstate", None) or ""
+        cause = cause.__cause__
+    return f"{name} {state}" if state else name
+
+
 @dataclass
 class Ledger:
     """The rows of one run of ``migrate`` on one database."""

@@ -8,6 +8,7 @@ from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from safemigrate.executor.rights import UNREAD, rights_explained
 from safemigrate.facts.phases import Phase
 from safemigrate.operations import BatchedBackfill
 from safemigrate.operations.phases import STATE_ONLY, flat, phases_of, waits_for_rollout
@@ -53,10 +54,11 @@ class SafeLoader(MigrationLoader):
         """
         As Django's, but an unapplied parent may be one that waits, see ``may_be_passed``.
 
-        Raises: InconsistentMigrationHistory, Django's own, for every other hole.
+        Raises: InconsistentMigrationHistory, Django's own, for every other hole; NotAllowed.
         """
         try:
-            super().check_consistent_history(connection)
+            with rights_explained(connection, UNREAD):
+                super().check_consistent_history(connection)
         except InconsistentMigrationHistory:
             if not self._only_waiting_parents(connection):
                 raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safemigrate.executor.executor import SafeExecutor
 from safemigrate.executor.gathering import RunOptions
 from safemigrate.executor.ledger import Ledger
+from safemigrate.executor.rights import UNREAD, rights_explained
 from safemigrate.planner.register import Key
 
 if TYPE_CHECKING:
@@ -41,4 +42,5 @@ def held(connection: BaseDatabaseWrapper) -> list[Held]:
 def history(connection: BaseDatabaseWrapper, limit: int = 20) -> list[Any]:
     """The last rows of the ledger, newest first; none where ``migrate`` has never run."""
     ledger = Ledger(connection, "")
-    return list(ledger.rows().order_by("-id")[:limit]) if ledger.exists() else []
+    with rights_explained(connection, UNREAD):
+        return list(ledger.rows().order_by("-id")[:limit]) if ledger.exists() else []

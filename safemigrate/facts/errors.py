@@ -5,6 +5,12 @@ from __future__ import annotations
 NOTHING_CHANGED = "Nothing was changed."
 
 
+def sentence(error: Exception | str) -> str:
+    """A driver's message, which may have lines and no end, as one sentence."""
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 class SafeMigrateError(Exception):
     """
     The base of our errors; its text is read by somebody on call.
@@ -39,6 +45,10 @@ class NeedsAutocommit(SafeMigrateError):
 
 class UnsupportedDatabase(SafeMigrateError):
     """The server, its version or its driver cannot do what was asked."""
+
+
+class NotAllowed(SafeMigrateError):
+    """The database does not let this role do what was asked."""
 
 
 class LockNotObtained(SafeMigrateError):

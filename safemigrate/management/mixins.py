@@ -22,7 +22,7 @@ from django.db.migrations.writer import MigrationWriter
 
 from safemigrate.backends import backend_for
 from safemigrate.facts import settings
-from safemigrate.facts.errors import SafeMigrateError
+from safemigrate.facts.errors import SafeMigrateError, sentence
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import heard_by
 from safemigrate.management.voice import Voice
@@ -185,8 +185,8 @@ class MigrateMixin(_Composing, _Migrate):
         send_what_waits(connection, write, may_work=may_work)
 
     def _tell_what_is_rewritten(self, executor: SafeExecutor) -> None:
-        for sentence in executor.foreign.told(executor.planned):
-            self.stdout.write(sentence)
+        for line in executor.foreign.told(executor.planned):
+            self.stdout.write(line)
         if executor.plans_a_backfill:
             from safemigrate.executor.backfills import estimates
 
@@ -280,21 +280,15 @@ def _reach(alias: str) -> None:
         ) from error
     except NotSupportedError as error:
         raise CommandError(
-            f"The database {alias!r} cannot be used: {_sentence(error)} Nothing was changed. "
+            f"The database {alias!r} cannot be used: {sentence(error)} Nothing was changed. "
             "Upgrade the server, or use a Django version that supports it."
         ) from error
     except DatabaseError as error:
         raise CommandError(
-            f"The database {alias!r} cannot be used: {_sentence(error)} "
+            f"The database {alias!r} cannot be used: {sentence(error)} "
             "Nothing was changed. Check that it is running, and DATABASES in the settings, "
             "then run migrate again."
         ) from error
-
-
-def _sentence(error: Exception) -> str:
-    """A driver's message, which may have lines and no end, as one sentence."""
-    text = " ".join(str(error).split())
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 class MakeMigrationsMixin(_Composing, _MakeMigrations):

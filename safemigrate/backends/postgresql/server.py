@@ -52,9 +52,10 @@ WORTH_RETRYING = {
     "53200": "the server had too little memory for it",
 }
 READ_ONLY = "25006"
+FORBIDDEN = "42501"
 REMEDIES = {
     READ_ONLY: "Let this role's transactions write (default_transaction_read_only = off)",
-    "42501": "GRANT this role what it lacks",
+    FORBIDDEN: "GRANT this role what it lacks",
     "42P01": "See who renamed or dropped it",
     "42703": "See who renamed or dropped it",
     "42883": "See who changed the type of a column",
@@ -299,6 +300,9 @@ class PostgresServer(PlainServer):
 
     def remedy(self, error: BaseException) -> str | None:
         return REMEDIES.get(self.sqlstate(error))
+
+    def is_forbidden(self, error: BaseException) -> bool:
+        return self.sqlstate(error) == FORBIDDEN
 
     def is_about_rows(self, error: BaseException) -> bool:
         # Data, integrity, WITH CHECK OPTION, and what a trigger of the project raises. Without a

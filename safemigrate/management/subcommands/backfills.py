@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 
-from safemigrate.management.subcommands.base import add_database, connection_of
+from safemigrate.management.subcommands.base import add_database, connection_of, unanswered
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -64,10 +64,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     try:
         _act(command, connection, options)
     except DatabaseError as error:
-        raise CommandError(
-            f"The database {connection.alias!r} cannot be asked: {' '.join(str(error).split())} "
-            "Nothing was changed. Check that it is running, and DATABASES in the settings."
-        ) from error
+        raise unanswered(connection, error) from error
 
 
 def _act(command: BaseCommand, connection: BaseDatabaseWrapper, options: dict[str, Any]) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from safemigrate.facts.errors import sentence
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,14 @@ def connection_of(options: dict[str, Any]) -> BaseDatabaseWrapper | None:
             f"There is no database {alias!r} in DATABASES; there are {', '.join(connections)}."
         )
     return connections[alias]
+
+
+def unanswered(connection: BaseDatabaseWrapper, error: DatabaseError) -> CommandError:
+    """What to say where a database gave an error for an answer."""
+    from safemigrate.backends import server_for
+
+    known = server_for(connection).remedy(error)
+    return CommandError(
+        f"The database {connection.alias!r} cannot be asked: {sentence(error)} Nothing was "
+        f"changed. {known or 'Check that it is running, and DATABASES in the settings'}."
+    )

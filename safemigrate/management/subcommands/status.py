@@ -12,7 +12,7 @@ from django.utils import timezone
 from rich.table import Table
 
 from safemigrate.facts import settings
-from safemigrate.management.subcommands.base import add_database, connection_of
+from safemigrate.management.subcommands.base import add_database, connection_of, unanswered
 from safemigrate.management.terminal import Terminal
 
 
@@ -33,10 +33,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         held = status.held(connection)
         rows = status.history(connection, options["limit"]) if options["limit"] else []
     except DatabaseError as error:
-        raise CommandError(
-            f"The database {connection.alias!r} cannot be asked: {' '.join(str(error).split())} "
-            "Nothing was changed. Check that it is running, and DATABASES in the settings."
-        ) from error
+        raise unanswered(connection, error) from error
     if held:
         Terminal(command, options).show(_held_table(held))
     else:
