@@ -6,6 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.state import ProjectState
 from django.db.models import BaseConstraint, F, Index, Q, Value
 from django.db.models.constants import LOOKUP_SEP
 
@@ -55,6 +57,23 @@ def renamed(thing: Any, names: Mapping[str, str]) -> Any:
     _, args, kwargs = thing.deconstruct()
     changed = {key: _changed(key, value, names) for key, value in kwargs.items()}
     return type(thing)(*(_in_expression(arg, names) for arg in args), **changed)
+
+
+def computes_the_same(old: Any, new: Any, names: Mapping[str, str]) -> bool:
+    """
+    Whether two generated fields are one column, whatever Python alone sees of them.
+
+    Shape: ``names``: {old field: new field} of those renamed in between that kept their columns.
+    """
+    return bool(_computed(old, names) == _computed(new, {}))
+
+
+def _computed(field: Any, names: Mapping[str, str]) -> Any:
+    _, path, args, kwargs = field.deconstruct()
+    seen = {key: value for key, value in kwargs.items() if key not in field.non_db_attrs}
+    seen["expression"] = _in_expression(kwargs["expression"], names)
+    detector: Any = MigrationAutodetector(ProjectState(), ProjectState())
+    return path, detector.deep_deconstruct(args), detector.deep_deconstruct(seen)
 
 
 def _changed(key: str, value: Any, names: Mapping[str, str]) -> Any:

@@ -2,7 +2,8 @@
 Operations that are one change: an index or a constraint goes, and another one comes for it.
 
 Django removes the old one first and adds the new one at the end. Taken one by one, the table would
-be without either while the new one is built, and two of one name cannot be there at once.
+be without either while the new one is built, and two of one name cannot be there at once. And a
+field gets another name, which all that is computed from it has to say.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ from safemigrate.operations import (
     ReplaceConstraint,
     ReplaceIndex,
 )
-from safemigrate.operations.redefining import definition, fields_of, renamed
+from safemigrate.operations.reading import column_name
+from safemigrate.operations.redefining import (
+    computes_the_same,
+    definition,
+    fields_of,
+    renamed,
+)
 
 Instead = dict[int, list[Operation]]
 """By its place in the list, what is written for an operation that is part of such a change."""
@@ -60,7 +67,8 @@ class _Run:
     """
     What one list of operations does.
 
-    ``renames``: {model: {old field: new field}}; ``models``: {new name of a model: old name}.
+    ``renames``: {model: {old field: new field}}; ``models``: {new name of a model: old name};
+    ``altered``: {model: {field: as it becomes}}.
     """
 
     before: ProjectState
@@ -68,17 +76,33 @@ class _Run:
     removed: list[_Removed] = field(default_factory=list)
     added: list[_Added] = field(default_factory=list)
     renames: dict[str, dict[str, str]] = field(default_factory=dict)
-    altered: dict[str, set[str]] = field(default_factory=dict)
+    altered: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
 
     def model(self, name: str) -> ModelState | None:
         return self.before.models.get((self.app_label, self.models.get(name, name)))
 
+    def in_code_alone(self, name: str) -> dict[str, str]:
+        """The renames of a model's fields that keep their columns."""
+        return {
+            old: new
+            for old, new in self.renames.get(name, {}).items()
+            if self._keeps_its_column(name, old, new)
+        }
+
+    def _keeps_its_column(self, name: str, old: str, new: str) -> bool:
+        model, altered = self.model(name), self.altered.get(name, {})
+        was = model.fields.get(old) if model else None
+        if was is None:
+            return False
+        becomes = altered.get(old.lower()) or altered.get(new.lower()) or was
+        return column_name(was, old) == column_name(becomes, new)
+
 
 def combine(operations: Sequence[Operation], app_label: str, before: ProjectState) -> Instead:
     """Pure: ``before`` is neither changed nor rendered."""
     run = _read(operations, app_label, before)
-    instead: Instead = {}
+    instead = _computed(run, operations)
     for old in run.removed:
         names = run.renames.get(old.model, {})
         candidates = [
@@ -111,10 +135,33 @@ def _read(operations: Sequence[Operation], app_label: str, before: ProjectState)
         elif isinstance(operation, migrations.RenameModel):
             run.models[operation.new_name_lower] = operation.old_name_lower
         elif isinstance(operation, migrations.AlterField):
-            run.altered.setdefault(operation.model_name_lower, set()).add(operation.name_lower)
+            altered = run.altered.setdefault(operation.model_name_lower, {})
+            altered[operation.name_lower] = operation.field
     later = {old: new for new, old in run.models.items()}
     run.removed = [replace(one, model=later.get(one.model, one.model)) for one in run.removed]
     return run
+
+
+def _computed(run: _Run, operations: Sequence[Operation]) -> Instead:
+    """
+    What is computed from a field with another name, by the same SQL, says so in the state alone.
+
+    Django takes it for another expression, which it can give to no column.
+    """
+    found: Instead = {}
+    for place, operation in enumerate(operations):
+        if type(operation) is not migrations.AlterField or not operation.field.generated:
+            continue
+        names = run.in_code_alone(operation.model_name_lower)
+        model = run.model(operation.model_name_lower)
+        old = model.fields.get(operation.name) if model else None
+        if names and old is not None and old.generated:
+            same_column = column_name(old, operation.name) == column_name(
+                operation.field, operation.name
+            )
+            if same_column and computes_the_same(old, operation.field, names):
+                found[place] = [migrations.SeparateDatabaseAndState(state_operations=[operation])]
+    return found
 
 
 def _removed(run: _Run, place: int, operation: Any) -> Iterator[_Removed]:
@@ -196,7 +243,7 @@ def _alone(run: _Run, old: _Removed) -> Instead:
     What those build for the new column must not include it: its type may not bear it.
     """
     changed = {name.lower() for name in run.renames.get(old.model, {})}
-    changed |= run.altered.get(old.model, set())
+    changed |= set(run.altered.get(old.model, {}))
     if _is_constraint(old.thing) or not fields_of(old.thing) & changed:
         return {}
     model = run.model(old.then)

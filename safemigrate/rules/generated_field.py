@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import migrations
 
-from safemigrate.operations.reading import altered, same_column, short
+from safemigrate.operations.reading import altered, short
+from safemigrate.operations.redefining import computes_the_same
 from safemigrate.rules.base import Finding, Step, rule
 
 _VIRTUAL = (
@@ -31,7 +32,21 @@ def generated_field(step: Step) -> Iterator[Finding]:
 
 def _is_altered(step: Step) -> bool:
     old, new = altered(step)
-    return bool(old.generated or new.generated) and not same_column(old, new)
+    if old.generated and new.generated:
+        return not computes_the_same(old, new, {})
+    return bool(old.generated or new.generated)
+
+
+def _renamed_before(step: Step) -> dict[str, str]:
+    """The fields of its model that its migration has given other names by then."""
+    op: Any = step.operation
+    names: dict[str, str] = {}
+    for one in step.migration.operations if step.migration else ():
+        if one is op:
+            break
+        if isinstance(one, migrations.RenameField) and one.model_name_lower == op.model_name_lower:
+            names[one.old_name] = one.new_name
+    return names
 
 
 def _virtual(step: Step) -> tuple[str, ...]:
@@ -66,6 +81,17 @@ def _stored(step: Step) -> Finding:
 
 def _altered(step: Step) -> Finding:
     op: Any = step.operation
+    old, new = altered(step)
+    names = _renamed_before(step)
+    if names and old.generated and new.generated and computes_the_same(old, new, names):
+        return Finding(
+            what=f"AlterField says anew how {short(op.name)} in {short(step.table)} is computed.",
+            why=(
+                f"It names a field that got another name; the SQL of {op.name} stays as it is. "
+                "Django takes that for another expression, and the migration would fail."
+            ),
+            instead=(migrations.SeparateDatabaseAndState(state_operations=[op]),),
+        )
     return Finding(
         what=f"AlterField changes how {short(op.name)} in {short(step.table)} is computed.",
         why=(

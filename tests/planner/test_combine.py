@@ -238,6 +238,39 @@ def test_a_renamed_field_that_keeps_its_column_changes_the_state_alone():
     assert made.operations == {"expand": ["RenameField", "AlterIndex"]}
 
 
+def twice(name, **more):
+    return models.GeneratedField(
+        expression=F(name) * 2, output_field=models.IntegerField(), db_persist=True, **more
+    )
+
+
+def test_what_is_computed_from_a_field_renamed_in_the_code_alone_says_so_in_the_state_alone():
+    """Django takes the same SQL for another expression, and its migration would fail."""
+    old = model("Order", total=models.IntegerField(), twice=twice("total"))
+    new = model("Order", sum=models.IntegerField(db_column="total"), twice=twice("sum"))
+    made = written([old], [new], questioner=Agrees(renames=True))
+    assert not made.refusals
+    assert made.operations == {"expand": ["AlterField", "RenameField", "SeparateDatabaseAndState"]}
+    told = operations(made, "expand")[-1]
+    assert [type(one) for one in told.state_operations] == [migrations.AlterField]
+    assert told.database_operations == []
+
+
+@pytest.mark.parametrize(
+    "becomes",
+    [
+        {"sum": models.IntegerField(db_column="total"), "twice": twice("other")},
+        {"sum": models.IntegerField(db_column="total"), "twice": twice("sum", db_column="double")},
+        {"sum": models.IntegerField(), "twice": twice("sum")},
+    ],
+)
+def test_what_is_computed_otherwise_or_from_another_column_is_refused(becomes):
+    other = {"other": models.IntegerField()}
+    old = model("Order", total=models.IntegerField(), twice=twice("total"), **other)
+    new = model("Order", **becomes, **other)
+    assert written([old], [new], questioner=Agrees(renames=True)).refusals
+
+
 # What they say -----------------------------------------------------------------------------
 
 

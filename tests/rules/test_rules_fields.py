@@ -319,6 +319,27 @@ class TestGeneratedField:
         had = with_fields(twice=self.field(persist))
         assert "another name" in one(altering("twice", new), "E115", before=had).steps[0]
 
+    def test_what_python_alone_sees_may_change(self):
+        had = with_fields(twice=self.field())
+        told = self.field().clone()
+        told.help_text = "For two."
+        assert ids(altering("twice", told), before=had) == []
+
+    def test_a_field_renamed_in_the_code_alone_is_followed_in_the_state_alone(self):
+        """The file that Django writes fails in migrate; what to write instead is shown."""
+        new = models.GeneratedField(
+            expression=F("amount") * 2, output_field=models.IntegerField(), db_persist=True
+        )
+        rename = migrations.RenameField("order", "total", "amount")
+        had = with_fields(twice=self.field(), total=models.IntegerField(db_column="total"))
+        rename.state_forwards("shop", had)
+        operation = altering("twice", new)
+        migration = migrations.Migration("0002_x", "shop")
+        migration.operations = [rename, operation]
+        (instead,) = one(operation, "E115", before=had, migration=migration).instead
+        assert instead.state_operations == [operation]
+        assert instead.database_operations == []
+
     def test_what_the_server_cannot_do_is_not_advised(self):
         had = with_fields(twice=self.field())
         new = models.GeneratedField(

@@ -203,6 +203,13 @@ ROWS = [
         answers=("y",),
     ),
     Row(
+        "a field of indexes and constraints renamed in the code alone",
+        META.format(field="a"),
+        META.format(field="b").replace("default=1)", 'default=1, db_column="a")'),
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+    ),
+    Row(
         "another column for a field",
         HEAD + "    a = models.IntegerField(db_index=True)\n",
         HEAD + '    a = models.IntegerField(db_index=True, db_column="renamed")\n',
