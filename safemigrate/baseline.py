@@ -33,6 +33,13 @@ FORMAT = 1
 _ABOUT = "Migrations that were there before safemigrate; see `manage.py help safemigrate`."
 
 
+HOW_TO_BEGIN = (
+    "If this is deployed already: `manage.py safemigrate baseline` takes it as it is, and "
+    "from then on only what is new is judged. Commit the file that it writes."
+)
+"""For a project that has errors and no baseline yet."""
+
+
 class BaselineUnreadable(Exception):
     """The file is there and cannot be understood; the text says what is wrong."""
 

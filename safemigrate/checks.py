@@ -133,7 +133,18 @@ def check_migrations(app_configs: AppConfigs = None, **kwargs: Any) -> list[Chec
             problems += _baseline_messages(str(where), gone=gone)
     found = _from_cache_or_judged(files, known)
     labels = None if app_configs is None else {config.label for config in app_configs}
-    return problems + [m for m in found if labels is None or _label(m) in labels]
+    found = [m for m in found if labels is None or _label(m) in labels]
+    return problems + (found if where.exists() else _telling_of_the_baseline(found))
+
+
+def _telling_of_the_baseline(found: list[CheckMessage]) -> list[CheckMessage]:
+    """With a word at the end, where the eye is: Django prints errors sorted by their text."""
+    errors = [m for m in found if isinstance(m, Error)]
+    if not errors or any(m.id == "safemigrate.E303" for m in errors):
+        return found  # nothing is taken for known while something cannot be read
+    last = max(errors, key=str)
+    told = Error(last.msg, f"{last.hint}\n\n{baseline.HOW_TO_BEGIN}", last.obj, last.id)
+    return [told if m is last else m for m in found]
 
 
 def _is_judged() -> bool:

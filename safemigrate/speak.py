@@ -16,7 +16,7 @@ from rich.text import Text
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.phases import flat
 from safemigrate.operations.remedies import Chain
-from safemigrate.rules import Finding, Placed, Rule, Step, registry
+from safemigrate.rules import Finding, Placed, Rule, Step, Unreadable, registry
 from safemigrate.rules.known import needs_autocommit
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _told(finding: Finding, label: str, path: Path | None, where: str, width: in
             _part("What happens", finding.what, width),
             _part("Why it hurts", finding.why, width),
             *_instead(finding, path, width),
-            _part("If it is safe", way_past(finding), width),
+            *([_part("If it is safe", past, width)] if (past := way_past(finding)) else []),
         ]
     )
 
@@ -96,8 +96,10 @@ def page_of(rule: Rule) -> str:
 
 
 def way_past(finding: Finding) -> str:
-    """How to say that it does not matter here."""
+    """How to say that it does not matter here; empty where nobody can know that."""
     rule = registry()[finding.rule]
+    if rule.about is Unreadable:
+        return ""
     if rule.about is Step:
         return 'wrap it: Assured(<the operation>, because="table is empty until launch")'
     if rule.about is Placed:

@@ -16,5 +16,9 @@ def unreadable_migration(unreadable: Unreadable) -> Iterator[Finding]:
     yield Finding(
         what=f"{short(unreadable.name, 50)} cannot be read and judged.",
         why=f"Nobody can say what it does to the tables. It says: {' '.join(said.split())}",
-        steps=("Correct it; `manage.py makemigrations --check` shows the same error.",),
+        steps=(
+            "Correct it; `manage.py makemigrations --check` shows the same error.",
+            "If two branches met here they may contradict each other: delete the migrations of the "
+            "one that ran nowhere yet, and run makemigrations again for its models.",
+        ),
     )

@@ -18,7 +18,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from safemigrate import baseline as baselines
-from safemigrate import checks, judge
+from safemigrate import checks, judge, speak
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BAD_INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
@@ -140,6 +140,13 @@ class TestUnreadableMigration:
         project.migration("0002_lost", 'migrations.RemoveField("order", "never_there"),')
         assert "E303" in [rule for _, rule in project.found()]
 
+    def test_nobody_is_told_to_silence_it(self, project):
+        """What cannot be read stops migrate too; two branches may be why."""
+        project.write("0002_broken", "x = 1")
+        (found,) = judge.judge_project()
+        assert "If it is safe" not in speak.text(found)
+        assert "If two branches met here they may contradict each other" in speak.text(found)
+
     def test_it_is_no_part_of_a_baseline(self, project):
         project.write("0002_broken", "x = 1")
         with pytest.raises(CommandError, match="not everything can be judged"):
@@ -158,6 +165,23 @@ class TestBaseline:
         loads.clear()
         assert project.checked() == []
         assert loads == []
+
+    def test_a_project_without_one_is_told_once_how_to_begin(self, project):
+        """An old project's first check: errors of years, at the end of which one looks."""
+        project.migration("0003_bad", BAD_INDEX.replace('"i"', '"j"'), after="0002_bad")
+        told = [m for m in checks.check_migrations() if baselines.HOW_TO_BEGIN in m.hint]
+        assert [m.obj for m in told] == [f"{project.label}.0003_bad"]
+        assert checks.check_migrations() == checks.check_migrations(), "it is not remembered twice"
+        say("baseline")
+        project.migration("0004_bad", BAD_INDEX.replace('"i"', '"k"'), after="0003_bad")
+        project.forget()
+        (new,) = checks.check_migrations()
+        assert baselines.HOW_TO_BEGIN not in new.hint
+
+    def test_what_no_baseline_could_take_is_no_reason_to_speak_of_it(self, project):
+        project.write("0003_broken", "x = 1")
+        project.forget()
+        assert not [m for m in checks.check_migrations() if baselines.HOW_TO_BEGIN in m.hint]
 
     def test_it_is_sorted_and_written_the_same_twice(self, project):
         say("baseline")

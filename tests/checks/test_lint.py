@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from safemigrate import baseline
 from safemigrate.management.subcommands import lint
 from safemigrate.rules import registry
 
@@ -64,6 +65,30 @@ class TestChoosing:
         text, code = say("--unapplied")
         assert "cannot be asked what is applied: connection refused" in text
         assert code == lint.NOT_JUDGED
+
+
+class TestBeginning:
+    def test_the_last_lines_say_how_to_begin_until_there_is_a_baseline(self, project, say):
+        project.migration("0002_bad", INDEX)
+        text, code = say()
+        assert baseline.HOW_TO_BEGIN in text
+        assert code == 1
+        assert baseline.HOW_TO_BEGIN not in say("--all")[0]
+        assert baseline.HOW_TO_BEGIN not in say("--format", "json")[0]
+        call_command("safemigrate", "baseline", stdout=StringIO())
+        project.migration("0003_worse", INDEX.replace('"i"', '"j"'), after="0002_bad")
+        assert baseline.HOW_TO_BEGIN not in say()[0]
+
+    def test_not_where_only_what_is_new_is_judged(self, project, git, say):
+        git("checkout", "-q", "-b", "feature")
+        project.migration("0002_bad", INDEX)
+        text, code = say("--since", "main")
+        assert code == 1
+        assert baseline.HOW_TO_BEGIN not in text
+
+    def test_not_where_something_cannot_be_read(self, project, say):
+        project.write("0002_broken", "x = 1")
+        assert baseline.HOW_TO_BEGIN not in say()[0]
 
 
 class TestSince:

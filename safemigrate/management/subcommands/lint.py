@@ -15,7 +15,7 @@ from rich.text import Text
 from safemigrate import baseline
 from safemigrate.checks import not_exempt
 from safemigrate.facts import settings
-from safemigrate.facts.errors import NoSuchPast, WrongSettings
+from safemigrate.facts.errors import NoSuchPast, WrongSettings, sentence
 from safemigrate.judge import Judged, Judgement, judgement, judging_connection
 from safemigrate.management.subcommands.base import add_database, connection_of
 from safemigrate.management.terminal import Terminal
@@ -107,6 +107,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         return
     terminal = Terminal(command, options)
     _tell(terminal, found)
+    if _may_begin(options, found):
+        terminal.show(Text(f"{baseline.HOW_TO_BEGIN}\n"))
     summary = _summary(found, len(inside) - len(found))
     counts = f"{_count(whole.migrations, 'migration')} judged for {connection.vendor}"
     if whole.third_party:
@@ -132,6 +134,14 @@ def _tell(terminal: Terminal, found: Sequence[Judged]) -> None:
     if len(found) > 1:
         terminal.show(_by_rule(found))
         terminal.show(Text(f"\n{_FURTHER}\n"))
+
+
+def _may_begin(options: dict[str, Any], found: Sequence[Judged]) -> bool:
+    """Whether a first baseline would take what was found: not what is new, or cannot be read."""
+    fresh = options["all"] or options["unapplied"] or options["since"] is not None
+    if fresh or baseline.path().exists() or any(one.finding.rule == _UNREADABLE for one in found):
+        return False
+    return any(one.is_error for one in found)
 
 
 def _by_rule(found: Sequence[Judged]) -> Table:
@@ -175,8 +185,8 @@ def _unapplied(connection: BaseDatabaseWrapper) -> set[str]:
         return unapplied(connection)
     except DatabaseError as error:
         raise CommandError(
-            f"The database {connection.alias!r} cannot be asked what is applied: {error} Nothing "
-            "was judged. Leave out --unapplied, or name one with --database.",
+            f"The database {connection.alias!r} cannot be asked what is applied: {sentence(error)} "
+            "Nothing was judged. Leave out --unapplied, or name one with --database.",
             returncode=NOT_JUDGED,
         ) from error
 
