@@ -75,15 +75,16 @@ def waits_for_rollout(migration: Migration) -> bool:
     Whether it must not run before older code is gone, and so may be held back.
 
     That is a pure contract of our operations or of contrib's checks, or a backfill that relies
-    on new code. Stock RemoveField and DeleteModel are no contract: newer code may not insert
-    while they wait.
+    on new code. Stock RemoveField and DeleteModel alone are no contract: newer code may not insert
+    while they wait. Beside ours they are of models without a table, such as a proxy, and wait too.
     """
     operations = list(flat(migration.operations))
     phases = phases_of(migration)
     if phases == {Phase.CONTRACT}:
-        return all(
-            isinstance(o, (SafeOperation, *STATE_ONLY)) or is_not_valid(o) or is_validation(o)
-            for o in operations
+        stock = (migrations.RemoveField, migrations.DeleteModel, *STATE_ONLY)
+        waiting = [o for o in operations if not isinstance(o, stock)]
+        return bool(waiting) and all(
+            isinstance(o, SafeOperation) or is_not_valid(o) or is_validation(o) for o in waiting
         )
     return phases == {Phase.BACKFILL} and any(
         isinstance(o, BatchedBackfill) and o.after_rollout for o in operations

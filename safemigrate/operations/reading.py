@@ -84,6 +84,21 @@ def target_of(asked: Asked, field: Any) -> Target | None:
     return Target(app, model, to_fields[0])
 
 
+def stored_target_of(asked: Asked, field: Any) -> Target | None:
+    """As ``target_of``, with the model whose table it is in place of a proxy."""
+    target = target_of(asked, field)
+    while target is not None:
+        model = asked.before.models.get((target.app_label, target.model))
+        if model is None or not model.options.get("proxy"):
+            break
+        base = next((base for base in model.bases if isinstance(base, str)), None)
+        if base is None:
+            break
+        app_label, name = base.lower().split(".", 1)
+        target = Target(app_label, name, target.field)
+    return target
+
+
 def has_foreign_key(field: Any) -> bool:
     """Whether the database holds a FOREIGN KEY for this field."""
     relation = getattr(field, "remote_field", None) is not None and not field.many_to_many

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ProjectState
+from django.db.migrations.state import ModelState, ProjectState
 
 from safemigrate.backends.versions import judged_version
 from safemigrate.operations import (
@@ -19,7 +19,7 @@ from safemigrate.operations import (
     SafeOperation,
 )
 from safemigrate.operations.phases import touches_no_table
-from safemigrate.operations.reading import altered, has_table
+from safemigrate.operations.reading import altered, has_table, target_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
 from safemigrate.planner.combine import combine
@@ -64,6 +64,7 @@ class Walk:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
         ordered = self._tables_first(_behind_its_fields(list(operations)), app_label)
         ordered = self._computed_first(ordered, app_label)
+        ordered = self._keys_before_their_proxies(ordered, app_label)
         ordered = heirs_first(ordered, app_label, self.state)
         instead = combine(ordered, app_label, self.state)
         altered = self._altered(ordered, app_label)
@@ -142,6 +143,39 @@ class Walk:
         for place, removal in zip(places, removals, strict=True):
             operations[place] = removal
         return operations
+
+    def _keys_before_their_proxies(
+        self, operations: list[Operation], app_label: str
+    ) -> list[Operation]:
+        """
+        A proxy goes when no key refers to it any more.
+
+        Django removes it first, and then can make no model of what refers to it.
+        """
+        ordered = list(operations)
+        for operation in operations:
+            if not isinstance(operation, migrations.DeleteModel):
+                continue
+            proxy = self.state.models.get((app_label, operation.name_lower))
+            if proxy is None or not proxy.options.get("proxy"):
+                continue
+            place = ordered.index(operation)
+            later = [n for n in range(place, len(ordered)) if self._frees(ordered[n], proxy)]
+            if later:
+                ordered.insert(later[-1], ordered.pop(place))
+        return ordered
+
+    def _frees(self, operation: Any, proxy: ModelState) -> bool:
+        """Whether it is about a field that refers to ``proxy`` until then."""
+        if not isinstance(operation, migrations.AlterField | migrations.RemoveField):
+            return False
+        model = self.state.models.get((proxy.app_label, operation.model_name_lower))
+        field = model.fields.get(operation.name) if model else None
+        target = target_of(self._asking(operation, proxy.app_label), field) if field else None
+        return target is not None and (target.app_label, target.model) == (
+            proxy.app_label,
+            proxy.name_lower,
+        )
 
     def _is_computed(self, operation: Any, app_label: str) -> bool:
         model = self.state.models.get((app_label, operation.model_name_lower))

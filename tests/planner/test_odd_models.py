@@ -8,7 +8,7 @@ from django.db.migrations.state import ModelState
 from django.db.models import F
 
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.phases import phase_of
+from safemigrate.operations.phases import phase_of, waits_for_rollout
 from safemigrate.planner.footprints import Footprint, Touch, footprint_of
 from tests.planner.states import Agrees, model, written
 
@@ -62,6 +62,29 @@ def test_a_model_whose_table_is_not_ours_is_never_refused(before, after, expecte
 @pytest.mark.parametrize("gone", [unmanaged(a=NUMBER), seen()])
 def test_its_end_drops_nothing(gone):
     assert sql_free([ORDER, gone], [ORDER]) == ["DeleteModel"]
+
+
+def test_a_key_to_a_proxy_leaves_it_before_it_goes_and_the_table_alone():
+    """Django removes the proxy first, and can make no model of the key in between."""
+
+    def reply(to) -> ModelState:
+        return model("Reply", order=models.ForeignKey(to, models.CASCADE))
+
+    noted = ModelState("shop", "Noted", [], {"proxy": True}, ("shop.order",))
+    before, after = [ORDER, seen(), reply("shop.seen")], [ORDER, noted, reply("shop.noted")]
+    state_alone, gone = "SeparateDatabaseAndState", "DeleteModel"
+    assert sql_free(before, after) == ["CreateModel", state_alone, gone]
+    assert sql_free(before, [ORDER, reply("shop.order")]) == [state_alone, gone]
+    assert sql_free([ORDER, reply("shop.order")], after) == ["CreateModel", state_alone]
+
+
+@pytest.mark.parametrize("gone", [unmanaged(a=NUMBER), seen()])
+def test_its_end_takes_no_drop_of_a_table_along_before_the_rollout(gone):
+    """Both stand in one file, which has to wait for the release that uses the column."""
+    made = written([model("Order", a=NUMBER, b=WORD), gone], [model("Order", a=NUMBER)])
+    assert not made.refusals
+    [file] = [file for file in made.files if "ContractDrop" in file.operations]
+    assert waits_for_rollout(file.migration)
 
 
 def test_a_swapped_out_model_has_no_table_to_protect(settings):

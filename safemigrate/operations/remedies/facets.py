@@ -23,7 +23,7 @@ from safemigrate.operations.reading import (
     like_index_is_rebuilt,
     rebuilds_foreign_key,
     same_column,
-    target_of,
+    stored_target_of,
 )
 
 
@@ -149,7 +149,7 @@ def _own_index(field: Any) -> bool:
 
 
 def _target(asked: Asked, field: Any) -> Any:
-    return target_of(asked, field) if has_foreign_key(field) else None
+    return stored_target_of(asked, field) if has_foreign_key(field) else None
 
 
 def _db_default(field: Any) -> Any:
