@@ -11,7 +11,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import UniqueConstraint
 
-from safemigrate.operations.reading import has_table
+from safemigrate.operations.reading import column_name, has_table
 from safemigrate.planner.walk import ModelKey, Refusal
 from safemigrate.rules.base import table_of
 
@@ -19,7 +19,7 @@ from safemigrate.rules.base import table_of
 def names_taken(
     changes: Mapping[str, Sequence[Migration]], before: ProjectState
 ) -> Iterator[Refusal]:
-    """A table or an index that gets a name which a model that goes or changes still has."""
+    """A table, an index or a column that gets a name which something that goes still has."""
     tables: dict[str, ModelKey] = {}
     indexes: dict[str, ModelKey] = {}
     for key, model in before.models.items():
@@ -32,6 +32,7 @@ def names_taken(
         for app, o in all_of
         if isinstance(o, migrations.RenameModel)
     }
+    renames = _fields_renamed(all_of)
     for app, operation in all_of:
         key = (app, str(getattr(operation, "model_name", getattr(operation, "name", ""))).lower())
         own = were.get(key, key)
@@ -39,6 +40,8 @@ def names_taken(
         if table and tables.get(table, own) != own:
             yield _table_refused(app, operation, key[1], table, tables[table])
             continue
+        if own in before.models:
+            yield from _columns_taken(app, operation, before.models[own], renames.get(key, {}))
         for name in _names_wanted(operation):
             if indexes.get(name, own) != own:
                 yield Refusal(
@@ -59,6 +62,37 @@ def _table_wanted(app: str, operation: Any) -> str | None:
     if isinstance(operation, migrations.AlterModelTable):
         return table_of(ModelState(app, operation.name, [], {"db_table": operation.table}))
     return None
+
+
+def _fields_renamed(all_of: Sequence[tuple[str, Any]]) -> dict[ModelKey, dict[str, str]]:
+    """Shape: {model: {old name: new name}}, of those in the state alone too."""
+    found: dict[ModelKey, dict[str, str]] = {}
+    for app, operation in all_of:
+        for one in getattr(operation, "state_operations", None) or [operation]:
+            if isinstance(one, migrations.RenameField):
+                found.setdefault((app, one.model_name_lower), {})[one.old_name] = one.new_name
+    return found
+
+
+def _columns_taken(
+    app: str, operation: Any, model: ModelState, renames: Mapping[str, str]
+) -> Iterator[Refusal]:
+    """``renames``: of the model's fields."""
+    if not isinstance(operation, migrations.AddField | migrations.AlterField):
+        return
+    wanted = column_name(operation.field, operation.name)
+    if wanted is None or not has_table(model):
+        return
+    for name, field in model.fields.items():
+        if column_name(field, name) == wanted and operation.name not in (name, renames.get(name)):
+            yield Refusal(
+                app,
+                operation,
+                reason=f"{model.name}.{operation.name} is to have the column {wanted}, which is "
+                f"that of {name} until code of the running release is gone.",
+                do=f"Give it another column; or change {name} alone in this release, and "
+                f"{operation.name} in the next.",
+            )
 
 
 def _names_wanted(operation: Any) -> list[str]:

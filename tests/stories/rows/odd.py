@@ -190,6 +190,17 @@ ROWS = [
     ),
     Row("a stored generated field gone", twice(), COMPUTED.format("")),
     Row(
+        "what a stored generated field is made of renamed in the code alone",
+        COMPUTED.format(
+            "a = models.IntegerField()\n    " + TWICE.format('models.F("a") * 2', True)
+        ),
+        COMPUTED.format(
+            'b = models.IntegerField(db_column="a")\n    ' + TWICE.format('models.F("b") * 2', True)
+        ),
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+    ),
+    Row(
         "a generated field gone with what it is made of",
         COMPUTED.format("a = models.IntegerField()\n    " + TWICE.format('models.F("a")', True)),
         COMPUTED.format(""),
@@ -225,6 +236,20 @@ ROWS = [
         COMPUTED.format("") + INDEXED.format("Bill"),
         COMPUTED.format("") + INDEXED.format("Invoice") + "    paid = models.BooleanField()",
         refused="by_day of invoice is to have the name of an index of shop.bill",
+    ),
+    Row(
+        "a field with the column of one that goes",
+        COMPUTED.format("a = models.IntegerField()"),
+        COMPUTED.format("").replace("IntegerField()", 'IntegerField(db_column="a")'),
+        refused="Order.total is to have the column a, which is that of a until",
+    ),
+    Row(
+        "two fields change their columns for each other",
+        COMPUTED.format("a = models.IntegerField()"),
+        COMPUTED.format('a = models.IntegerField(db_column="total")').replace(
+            "total = models.IntegerField()", 'total = models.IntegerField(db_column="a")'
+        ),
+        refused="Order.total is to have the column a, which is that of a until",
     ),
     Row(
         "two tables change their names for each other",
