@@ -15,6 +15,7 @@ from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationErro
 from django.db import migrations
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.db.migrations.migration import Migration
+from django.db.migrations.state import ModelState
 from django.db.models import Q
 from django.db.models.sql import Query
 
@@ -66,6 +67,8 @@ class RunOptions:
     wait: timedelta = timedelta(0)
     once: bool = False
     """Only look (``--plan``, ``--check``): never wait."""
+    adopting: bool = False
+    """Tables that are there already count as applied (``--fake-initial``); they are in use."""
 
 
 @dataclass
@@ -88,7 +91,7 @@ class Gatekeeper:
             or django_settings.DEBUG
             or is_of_a_test_run(self.backend.connection)
             or not self.backend.commits_by_itself  # nobody else is on this database
-            or not self.loader.applied_migrations
+            or not (self.loader.applied_migrations or self.options.adopting)
             # Nobody has used what a first install has not finished.
             or self.ledger.unfinished_install() == self.settings.release
         )
@@ -170,6 +173,7 @@ class Gatekeeper:
             for key in keys
             for operation in flat(self._migration(key).operations)
             if isinstance(operation, migrations.CreateModel)
+            and not (self.options.adopting and self._is_there(key[0], operation))
         }
         facts = self._facts(waiting) if waiting else None
         for key in keys:
@@ -183,6 +187,12 @@ class Gatekeeper:
                 hold = why_held([*self.completes(key), *own], facts) or self.unfilled(key)
                 holds |= {key: hold} if hold else {}
         return holds
+
+    def _is_there(self, app_label: str, operation: migrations.CreateModel) -> bool:
+        from safemigrate.rules.base import table_of
+
+        made = ModelState(app_label, operation.name, [], dict(operation.options))
+        return self.backend.has_table(table_of(made))
 
     def completes(self, key: Key) -> list[Key]:
         """The migrations before ``key`` that touch the same things; else its parents."""

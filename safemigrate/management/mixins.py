@@ -116,6 +116,7 @@ class MigrateMixin(_Composing, _Migrate):
             phase=_phase(options.get("phase")),
             wait=_seconds(options.get("wait")),
             once=looking,
+            adopting=options["fake_initial"],
         )
         executors: list[SafeExecutor] = []
 

@@ -118,6 +118,32 @@ def test_a_database_that_is_down_is_named_without_a_traceback(project):
     )
 
 
+@pytest.mark.parametrize("plan", [["--plan"], []])
+def test_a_database_that_is_adopted_is_in_use_and_its_contracts_wait(project, plan):
+    """Its code inserts rows without what only newer code knows."""
+    project.models(START)
+    project.migration("0001_initial", INITIAL)
+    project.sql("CREATE TABLE shop_order (id bigserial PRIMARY KEY, email text, legacy text)")
+    project.models(f"{START}    paid = models.BooleanField(default=False)\n")
+    project.run("makemigrations", "shop")
+    ran = project.deploy("r1", "--fake-initial", *plan)
+    assert "shop.0003_order_paid_contract" in ran.out.partition("Held back:")[2]
+    if not plan:
+        project.sql("INSERT INTO shop_order (email) VALUES ('old code')")
+        project.deploy("r2")
+        assert len(project.applied()) == 3
+
+
+def test_a_new_database_holds_nothing_back_also_with_fake_initial(project):
+    """A deploy script that always says so."""
+    project.models(START)
+    project.migration("0001_initial", INITIAL)
+    project.models(f"{START}    paid = models.BooleanField(default=False)\n")
+    project.run("makemigrations", "shop")
+    assert "Held back" not in project.deploy("r1", "--fake-initial").out
+    assert len(project.applied()) == 3
+
+
 def test_a_database_that_can_only_be_read_is_named_without_a_traceback(shop):
     """A standby, or a role that may not write; what would run can still be asked."""
     shop.models(NEXT)
