@@ -59,8 +59,9 @@ class Backend(Together):
     """
     One server behind one connection.
 
-    Every method that changes something looks first and sends nothing if all is done, except
-    while ``sqlmigrate`` collects: then it asks the database nothing.
+    Every method that changes something looks first and sends nothing if all is done. While
+    ``sqlmigrate`` collects it says all that it would send to a database on which nothing is done
+    yet; names and partitions it asks of this one, and says where that has no answer.
     """
 
     vendor: str

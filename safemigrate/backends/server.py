@@ -180,6 +180,15 @@ class PlainServer:
             for key in found
         ]
 
+    def literal(self, value: Any) -> str:
+        """Return a parameter of a statement as SQL, to be read."""
+        with self.connection.cursor() as cursor:
+            return str(self.connection.ops.last_executed_query(cursor, "%s", (value,)))
+
+    def batch_words(self, statement_limit: timedelta) -> list[str]:
+        """Return what ``begin_batch`` says, as statements to be read."""
+        return []
+
     def write(self, bulk: Bulk) -> int:
         """Write the values and return how many rows were changed."""
         quote = self.connection.ops.quote_name

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from safemigrate.backfill.evidence import remaining
     from safemigrate.backfill.identity import fingerprint
     from safemigrate.backfill.shifts import Helped, Shift
+    from safemigrate.backfill.showing import show
     from safemigrate.backfill.store import STATE_TABLE, forget
     from safemigrate.backfill.work import Backfill, Result
 
@@ -33,6 +34,7 @@ __all__ = [
     "key_for",
     "remaining",
     "run",
+    "show",
 ]
 
 _HOME = {
@@ -48,6 +50,7 @@ _HOME = {
     "help_with": "engine",
     "remaining": "evidence",
     "run": "engine",
+    "show": "showing",
 }
 
 

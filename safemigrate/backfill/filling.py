@@ -70,6 +70,17 @@ def filler_for(backfill: Backfill, keys: Keys, server: PlainServer, *, own: bool
     return ByServer(backfill, values, keys)
 
 
+def worded(span: Span, values: Mapping[str, Any], where: Q | None) -> Statement:
+    """
+    Return the UPDATE of a range, with slots for its bounds.
+
+    Raises:  EmptyResultSet: Django can tell that no row matches.
+    """
+    query: Any = narrowed(span.template, where).query.chain(UpdateQuery)
+    query.add_update_values({name: _wrapped(value) for name, value in values.items()})
+    return Statement(*query.get_compiler(connection=span.keys.connection).as_sql())
+
+
 class ByServer:
     """One UPDATE of the range, worded once for all batches; no row travels."""
 
@@ -91,9 +102,7 @@ class ByServer:
         return Filled(changed, changed)
 
     def _worded(self, span: Span) -> Statement:
-        query: Any = narrowed(span.template, self.where).query.chain(UpdateQuery)
-        query.add_update_values(self.values)
-        return Statement(*query.get_compiler(connection=self.connection).as_sql())
+        return worded(span, self.values, self.where)
 
 
 class ByCallables:

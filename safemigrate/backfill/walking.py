@@ -191,9 +191,7 @@ class Walk:
         budget = backfill.error_budget if own else 0
         self.filler = SettingAside(filler, self.keys, server, self.store, budget)
         self.trouble.aside = self.filler
-        self.statement_limit = min(
-            max(backfill.batch_target * 50, timedelta(seconds=5)), timedelta(seconds=60)
-        )
+        self.statement_limit = backfill.statement_limit
         self.probed = False
         self.ours: Callable[[], set[int]] = beside
         self.allowance, self.orders = Allowance(), Orders(store.RUNNING, backfill.rate)

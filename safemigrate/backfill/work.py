@@ -44,6 +44,11 @@ class Backfill:
     def table(self) -> str:
         return self.model._meta.db_table
 
+    @property
+    def statement_limit(self) -> timedelta:
+        """How long a statement of a batch may take."""
+        return min(max(self.batch_target * 50, timedelta(seconds=5)), timedelta(seconds=60))
+
 
 @dataclass(frozen=True)
 class Result:

@@ -48,7 +48,6 @@ class BatchedBackfill(SafeOperation):
 
     phase = Phase.BACKFILL
     category = OperationCategory.PYTHON
-    reduces_to_sql = False
 
     def __init__(
         self,
@@ -133,7 +132,9 @@ class BatchedBackfill(SafeOperation):
         if self.keep_filled:
             updates = self.keep_filled == "always"
             backend.keep_filled(way.editor, task.model, self.values or {}, updates=updates)
-        if self.background and self._may_wait(way, task):
+        if way.editor.collect_sql:
+            backfill.show(way.editor, task)
+        elif self.background and self._may_wait(way, task):
             self._ask_for(way, task)
         else:
             self.fill(way.app_label, way.editor.connection, task)
@@ -178,7 +179,8 @@ class BatchedBackfill(SafeOperation):
             return
         if self.keep_filled:
             backend.stop_filling(way.editor, task.model, list(self.values or {}))
-        backfill.forget(way.editor.connection, self.key(way.app_label, task))
+        if not way.editor.collect_sql:
+            backfill.forget(way.editor.connection, self.key(way.app_label, task))
 
     def key(self, app_label: str, task: backfill.Backfill) -> str:
         return backfill.key_for(app_label, self.model_name_lower, backfill.fingerprint(task))

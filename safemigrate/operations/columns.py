@@ -8,14 +8,13 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 
-from safemigrate import backfill
 from safemigrate.backends.fields import column_of, variant
 from safemigrate.backends.renaming import Renaming
 from safemigrate.backends.together import Shadow
 from safemigrate.facts.phases import Phase
 from safemigrate.operations.base import SafeOperation, Way
 from safemigrate.operations.redefining import renamed
-from safemigrate.operations.shadows import copying, rendered
+from safemigrate.operations.shadows import copy, copying, rendered, there
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -96,12 +95,9 @@ class _RenamedField(SafeOperation, FieldOperation):
         """From the field ``name`` of ``state`` to ``column`` of its table."""
         backend = self._ours(app_label, schema_editor, state)
         field = self._field(self._model(app_label, state, self.model_name), name)
-        if backend is None or not backend.has_column(field.model._meta.db_table, column):
-            return
-        shadow = Shadow(field, field, variant(field, column=column), "")
-        task = copying(backend, shadow, rendered(state))
-        key = backfill.key_for(app_label, self.model_name_lower, backfill.fingerprint(task))
-        backfill.run(schema_editor.connection, task, key=key)
+        if backend and there(schema_editor, backend, field.model._meta.db_table, column):
+            shadow = Shadow(field, field, variant(field, column=column), "")
+            copy(schema_editor, app_label, copying(backend, shadow, rendered(state)))
 
 
 _OVER_FIELDS = (
@@ -170,7 +166,6 @@ class CopyRenamedField(_RenamedField):
     """
 
     phase = Phase.BACKFILL
-    reduces_to_sql = False
 
     def forwards(self, way: Way) -> None:
         model = self._model(way.app_label, way.after, self.model_name)
@@ -180,7 +175,7 @@ class CopyRenamedField(_RenamedField):
         old = column_of(
             self._field(self._model(way.app_label, before, self.model_name), self.old_name)
         )
-        if backend and backend.has_column(model._meta.db_table, old):
+        if backend and there(way.editor, backend, model._meta.db_table, old):
             self._copy(way.app_label, way.editor, before, self.old_name, column)
 
     def backwards(self, way: Way) -> None:
@@ -256,9 +251,8 @@ class DropRenamedField(_RenamedField):
             way.app_label, self._before(way.app_label, way.after), way.after
         ).back
         backend.begin_rename(way.editor, renaming)
-        if not way.editor.collect_sql:
-            column = column_of(renaming.new)
-            self._copy(way.app_label, way.editor, way.after, self.new_name, column)
+        column = column_of(renaming.new)
+        self._copy(way.app_label, way.editor, way.after, self.new_name, column)
         backend.complete_rename(way.editor, renaming)
 
     def describe(self) -> str:

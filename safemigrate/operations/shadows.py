@@ -81,13 +81,11 @@ class _ShadowOperation(SafeOperation, FieldOperation):
         shadows: Sequence[Shadow],
     ) -> None:
         for shadow in shadows:
-            if backend.has_column(shadow.table, column_of(shadow.beside)):
-                # Its models are our own already.
-                task = copying(backend, shadow, shadow.old.model._meta.apps)
-                key = backfill.key_for(
-                    app_label, task.model._meta.model_name or "", backfill.fingerprint(task)
-                )
-                backfill.run(schema_editor.connection, task, key=key)
+            if not there(schema_editor, backend, shadow.table, column_of(shadow.beside)):
+                continue
+            # Its models are our own already.
+            task = copying(backend, shadow, shadow.old.model._meta.apps)
+            copy(schema_editor, app_label, task)
 
 
 class AddShadowField(_ShadowOperation):
@@ -141,7 +139,6 @@ class CopyShadowField(_ShadowOperation):
     """
 
     phase = Phase.BACKFILL
-    reduces_to_sql = False
 
     def forwards(self, way: Way) -> None:
         shadows = self._shadows(
@@ -205,9 +202,8 @@ class SwapShadowField(Postponable, _ShadowOperation):
         backend, here = self._ours(way.editor, shadows)
         if backend is None:
             return
-        if not way.editor.collect_sql:
-            # Added again by the way back of DropShadowField it is empty.
-            self._copy(way.app_label, way.editor, backend, here)
+        # Added again by the way back of DropShadowField it is empty.
+        self._copy(way.app_label, way.editor, backend, here)
         backend.swap_shadows(way.editor, _told_apart(here, way.after))
 
     def check_backwards(
@@ -310,6 +306,23 @@ def _told_apart(shadows: Sequence[Shadow], new: ProjectState) -> list[Shadow]:
         field.__dict__.pop("cached_col", None)
         apart.append(Shadow(shadow.old, shadow.new, field, shadow.aside))
     return apart
+
+
+def there(editor: BaseDatabaseSchemaEditor, backend: Backend, table: str, column: str) -> bool:
+    """Whether there is a second column; for ``sqlmigrate``, whether there will be one."""
+    if editor.collect_sql:
+        return backend.commits_by_itself
+    return backend.has_column(table, column)
+
+
+def copy(editor: BaseDatabaseSchemaEditor, app_label: str, task: backfill.Backfill) -> None:
+    """Do it, or say it where ``sqlmigrate`` collects."""
+    if editor.collect_sql:
+        backfill.show(editor, task)
+        return
+    name = task.model._meta.model_name or ""
+    key = backfill.key_for(app_label, name, backfill.fingerprint(task))
+    backfill.run(editor.connection, task, key=key)
 
 
 def copying(backend: Backend, shadow: Shadow, apps: Apps) -> backfill.Backfill:

@@ -109,4 +109,8 @@ def test_every_kind_of_chain_prints_what_it_will_do(chains, way):
         printed = chains.run("sqlmigrate", "shop", name, *way).out
         told |= re.findall(r"(?m)^--\n-- (.*)\n--\n((?:(?!--\n).*\n)*)", printed)
     assert len(told) > 40
-    assert {what for what, sql in told.items() if sql.strip() in ("", "-- (no-op)")} <= SILENT
+    silent = {what for what, sql in told.items() if sql.strip() in ("", "-- (no-op)")}
+    if way:
+        # Copies go with their column.
+        silent = {what for what in silent if not what.endswith(" in batches")}
+    assert silent <= SILENT

@@ -255,7 +255,7 @@ def test_generated_files_run_without_us(shop, server):
     assert set(shop.columns("shop_order")) == {"id", "email", "token"}
     assert all(shop.indexes("shop_order").values())
     for name in shop.migrations()[1:]:
-        assert "BEGIN" not in shop.run("sqlmigrate", "shop", name).out
+        assert not shop.run("sqlmigrate", "shop", name).out.startswith("BEGIN")
     shop.run("migrate", "shop", "0001")
     assert set(shop.columns("shop_order")) == {"id", "email", "legacy"}
     shop.run("makemigrations", "--check", "--dry-run")

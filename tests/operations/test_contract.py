@@ -219,26 +219,6 @@ def test_every_operation_was_asked_for_something_missing(operation):
 
 
 @every_sample
-@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
-def test_sqlmigrate_asks_the_database_nothing(shop, sample, backwards):
-    """It is run in CI and on laptops, against a database that is empty or not the real one."""
-    ready(shop, sample)
-    operation = sample.make()
-    if not operation.reduces_to_sql:
-        return
-
-    def nobody_answers(execute, sql, params, many, context):
-        raise AssertionError(f"sqlmigrate asked: {sql}")
-
-    with shop.connection.execute_wrapper(nobody_answers):
-        printed = " ".join(" ".join(shop.printed(operation, backwards)).split())
-    if not backwards:
-        for words in sample.says:
-            assert words in printed
-    assert "LOCK TABLE" not in printed
-
-
-@every_sample
 def test_it_works_on_sqlite(lite, sample):
     """A project's own tests run its migrations there."""
     shop = Shop(lite).open()

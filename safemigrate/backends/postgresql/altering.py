@@ -123,12 +123,12 @@ class Altering(Columns, Indexes):
     ) -> list[str]:
         """The CHECKs on this column alone that no constraint of the model is."""
         table = model._meta.db_table
-        if editor.collect_sql:
-            return [check_name(editor, table, column)]
         others = {constraint.name for constraint in model._meta.constraints}
         others.add(not_null_name(table, column))
-        found = self._constraints_of(table, column, "c")
-        return [name for name in found if name not in others]
+        found = [name for name in self._constraints_of(table, column, "c") if name not in others]
+        if editor.collect_sql and not found:
+            return [check_name(editor, table, column)]
+        return found
 
     def add_field_check(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
@@ -190,7 +190,7 @@ class Altering(Columns, Indexes):
         if new.primary_key or old.primary_key:
             return
         if (new.unique and not old.unique) or (_own_index(new) and not _own_index(old)):
-            self.add_field_indexes(editor, model, new)
+            self._add_field_indexes(editor, model, new, self._field_indexes(editor, model, old))
         if old.unique and not new.unique:
             self._drop_unique(editor, model, old)
         if _own_index(old) and not _own_index(new):
@@ -204,16 +204,18 @@ class Altering(Columns, Indexes):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
         table, name = model._meta.db_table, name_of(unique_of(editor, model, field))
-        if editor.collect_sql:
-            # Its name is in the catalogue alone: CREATE TABLE gives another one than ALTER TABLE.
-            words = f"-- drop the unique constraint of {table}.{field.column}"
-            editor.execute(words, params=None)
-            return
         others = {constraint.name for constraint in model._meta.constraints}
-        for found in self._constraints_of(table, column_of(field), "u"):
-            if found not in others:
-                drop = f"DROP CONSTRAINT {self._quote(found)}"
-                self.patiently([TableLock(table)], lambda: self._alter(editor, table, drop))  # noqa: B023
+        found = [n for n in self._constraints_of(table, column_of(field), "u") if n not in others]
+        for one in found:
+            drop = f"DROP CONSTRAINT {self._quote(one)}"
+            self._locked(editor, [TableLock(table)], lambda: self._alter(editor, table, drop))  # noqa: B023
+        if editor.collect_sql:
+            if not found:
+                # CREATE TABLE gives another name than ALTER TABLE.
+                said = f"what the unique constraint of {table}.{column_of(field)} is called."
+                self._left_open(editor, said)
+                self._drop_unique_named(editor, model, name)
+            return
         if self.index_state(table, name) is not IndexState.ABSENT:
             self.drop_index(editor, model, name)  # built, and not yet made the constraint
 
@@ -221,11 +223,12 @@ class Altering(Columns, Indexes):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> list[str]:
         """What ``db_index`` built, under the name that it had then."""
-        if editor.collect_sql:
-            return [n for n in self._field_indexes(editor, model, field) if "_like" not in n]
         others = {index.name for index in model._meta.indexes}
-        found = self._field_index_names(model._meta.db_table, column_of(field))
-        return [name for name in found if name not in others]
+        names = self._field_index_names(model._meta.db_table, column_of(field))
+        found = [name for name in names if name not in others]
+        if editor.collect_sql and not found:
+            return [n for n in self._field_indexes(editor, model, field) if "_like" not in n]
+        return found
 
 
 def _send_all(editor: BaseDatabaseSchemaEditor, statements: list[tuple[str, Any]]) -> None:

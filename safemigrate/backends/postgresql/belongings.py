@@ -78,7 +78,7 @@ class Belongings(Partitions):
             if str(one) != str(other)
         ]
         table = final._meta.db_table
-        if editor.collect_sql or not self._is_partitioned(table):
+        if not self._is_partitioned(table):
             return things
         both = (model._meta.local_concrete_fields for model in (final, beside))
         names = {
@@ -160,9 +160,8 @@ class Belongings(Partitions):
         self, editor: Any, final: type[Model], kind: str, one: Any, other: Any
     ) -> Belonging:
         table = final._meta.db_table
-        name = name_of(one)
-        if not editor.collect_sql:
-            name = self._standing_name(table, kind, name, str(one.parts.get("columns", "")))
+        columns = str(one.parts.get("columns", ""))
+        name = self._standing_name(table, kind, name_of(one), columns)
         temporary = own_name("shadow", table, name)
         other.parts["name"] = self._quote(temporary)
         if kind in (CHECK, FOREIGN_KEY):

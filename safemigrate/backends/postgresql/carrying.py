@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
-from safemigrate.backends.postgresql.belongings import FOREIGN_KEY, PRIMARY_KEY, Belonging
+from safemigrate.backends.postgresql.belongings import (
+    CHECK,
+    FOREIGN_KEY,
+    PRIMARY_KEY,
+    Belonging,
+)
 from safemigrate.backends.postgresql.columns import CHECK_VIOLATION, Columns
 from safemigrate.backends.postgresql.indexes import Indexes
 from safemigrate.backends.postgresql.locking import sqlstate
@@ -38,7 +43,7 @@ class Carrying(Columns, Indexes):
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], thing: Belonging
     ) -> None:
         table = model._meta.db_table
-        partitioned = not editor.collect_sql and self._is_partitioned(table)
+        partitioned = self._is_partitioned(table)
         if partitioned and thing.kind == PRIMARY_KEY:
             for part in self._leaves(table):
                 own = part.own(thing.temporary)
@@ -58,11 +63,7 @@ class Carrying(Columns, Indexes):
         others: Sequence[str],
     ) -> None:
         name = thing.temporary
-        if (
-            not editor.collect_sql
-            and thing.kind == FOREIGN_KEY
-            and self._cannot_add_not_valid(table)
-        ):
+        if thing.kind == FOREIGN_KEY and self._cannot_add_not_valid(table):
             statement = thing.build.removesuffix(" NOT VALID")
             try:
                 self._add_foreign_key_in_parts(editor, table, name, thing.parent, statement)
@@ -174,7 +175,7 @@ class Carrying(Columns, Indexes):
         keys: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         """``keys``: of a partitioned table, how its primary keys were called."""
-        partitioned = not editor.collect_sql and self._is_partitioned(table)
+        partitioned = self._is_partitioned(table)
         if partitioned and thing.kind == PRIMARY_KEY:
             self._give_key(editor, table, thing, keys)
             return
@@ -187,11 +188,13 @@ class Carrying(Columns, Indexes):
             editor.execute(rename, params=None)
         else:
             self._rename_constraint(editor, table, thing.temporary, thing.name)
-        if partitioned and (statements := list(self._renaming_in_parts(table, thing))):
+        if partitioned and (statements := list(self._renaming_in_parts(editor, table, thing))):
             # In one journey: the whole table stands meanwhile.
             editor.execute("; ".join(statements), params=None)
 
-    def _renaming_in_parts(self, table: str, thing: Belonging) -> Iterator[str]:
+    def _renaming_in_parts(
+        self, editor: BaseDatabaseSchemaEditor, table: str, thing: Belonging
+    ) -> Iterator[str]:
         there = self._names_in_parts(table)
         for part in self._partitions(table)[1:]:
             names = [(part.own(thing.temporary), part.own(thing.name))]
@@ -199,7 +202,11 @@ class Carrying(Columns, Indexes):
                 # The server gives the parts that it makes by itself the name of the whole.
                 names.append((thing.temporary, thing.name))
             for old, new in names:
-                if old == new or self._bare(old) not in there[part.oid]:
+                if editor.collect_sql:
+                    stands = self._will_be_in_part(table, thing, part, old)
+                else:
+                    stands = self._bare(old) in there[part.oid]
+                if old == new or not stands:
                     continue
                 if thing.is_index and not thing.use:
                     where = f"{part.schema}.{self._quote(old)}"
@@ -207,6 +214,15 @@ class Carrying(Columns, Indexes):
                 else:
                     change = f"RENAME CONSTRAINT {self._quote(old)} TO {self._quote(new)}"
                     yield f"ALTER TABLE {self._quote(part.table)} {change}"
+
+    def _will_be_in_part(self, table: str, thing: Belonging, part: Partition, name: str) -> bool:
+        """Whether the part will have it: what sqlmigrate asks before any of it is built."""
+        if thing.kind == CHECK:
+            return False  # renamed with the whole
+        by_itself = thing.kind == FOREIGN_KEY and (
+            part.kind == "p" or not self._cannot_add_not_valid(table)
+        )
+        return name == (thing.temporary if by_itself else part.own(thing.temporary))
 
 
 def _broken(table: str, thing: Belonging) -> DataInTheWay:

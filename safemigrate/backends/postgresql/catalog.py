@@ -59,6 +59,14 @@ class Catalog(Backend):
         )
         return f"{rows[0][0]}.{self._quote(name)}"
 
+    def _left_open(self, editor: BaseDatabaseSchemaEditor, what: str) -> None:
+        """What ``sqlmigrate`` says where this database does not have what migrate will look up."""
+        editor.collected_sql.append(f"-- Decided at run time, by the catalogue: {what}")
+
+    def _is_printed(self, editor: BaseDatabaseSchemaEditor, words: str) -> bool:
+        """Whether another operation of the file has said it: the second finds it done."""
+        return editor.collect_sql and f"{words};" in editor.collected_sql
+
     def has_table(self, table: str) -> bool:
         return bool(self._ask("SELECT to_regclass(%s) IS NOT NULL", [self._quote(table)])[0][0])
 

@@ -132,9 +132,9 @@ class Columns(Filling, Tables):
         locks = [TableLock(table)]
         condition = f"{self._quote(column)} IS NOT NULL"
         if editor.collect_sql:
-            self._add_check(editor, table, condition, name)
+            self._locked(editor, locks, lambda: self._add_check(editor, table, condition, name))
             self._validate(editor, table, name)
-            self._finish_not_null(editor, model, field, name)
+            self._locked(editor, locks, lambda: self._finish_not_null(editor, model, field, name))
             return
         is_not_null, _ = self._found(table, column)
         if not is_not_null:

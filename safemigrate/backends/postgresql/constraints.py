@@ -86,7 +86,7 @@ class Constraints(Columns, Indexes):
     ) -> None:
         """Build the index that ``unique`` is or rests on, under any name."""
         build, table = self._unique_statement(editor, model, unique, name), model._meta.db_table
-        if is_backed(unique) and not editor.collect_sql and self._is_partitioned(table):
+        if is_backed(unique) and self._is_partitioned(table):
             deferrable = deferrable_of(editor, unique)
             self._add_unique_in_parts(editor, table, name, str(build), deferrable)
         else:
@@ -143,14 +143,14 @@ class Constraints(Columns, Indexes):
         A table that was renamed keeps the names it was made with.
         """
         usual = unique_together_of(editor, model, names).name
-        if editor.collect_sql:
-            return [usual]
         columns = columns_of(model, names)
         others = {c.name for c in model._meta.constraints} | {i.name for i in model._meta.indexes}
         found = [
             name for name in self._uniques(model._meta.db_table, columns) if name not in others
         ]
-        return [usual] if usual in found else found[:1]
+        if usual in found or (editor.collect_sql and not found):
+            return [usual]
+        return found[:1]
 
     def _uniques(self, table: str, columns: Sequence[str]) -> list[str]:
         rows = self._ask(
@@ -175,7 +175,7 @@ class Constraints(Columns, Indexes):
         statement, _ = check_of(editor, model, check)
         add = f"{statement} NOT VALID"
         if editor.collect_sql:
-            editor.execute(add, params=None)
+            self._locked(editor, [TableLock(table)], lambda: editor.execute(add, params=None))
             self._validate(editor, table, name)
             return
         validated = self._constraint_is_validated(table, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,12 +48,23 @@ class Indexes(Partitions):
     def add_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
+        self._add_field_indexes(editor, model, field, ())
+
+    def _add_field_indexes(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        model: type[Model],
+        field: Field[Any, Any],
+        there: Collection[str],
+    ) -> None:
+        """``there``: the indexes that sqlmigrate must take for built."""
         if field.primary_key:
             return
         if field.unique:
             self._add_unique(editor, model, field)
         for name, statement in self._field_indexes(editor, model, field).items():
-            self.create_index(editor, model, name, partial(_itself, statement))
+            if not (editor.collect_sql and name in there):
+                self.create_index(editor, model, name, partial(_itself, statement))
 
     def drop_field_indexes(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
@@ -81,7 +92,7 @@ class Indexes(Partitions):
             f"CREATE UNIQUE INDEX CONCURRENTLY {self._quote(name)} "
             f"ON {self._quote(table)} ({self._quote(column_of(field))})"
         )
-        if not editor.collect_sql and self._is_partitioned(table):
+        if self._is_partitioned(table):
             self._add_unique_in_parts(editor, table, name, build)
             return
         self.create_index(editor, model, name, lambda: build)
@@ -96,7 +107,7 @@ class Indexes(Partitions):
         deferrable: str = "",
     ) -> None:
         """A unique index that is ready becomes the constraint, and takes its name."""
-        if not editor.collect_sql and self._is_partitioned(table):
+        if self._is_partitioned(table):
             # There it was made as a constraint at once: it cannot become one.
             self._rename_constraint(editor, table, index, constraint)
             return
@@ -116,13 +127,12 @@ class Indexes(Partitions):
         """
         Drop a unique constraint, or the index that it has not become or never was.
 
-        ``backed``: what ``sqlmigrate``, which cannot look, shall say.
+        ``backed``: what ``sqlmigrate`` shall say where there is neither of them.
         """
         table = model._meta.db_table
-        if editor.collect_sql:
-            is_constraint = backed
-        else:
-            is_constraint = self._constraint_is_validated(table, name) is not None
+        is_constraint = self._constraint_is_validated(table, name) is not None
+        if editor.collect_sql and self.index_state(table, name) is IndexState.ABSENT:
+            is_constraint = is_constraint or backed
         if not is_constraint:
             self.drop_index(editor, model, name)
             return
@@ -137,9 +147,7 @@ class Indexes(Partitions):
         build: Callable[[], Statement | str],
     ) -> None:
         table = model._meta.db_table
-        if editor.collect_sql:
-            editor.execute(build(), params=None)
-        elif self._is_partitioned(table):
+        if self._is_partitioned(table):
             self._create_index_in_parts(editor, table, name, str(build()))
         else:
             self._create_index_on(editor, table, name, build)
@@ -152,6 +160,11 @@ class Indexes(Partitions):
         build: Callable[[], Statement | str],
     ) -> None:
         """On a table that is not partitioned, or on one partition."""
+        if editor.collect_sql:
+            words = str(build())
+            if not self._is_printed(editor, words):
+                editor.execute(words, params=None)
+            return
         self._wait_for_builder(table, name)
         state = self.index_state(table, name)
         if state is IndexState.VALID:
@@ -175,7 +188,7 @@ class Indexes(Partitions):
 
     def drop_index(self, editor: BaseDatabaseSchemaEditor, model: type[Model], name: str) -> None:
         table = model._meta.db_table
-        if not editor.collect_sql and self._is_partitioned(table):
+        if self._is_partitioned(table):
             self._drop_index_in_parts(editor, table, name)
         else:
             self._drop_index_on(editor, table, name)

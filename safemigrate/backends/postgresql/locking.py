@@ -50,6 +50,9 @@ def milliseconds(duration: timedelta) -> int:
 
 
 class Locking(Catalog):
+    _printed_together = False
+    """Whether sqlmigrate is inside of a transaction that it prints."""
+
     def lock_was_refused(self, error: BaseException) -> bool:
         return sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
 
@@ -98,13 +101,38 @@ class Locking(Catalog):
         locks: Sequence[TableLock],
         work: Callable[[], None],
     ) -> None:
-        """``patiently``, or straight away while sqlmigrate collects: that asks nothing."""
-        if editor.collect_sql:
+        """``patiently``; while sqlmigrate collects, the transaction of the try that gets them."""
+        if not editor.collect_sql:
+            self.patiently(locks, work)
+        elif self.in_transaction or self._printed_together:
             work()
         else:
-            self.patiently(locks, work)
+            self._print_together(editor, locks, work)
+
+    def _print_together(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        locks: Sequence[TableLock],
+        work: Callable[[], None],
+    ) -> None:
+        before = list(editor.collected_sql)
+        for words in ("BEGIN", *self._first_words(canonical(locks), timedelta(0))):
+            editor.execute(words, params=None)
+        alone = len(editor.collected_sql)
+        self._printed_together = True
+        try:
+            work()
+        finally:
+            self._printed_together = False
+        if len(editor.collected_sql) == alone:
+            editor.collected_sql[:] = before
+        else:
+            editor.execute("COMMIT", params=None)
 
     def _taking(self, locks: Sequence[TableLock], wait: timedelta) -> str:
+        return "; ".join(self._first_words(locks, wait))
+
+    def _first_words(self, locks: Sequence[TableLock], wait: timedelta) -> list[str]:
         """
         Take ``locks`` now or fail; later statements of the transaction wait only a moment.
 
@@ -113,11 +141,10 @@ class Locking(Catalog):
         """
         statements = [self._lock_timeout(wait or Patience.short_wait)]
         nowait = "" if wait else " NOWAIT"
-        statements += [
+        return statements + [
             f"LOCK TABLE {self._quote(lock.table)} IN {lock.mode.value} MODE{nowait}"
             for lock in locks
         ]
-        return "; ".join(statements)
 
     def _lock_timeout(self, wait: timedelta) -> str:
         return f"SET LOCAL lock_timeout = {milliseconds(wait)}"

@@ -103,6 +103,9 @@ class Partitions(Locking):
         self, editor: BaseDatabaseSchemaEditor, table: str, name: str, words: str
     ) -> None:
         """``words``: CREATE INDEX CONCURRENTLY for the whole table, as for one in one piece."""
+        if editor.collect_sql:
+            self._print_index_in_parts(editor, table, name, words)
+            return
         if self.index_state(table, name) is IndexState.ABSENT:
             with self._key_is_in(table, name):
                 only = self._for_only(words, table)
@@ -118,6 +121,29 @@ class Partitions(Locking):
             # Parts that are done would refuse rows that the others take.
             self._drop_index_in_parts(editor, table, name)
             raise
+
+    def _print_index_in_parts(
+        self, editor: BaseDatabaseSchemaEditor, table: str, name: str, words: str
+    ) -> None:
+        """The same for the partitions that there are while sqlmigrate runs."""
+
+        def made_of(part_table: str, statement: str) -> None:
+            only = self._for_only(statement, part_table)
+            locks = [TableLock(part_table, LockMode.SHARE)]
+            self._locked(editor, locks, partial(editor.execute, only, params=None))
+
+        made_of(table, words)
+        root, *parts = self._partitions(table)
+        names = {root.oid: name, **{part.oid: part.own(name) for part in parts}}
+        attaching = zip(parts, self._attaching([root, *parts], names), strict=True)
+        for part, attach in sorted(attaching, key=lambda pair: pair[0].kind != "p"):
+            own = self._of_part(words, table, name, part, part.own(name))
+            if part.kind == "p":
+                made_of(part.table, own)
+            else:
+                self._create_index_on(editor, part.table, part.own(name), partial(str, own))
+            locks = [TableLock(part.table)]
+            self._locked(editor, locks, partial(editor.execute, attach, params=None))
 
     def _for_only(self, words: str, table: str) -> str:
         """The statement for the partitioned table alone: INVALID until every part is attached."""
@@ -191,9 +217,11 @@ class Partitions(Locking):
         return sorted(missing, key=lambda part: part.kind != "p")
 
     def _drop_index_in_parts(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> None:
-        if self.index_state(table, name) is not IndexState.ABSENT:
+        if editor.collect_sql or self.index_state(table, name) is not IndexState.ABSENT:
             drop = f"DROP INDEX {self._beside(editor, table, name)}"
-            self.patiently([TableLock(table)], lambda: editor.execute(drop, params=None))
+            self._locked(editor, [TableLock(table)], lambda: editor.execute(drop, params=None))
+        if editor.collect_sql:
+            return
         for part in self._partitions(table)[1:]:
             # What was built and not attached yet.
             own = part.own(name)
@@ -252,11 +280,14 @@ class Partitions(Locking):
 
         ``words``: CREATE UNIQUE INDEX CONCURRENTLY for the whole table.
         """
-        if self._constraint_is_validated(table, name) is not None:
+        if not editor.collect_sql and self._constraint_is_validated(table, name) is not None:
             return
         for part in self._partitions(table):
             if part.kind == "p":
                 self._try_key(editor, part.table, name, self._of_part(words, table, name, part))
+        if editor.collect_sql:
+            self._print_unique_in_parts(editor, table, name, words, deferrable)
+            return
         try:
             while not self._completed(editor, table, name, words, deferrable):
                 for part in self._partitions(table):
@@ -265,6 +296,22 @@ class Partitions(Locking):
         except DataInTheWay:
             self._drop_index_in_parts(editor, table, name)
             raise
+
+    def _print_unique_in_parts(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        name: str,
+        words: str,
+        deferrable: str,
+    ) -> None:
+        """The same for the partitions that there are while sqlmigrate runs."""
+        parts = self._partitions(table)
+        for part in parts:
+            if part.kind != "p":
+                self._add_unique_part(editor, table, part, name, words, deferrable)
+        says = self._unique_words([], table, name, words, deferrable)
+        self._locked(editor, [TableLock(table)], lambda: self._complete(editor, parts, name, says))
 
     def _of_part(
         self, words: str, table: str, name: str, part: Partition, own: str | None = None
@@ -284,7 +331,7 @@ class Partitions(Locking):
             editor.execute(f"DROP INDEX {self._beside(editor, table, name)}", params=None)
 
         with self._key_is_in(table, name):
-            self.patiently([TableLock(table)], make_and_drop)
+            self._locked(editor, [TableLock(table)], make_and_drop)
 
     def _add_unique_part(
         self,
@@ -304,7 +351,7 @@ class Partitions(Locking):
             f"ALTER TABLE {self._quote(part.table)} ADD CONSTRAINT {self._quote(own)} "
             f"UNIQUE USING INDEX {self._quote(own)}{deferrable}"
         )
-        self.patiently([TableLock(part.table)], lambda: editor.execute(use, params=None))
+        self._locked(editor, [TableLock(part.table)], lambda: editor.execute(use, params=None))
 
     def _completed(
         self,
@@ -317,24 +364,31 @@ class Partitions(Locking):
         """Whether every partition had its part; then the whole is there now."""
 
         def complete() -> bool:
-            root, *parts = self._partitions(table)
+            parts = self._partitions(table)
             leaves = [part for part in parts if part.kind != "p"]
             if any(
                 self._constraint_is_validated(leaf.table, leaf.own(name)) is None for leaf in leaves
             ):
                 return False
             says = self._unique_words(leaves, table, name, words, deferrable)
-            names = {root.oid: name, **{part.oid: part.own(name) for part in parts}}
-            add = [
-                f"ALTER TABLE ONLY {self._quote(above.table)} "
-                f"ADD CONSTRAINT {self._quote(names[above.oid])} {says}"
-                for above in (root, *(part for part in parts if part.kind == "p"))
-            ]
-            attach = self._attaching([root, *parts], names)
-            editor.execute("; ".join([*add, *attach]), params=None)
+            self._complete(editor, parts, name, says)
             return True
 
         return self.patiently([TableLock(table)], complete)
+
+    def _complete(
+        self, editor: BaseDatabaseSchemaEditor, parts: Sequence[Partition], name: str, says: str
+    ) -> None:
+        """``parts``: the table itself first."""
+        names = {part.oid: part.own(name) for part in parts} | {parts[0].oid: name}
+        add = [
+            f"ALTER TABLE ONLY {self._quote(above.table)} "
+            f"ADD CONSTRAINT {self._quote(names[above.oid])} {says}"
+            for above in parts
+            if above.kind == "p"
+        ]
+        # In one journey: the whole table stands meanwhile.
+        editor.execute("; ".join([*add, *self._attaching(parts, names)]), params=None)
 
     def _attaching(self, parts: Sequence[Partition], names: Mapping[int, str]) -> Iterator[str]:
         """``parts``: the table itself first; ``names``: by oid, of the index of each."""
@@ -355,8 +409,10 @@ class Partitions(Locking):
     ) -> str:
         """``UNIQUE (a, b) …`` as the server says it of a partition."""
         if not leaves:
-            head = f"{self._quote(name)} ON {self._quote(table)} "
-            return f"UNIQUE {words.partition(head)[2]}{deferrable}"
+            says = words.partition(f"{self._quote(name)} ON {self._quote(table)} ")[2]
+            # An index says it after its columns, a constraint before them.
+            nulls = " NULLS NOT DISTINCT" if says.endswith(" NULLS NOT DISTINCT") else ""
+            return f"UNIQUE{nulls} {says.removesuffix(nulls)}{deferrable}"
         rows = self._ask(
             "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
             "WHERE conrelid = to_regclass(%s) AND conname = %s",

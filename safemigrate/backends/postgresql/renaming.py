@@ -87,7 +87,7 @@ class ColumnNames(Shadows):
             if thing.kind in (CHECK, FOREIGN_KEY):
                 others = [thing.parent] if thing.parent else []
                 self._add_and_validate(editor, table, thing, others)
-        if not new.null and (editor.collect_sql or self._found(table, column_of(renaming.old))[0]):
+        if not new.null and self._as_found(editor, table, renaming.old)[0]:
             self.set_not_null(editor, new.model, new)
         if things and (editor.collect_sql or not self._has_statistics(table, column_of(new))):
             # Without statistics the planner would guess from the rollout on.
@@ -125,9 +125,7 @@ class ColumnNames(Shadows):
         table, column = renaming.table, column_of(renaming.old)
         if not editor.collect_sql and not self.has_column(table, column):
             return
-        tables = {table}
-        if not editor.collect_sql:
-            tables |= {parent for _, _, parent in self._foreign_keys(table, column)}
+        tables = {table, *(parent for _, _, parent in self._foreign_keys(table, column))}
         things = self._things(editor, renaming)
         with self._dependents_named(f"column {table}.{column}"):
             self._locked(
@@ -147,12 +145,18 @@ class ColumnNames(Shadows):
         self._alter(editor, table, f"DROP COLUMN {self._quote(column_of(renaming.old))}")
         if new.has_db_default() and not _has_constant(new):
             self._send_default(editor, new.model, new, new.db_default)
-        for thing in things:
-            if editor.collect_sql or self._has_temporary_name(editor, table, thing):
-                self._give_name(editor, table, thing)
-        if editor.collect_sql or self._twins(table):
+        unseen = editor.collect_sql and not self.has_column(table, column_of(renaming.old))
+        named = [t for t in things if unseen or self._has_temporary_name(editor, table, t)]
+        for thing in named:
+            self._give_name(editor, table, thing)
+        # While sqlmigrate looks, the two columns are still twins.
+        ended = {column_of(renaming.old), column_of(new)} if editor.collect_sql else set()
+        if self._twins(table).keys() - ended:
             return
+        given = {thing.temporary for thing in named}
         for name in self._unclaimed(table, column_of(new)):
+            if name in given:
+                continue
             editor.execute(f"DROP INDEX {self._beside(editor, table, name)}", params=None)
 
     def _unclaimed(self, table: str, column: str) -> list[str]:

@@ -70,6 +70,29 @@ ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}  # terminated, or
 GIVEN_UP = (OperationalError, InterfaceError, InternalError)  # without SQLSTATE, by the driver
 
 
+def _of_batch(statement_limit: timedelta) -> dict[str, str]:
+    """The settings of a batch's transaction."""
+    return {
+        "lock_timeout": _ms(LOCK_WAIT),
+        "statement_timeout": _ms(statement_limit),
+        "idle_in_transaction_session_timeout": _ms(IDLE_LIMIT),
+        # A crash of the server may lose the last batches, but with them their cursor: both are in
+        # one transaction. The last transaction of a run is flushed, and everything before it with
+        # it.
+        "synchronous_commit": "off",
+        # What batches dirty is handed on as they go: else the kernel collects it, writes all of it
+        # at once, and every COMMIT of others waits behind that.
+        "backend_flush_after": "512kB",
+        # A batch reads its rows through the key's index, in the key's order. Then row locks are
+        # taken in one order everywhere, and a table without statistics is not scanned once for
+        # each batch.
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        # Until 18 a plan that cannot avoid what is off looks so dear that it is compiled.
+        "jit": "off",
+    }
+
+
 class PostgresServer(PlainServer):
     """PostgreSQL: each batch is a transaction, and its values travel as arrays."""
 
@@ -96,27 +119,15 @@ class PostgresServer(PlainServer):
             return bool(cursor.fetchone()[0])
 
     def begin_batch(self, statement_limit: timedelta) -> None:
-        self._set_local(
-            {
-                "lock_timeout": _ms(LOCK_WAIT),
-                "statement_timeout": _ms(statement_limit),
-                "idle_in_transaction_session_timeout": _ms(IDLE_LIMIT),
-                # A crash of the server may lose the last batches, but with them their cursor:
-                # both are in one transaction. The last transaction of a run is flushed, and
-                # everything before it with it.
-                "synchronous_commit": "off",
-                # What batches dirty is handed on as they go: else the kernel collects it, writes
-                # all of it at once, and every COMMIT of others waits behind that.
-                "backend_flush_after": "512kB",
-                # A batch reads its rows through the key's index, in the key's order. Then row
-                # locks are taken in one order everywhere, and a table without statistics is not
-                # scanned once for each batch.
-                "enable_seqscan": "off",
-                "enable_bitmapscan": "off",
-                # Until 18 a plan that cannot avoid what is off looks so dear that it is compiled.
-                "jit": "off",
-            }
-        )
+        self._set_local(_of_batch(statement_limit))
+
+    def batch_words(self, statement_limit: timedelta) -> list[str]:
+        settings = _of_batch(statement_limit)
+        return [f"SET LOCAL {name} = '{value}'" for name, value in settings.items()]
+
+    def literal(self, value: Any) -> str:
+        operations: Any = self.connection.ops
+        return str(operations.compose_sql("%s", [value]))
 
     def begin_looking(self, statement_limit: timedelta) -> None:
         self._set_local(

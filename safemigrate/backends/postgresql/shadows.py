@@ -184,10 +184,16 @@ class Shadows(Carrying, Syncing, Belongings):
             raise self._unfit(shadow, f"{old} IS NOT NULL AND {beside} IS NULL") from error
 
     def _is_required(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> bool:
-        if editor.collect_sql:
-            return not shadow.new.null
         # The column may yet be nullable for older code, whatever the field is.
-        return not shadow.new.null and self._found(shadow.table, column_of(shadow.old))[0]
+        return not shadow.new.null and self._as_found(editor, shadow.table, shadow.old)[0]
+
+    def _as_found(
+        self, editor: BaseDatabaseSchemaEditor, table: str, field: Field[Any, Any]
+    ) -> tuple[bool, str | None]:
+        """Whether it is NOT NULL, and its default; for sqlmigrate as the model has a new column."""
+        if editor.collect_sql and not self.has_column(table, column_of(field)):
+            return not field.null, None
+        return self._found(table, column_of(field))
 
     def refuse_unfit(self, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
@@ -229,15 +235,14 @@ class Shadows(Carrying, Syncing, Belongings):
     ) -> None:
         table = group[0].table
         tables = {table}
-        if not editor.collect_sql:
-            for shadow in group:
-                keys = self._foreign_keys(table, column_of(shadow.old))
-                tables |= {parent for _, _, parent in keys}
+        for shadow in group:
+            keys = self._foreign_keys(table, column_of(shadow.old))
+            tables |= {parent for _, _, parent in keys}
 
         def swap() -> None:
             if not editor.collect_sql and not self._keys_are_built(table, things):
                 return
-            keys = {} if editor.collect_sql else self._key_names(table)
+            keys = self._key_names(table)
             self._drop_belongings(editor, group)
             for shadow in group:
                 self._exchange(editor, shadow)
@@ -253,13 +258,11 @@ class Shadows(Carrying, Syncing, Belongings):
     def _drop_belongings(self, editor: BaseDatabaseSchemaEditor, group: Sequence[Shadow]) -> None:
         """The old column keeps none: it would be one more thing to keep up, or refuse a row."""
         table, columns = group[0].table, [column_of(shadow.old) for shadow in group]
-        if editor.collect_sql:
-            editor.execute(
-                f"-- drop the indexes and constraints of {table} ({', '.join(columns)})",
-                params=None,
-            )
-            return
-        for kind, name in self._standing(table, columns):
+        standing = self._standing(table, columns)
+        if editor.collect_sql and not standing:
+            on = f"{table} ({', '.join(columns)})"
+            self._left_open(editor, f"indexes and constraints on {on} are dropped; here are none.")
+        for kind, name in standing:
             if kind == INDEX:
                 editor.execute(f"DROP INDEX {self._beside(editor, table, name)}", params=None)
             else:
@@ -268,12 +271,9 @@ class Shadows(Carrying, Syncing, Belongings):
     def _exchange(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
         """The new column takes the name, and all that the old one was besides its type."""
         table, column = shadow.table, self._quote(column_of(shadow.old))
-        counter = None if editor.collect_sql else self._counter(table, column_of(shadow.old))
-        default = None if editor.collect_sql else self._found(table, column_of(shadow.old))[1]
+        counter = self._counter(table, column_of(shadow.old))
+        was_required, default = self._as_found(editor, table, shadow.old)
         required = self._is_required(editor, shadow)
-        was_required = (
-            required if editor.collect_sql else self._found(table, column_of(shadow.old))[0]
-        )
         pair = self._pair(editor, shadow.old.model, shadow.old, _without_default(shadow.beside))
         self._drop_sync(editor, pair)
         if counter and counter.identity:
@@ -305,16 +305,27 @@ class Shadows(Carrying, Syncing, Belongings):
         default: str | None,
     ) -> None:
         table, column = shadow.table, self._quote(column_of(shadow.new))
-        if editor.collect_sql and shadow.new.get_internal_type().endswith("AutoField"):
+        if (
+            editor.collect_sql
+            and not counter
+            and shadow.new.get_internal_type().endswith("AutoField")
+        ):
             counter = Counter("", "BY DEFAULT", "")
         if counter and counter.identity:
             words = f"GENERATED {counter.identity} AS IDENTITY {counter.options}".strip()
             self._alter(editor, table, f"ALTER COLUMN {column} ADD {words}")
-            if not editor.collect_sql:
-                self._ask(
-                    "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
-                    [self._quote(table), self._bare(column_of(shadow.new)), *counter.stands_at],
-                )
+            which = [self._quote(table), self._bare(column_of(shadow.new))]
+            if editor.collect_sql:
+                said = "where the sequence stood before; by hand, at the highest number:"
+                self._left_open(editor, said)
+                highest = f"greatest(max({column}), 1), max({column}) IS NOT NULL"
+                words = f"SELECT setval(pg_get_serial_sequence(%s, %s), {highest})"
+                editor.execute(f"{words} FROM {self._quote(table)}", which)
+                return
+            self._ask(
+                "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
+                [*which, *counter.stands_at],
+            )
             return
         if counter:
             kind = self._kinds(shadow)[1]
@@ -349,12 +360,10 @@ class Shadows(Carrying, Syncing, Belongings):
 
     def _comment_again(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
         text = shadow.new.db_comment
-        if not text and not shadow.old.db_comment and not editor.collect_sql:
-            text = self._ask(
-                "SELECT col_description(attrelid, attnum) FROM pg_attribute "
-                "WHERE attrelid = to_regclass(%s) AND attname = %s",
-                [self._quote(shadow.table), shadow.aside],
-            )[0][0]
+        if not text and not shadow.old.db_comment:
+            # Where sqlmigrate looks it is not yet set aside.
+            was = column_of(shadow.old) if editor.collect_sql else shadow.aside
+            text = self._column_comment(shadow.table, was)
         if text:
             column = f"{self._quote(shadow.table)}.{self._quote(column_of(shadow.new))}"
             self._comment(editor, f"COLUMN {column}", text)

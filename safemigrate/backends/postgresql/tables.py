@@ -35,7 +35,12 @@ class Tables(Partitions):
         editor.execute(f"ALTER TABLE {self._quote(table)} {change}", params=None)
 
     def create_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
-        if not editor.collect_sql and self.has_table(model._meta.db_table):
+        table = model._meta.db_table
+        if editor.collect_sql:
+            head = f"CREATE TABLE {self._quote(table)} ("
+            if any(said.startswith(head) for said in editor.collected_sql):
+                return
+        elif self.has_table(table):
             return
 
         def create() -> None:
@@ -87,17 +92,17 @@ class Tables(Partitions):
         but_not: str | None = None,
     ) -> None:
         table = model._meta.db_table
-        if editor.collect_sql:
-            # Their names are in the catalogue alone, which sqlmigrate must not ask.
-            of = f"{table}.{field.column}" if field else f"{table}, from it and to it"
-            editor.execute(f"-- drop the foreign keys of {of}", params=None)
-            return
         column = column_of(field) if field else None
-        for child, constraint, parent in self._foreign_keys(table, column):
-            if constraint == but_not:
-                continue
+        found = [key for key in self._foreign_keys(table, column) if key[1] != but_not]
+        if editor.collect_sql and not found:
+            of = f"{table}.{column}" if field else f"{table}, from it and to it"
+            self._left_open(editor, f"foreign keys of {of} are dropped; here are none.")
+        for child, constraint, parent in found:
             drop = f"ALTER TABLE {self._quote(child)} DROP CONSTRAINT {self._quote(constraint)}"
-            self.patiently(
+            if self._is_printed(editor, drop):
+                continue
+            self._locked(
+                editor,
                 [TableLock(child), TableLock(parent)],
                 partial(editor.execute, drop, params=None),
             )
@@ -116,7 +121,7 @@ class Tables(Partitions):
         table, parent = model._meta.db_table, other._meta.db_table
         statement = foreign_key_of(editor, model, field)
         name = name_of(statement)
-        if not editor.collect_sql and self._cannot_add_not_valid(table):
+        if self._cannot_add_not_valid(table):
             self._add_foreign_key_in_parts(editor, table, name, parent, str(statement))
         else:
             self._add_foreign_key_on(editor, table, name, parent, str(statement))
@@ -125,6 +130,12 @@ class Tables(Partitions):
         self, editor: BaseDatabaseSchemaEditor, table: str, name: str, parent: str, statement: str
     ) -> None:
         """Where each partition has a valid one, that of the whole finds it and reads no row."""
+        if editor.collect_sql:
+            for part, own, words in self._foreign_key_parts(table, name, statement):
+                self._add_foreign_key_on(editor, part, own, parent, words)
+            whole = partial(editor.execute, statement, params=None)
+            self._locked(editor, _both_ends(table, parent), whole)
+            return
 
         def complete() -> bool:
             parts = self._foreign_key_parts(table, name, statement)
@@ -145,7 +156,8 @@ class Tables(Partitions):
         validate = f"ALTER TABLE {self._quote(table)} VALIDATE CONSTRAINT {self._quote(name)}"
         add = f"{statement} NOT VALID"
         if editor.collect_sql:
-            editor.execute(add, params=None)
+            new = partial(editor.execute, add, params=None)
+            self._locked(editor, _both_ends(table, parent), new)
             editor.execute(validate, params=None)
             return
         validated = self._constraint_is_validated(table, name)

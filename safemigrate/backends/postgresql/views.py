@@ -18,6 +18,7 @@ from django.db.backends.utils import split_identifier
 from safemigrate.backends.moving import Move
 from safemigrate.backends.names import PREFIX
 from safemigrate.backends.postgresql.belongings import STANDS_IN, Belongings
+from safemigrate.backends.postgresql.printed import Printed
 from safemigrate.backends.statements import standard_names
 from safemigrate.facts.errors import UnsupportedDatabase, WrongOperation
 from safemigrate.facts.locks import TableLock
@@ -156,6 +157,8 @@ class Views(Belongings):
     def _rename_table(self, editor: BaseDatabaseSchemaEditor, old: str, new: str) -> None:
         _, bare = split_identifier(new)
         editor.execute(f"ALTER TABLE {self._quote(old)} RENAME TO {self._quote(bare)}", params=None)
+        if editor.collect_sql:
+            Printed.by(editor).rename_table(old, new)
         for statement in editor.deferred_sql:
             if hasattr(statement, "rename_table_references"):
                 statement.rename_table_references(old, new)
@@ -165,6 +168,8 @@ class Views(Belongings):
     ) -> None:
         change = f"RENAME COLUMN {self._quote(old)} TO {self._quote(new)}"
         editor.execute(f"ALTER TABLE {self._quote(table)} {change}", params=None)
+        if editor.collect_sql:
+            Printed.by(editor).rename_column(table, old, new)
         for statement in editor.deferred_sql:
             if hasattr(statement, "rename_column_references"):
                 statement.rename_column_references(table, old, new)
@@ -199,41 +204,42 @@ class Views(Belongings):
                 yield f"{self._quote(name)} AS {self._quote(olds[name])}"
 
     def _columns_of(self, editor: BaseDatabaseSchemaEditor, move: Move) -> Sequence[str]:
-        if editor.collect_sql:
-            return move.known
+        printed = Printed.by(editor)
+        there = printed.catalogued(move.old_table)
         rows = self._ask(
             "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(%s) "
             "AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            [self._quote(move.old_table)],
+            [self._quote(there)],
         )
-        return [name for (name,) in rows]
+        if editor.collect_sql and not rows:
+            return move.known
+        return [printed.column(there, name) for (name,) in rows]
 
     def _is_14(self, editor: BaseDatabaseSchemaEditor, move: Move) -> bool:
-        if editor.collect_sql:
-            return False
-        ((version, protected),) = self._ask(
-            "SELECT current_setting('server_version_num')::int, relrowsecurity "
-            "FROM pg_class WHERE oid = to_regclass(%s)",
-            [self._quote(move.aside)],
-        )
-        if version < 150000 and protected:
+        is_14 = self.connection.get_database_version() < (15,)
+        protected = "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relrowsecurity"
+        if is_14 and self._ask(protected, [self._quote(Printed.by(editor).catalogued(move.aside))]):
             raise UnsupportedDatabase(
                 f"{move.old_table} has row level security, which a view obeys for its owner only "
                 "on a server older than PostgreSQL 15: old code would see every row.",
                 do=f'Keep the table: db_table = "{move.old_table}"; or upgrade the server first.',
             )
-        return bool(version < 150000)
+        return is_14
 
     def _grants(self, editor: BaseDatabaseSchemaEditor, move: Move) -> Iterator[str]:
         """Its owner, and what roles may do with the table; nothing of it comes by itself."""
-        if editor.collect_sql:
-            return
-        view, table = self._quote(move.old_table), self._quote(move.aside)
-        ((owner, own),) = self._ask(
+        printed = Printed.by(editor)
+        there = printed.catalogued(move.aside)
+        view, table = self._quote(move.old_table), self._quote(there)
+        owned = self._ask(
             "SELECT pg_get_userbyid(relowner)::text, "
             "pg_get_userbyid(relowner) = current_user FROM pg_class WHERE oid = to_regclass(%s)",
             [table],
         )
+        if not owned:
+            self._left_open(editor, f"the owner of {move.old_table}, and who may use it.")
+            return
+        ((owner, own),) = owned
         rows = self._ask(
             """
             SELECT g.privilege_type, r.rolname::text, g.is_grantable, NULL
@@ -249,7 +255,8 @@ class Views(Belongings):
             {"table": table},
         )
         olds = move.back.columns
-        for privilege, role, grantable, column in rows:
+        for privilege, role, grantable, found in rows:
+            column = found and printed.column(there, found)
             names = [column, olds.get(column)] if move.keeps_table else [olds.get(column, column)]
             of = f" ({', '.join(self._quote(n) for n in names if n)})" if column else ""
             to = self._quote(role) if role else "PUBLIC"
@@ -283,23 +290,42 @@ class Views(Belongings):
 
         ``table``: what it is called at this moment. Names that somebody chose stay.
         """
-        if editor.collect_sql:
-            # Which there are is in the catalogue alone, which sqlmigrate must not ask.
-            said = f"-- name the indexes, constraints and sequences of {table} as Django would"
-            editor.execute(said, params=None)
-            return
         own: list[Callable[[], None]] = []
-        for part in self._parts(table):
+        for part in self._parts_now(editor, table):
             name = self._name_after(editor, table, part, move)
             if name is None:
                 continue
-            rename = partial(editor.execute, self._renaming(part, name), params=None)
+            rename = partial(self._rename_part, editor, part, name)
             if part.of_another:
-                self.patiently([TableLock(part.table)], rename)
+                self._locked(editor, [TableLock(part.table)], rename)
             else:
                 own.append(rename)
         if own:
-            self.patiently([TableLock(table)], lambda: [rename() for rename in own])
+            self._locked(editor, [TableLock(table)], lambda: _each(own))
+
+    def _parts_now(self, editor: BaseDatabaseSchemaEditor, table: str) -> list[Part]:
+        """What hangs on the table, under the names that it has by now."""
+        printed = Printed.by(editor)
+        there = printed.catalogued(table)
+        if editor.collect_sql and self._kind(there) not in TABLES:
+            said = f"which indexes, constraints and sequences of {table} get other names."
+            self._left_open(editor, said)
+            return []
+        return [
+            replace(
+                part,
+                table=printed.table(part.table),
+                name=printed.names.get((part.kind, part.name), part.name),
+                columns=[printed.column(part.table, column) for column in part.columns],
+                target=part.target and printed.table(part.target),
+                target_columns=[
+                    printed.column(part.target or "", column)
+                    for column in part.target_columns or []
+                ],
+            )
+            for part in self._parts(there)
+            if not self._is_printed(editor, self._dropping(part))
+        ]
 
     def _name_after(
         self, editor: BaseDatabaseSchemaEditor, table: str, part: Part, move: Move
@@ -320,9 +346,20 @@ class Views(Belongings):
         found = dict(zip(before, after, strict=True)).get(part.name)
         if found is None or found == part.name:
             return None
-        if part.kind != "CONSTRAINT" and self._is_taken(part.schema, found):
+        given_up = (part.kind, found) in Printed.by(editor).names
+        if part.kind != "CONSTRAINT" and not given_up and self._is_taken(part.schema, found):
             return None
         return found
+
+    def _rename_part(self, editor: BaseDatabaseSchemaEditor, part: Part, name: str) -> None:
+        editor.execute(self._renaming(part, name), params=None)
+        if editor.collect_sql:
+            names = Printed.by(editor).names
+            was = (w for (kind, w), now in names.items() if (kind, now) == (part.kind, part.name))
+            names[part.kind, next(was, part.name)] = name
+
+    def _dropping(self, part: Part) -> str:
+        return f"ALTER TABLE {self._quote(part.table)} DROP CONSTRAINT {self._quote(part.name)}"
 
     def _renaming(self, part: Part, name: str) -> str:
         if part.kind == "CONSTRAINT":
@@ -371,3 +408,8 @@ class Views(Belongings):
             {"table": table, "quoted": self._quote(table)},
         )
         return [Part(*row) for row in rows]
+
+
+def _each(works: Sequence[Callable[[], None]]) -> None:
+    for work in works:
+        work()

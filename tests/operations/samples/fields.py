@@ -201,7 +201,7 @@ SAMPLES = [
             lambda: ops.BatchedBackfill("order", {"nothing": 1}),
             lambda: ops.BatchedBackfill("nothing", {"note": 1}),
         ],
-        says=("CANNOT BE WRITTEN AS SQL",),
+        says=("-- UPDATE ",),
     ),
     Sample(
         "kept filled",

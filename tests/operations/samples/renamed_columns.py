@@ -57,7 +57,7 @@ SAMPLES = [
         says=('ADD COLUMN "kode"',),
     ),
     *each(0, ops.AddRenamedField, "ADD COLUMN", "CREATE OR REPLACE TRIGGER"),
-    *each(1, ops.CopyRenamedField, "CANNOT BE WRITTEN AS SQL", kinds=["unique text"]),
+    *each(1, ops.CopyRenamedField, "-- UPDATE ", kinds=["unique text"]),
     *each(2, ops.CompleteRenamedField, "SET NOT NULL"),
     *each(3, ops.DropRenamedField, "DROP COLUMN", "DROP TRIGGER"),
 ]
