@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Move:
     """
     One table before and after. ``columns``: old name -> new name, of those that change;
-    ``known``: the old names of all columns that the models know.
+    ``known``: the old names of all columns that the models know; ``unknown``: columns that came
+    with the new name, which old code has never known.
 
     Old code goes on by the old names, through a view that stands in for the table.
     """
@@ -26,15 +27,18 @@ class Move:
     new_table: str
     columns: Mapping[str, str] = field(default_factory=dict)
     known: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @classmethod
-    def between(cls, old: type[Model], new: type[Model]) -> Move:
-        names = list(_pairs(old, new))
+    def between(cls, old: type[Model], new: type[Model], new_fields: Sequence[str] = ()) -> Move:
+        unknown = [column_of(f) for f in new._meta.local_concrete_fields if f.name in new_fields]
+        names = [names for names in _pairs(old, new) if names[1] not in unknown]
         return cls(
             old._meta.db_table,
             new._meta.db_table,
             {before: after for before, after in names if before != after},
             tuple(before for before, _ in names),
+            tuple(unknown),
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
@@ -24,7 +24,13 @@ Pair = tuple[type["Model"], type["Model"]]
 
 
 class MovingOperation(SafeOperation):
-    """What renames tables: the same ones in its expand and in its contract."""
+    """
+    What renames tables: the same ones in its expand and in its contract.
+
+    ``new_fields``: of the model itself, which came in the same run as its new name.
+    """
+
+    new_fields: Sequence[str] = ()
 
     @property
     def _names(self) -> tuple[str, str]:
@@ -48,7 +54,8 @@ class MovingOperation(SafeOperation):
     ) -> Iterator[tuple[Backend, Move]]:
         for old, new in self._pairs(app_label, before, after):
             if backend := self._backend(schema_editor, new):
-                yield backend, Move.between(old, new)
+                own = new._meta.model_name == self._names[1].lower()
+                yield backend, Move.between(old, new, self.new_fields if own else ())
 
 
 class ExpandMove(MovingOperation):
@@ -77,6 +84,12 @@ class ContractMove(MovingOperation):
 
     def _before(self, app_label: str, state: ProjectState) -> ProjectState:
         raise NotImplementedError
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        name, args, kwargs = super().deconstruct()
+        if self.new_fields:
+            kwargs = {**kwargs, "new_fields": [*self.new_fields]}
+        return name, list(args), kwargs
 
     def forwards(self, way: Way) -> None:
         before = self._before(way.app_label, way.after)
@@ -198,14 +211,18 @@ class ContractRenameModel(_OfModel, ContractMove):
     """
     Drop the views that ExpandRenameModel left under the old names.
 
+    ``new_fields``: those that the model got in the same run, which older code does not know; the
+    view that the way back makes is without them.
+
     Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
     Re-run:  does nothing if they are gone.
     Back:    creates the views again.
     """
 
-    def __init__(self, old_name: str, new_name: str) -> None:
+    def __init__(self, old_name: str, new_name: str, *, new_fields: Sequence[str] = ()) -> None:
         self.old_name = old_name
         self.new_name = new_name
+        self.new_fields = new_fields
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         with self._found(app_label, self.new_name):
@@ -253,14 +270,17 @@ class ContractRenameTable(_OfTable, ContractMove):
     """
     Drop the views that ExpandRenameTable left; ``old_table``: the ``db_table`` before it.
 
+    ``new_fields``: as of ContractRenameModel.
+
     Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
     Re-run:  does nothing if they are gone.
     Back:    creates the views again.
     """
 
-    def __init__(self, name: str, old_table: str | None) -> None:
+    def __init__(self, name: str, old_table: str | None, *, new_fields: Sequence[str] = ()) -> None:
         self.name = name
         self.old_table = old_table
+        self.new_fields = new_fields
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         with self._found(app_label, self.name):

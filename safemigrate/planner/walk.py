@@ -12,9 +12,12 @@ from django.db.migrations.state import ModelState, ProjectState
 
 from safemigrate.backends.versions import judged_version
 from safemigrate.operations import (
+    AddOrderColumn,
     AddRenamedField,
     Assured,
     ContractDrop,
+    ContractRenameModel,
+    ContractRenameTable,
     MakeModelIgnorable,
     SafeOperation,
 )
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 ModelKey = tuple[str, str]
+_ContractMove = ContractRenameModel | ContractRenameTable
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Walk:
     A state that goes along with the operations that were asked about.
 
     ``state`` is changed in place. ``new_models``: made on the way, so nobody uses them yet.
+    ``renamed``, ``moved``: what has got another name on the way.
     """
 
     state: ProjectState
@@ -57,6 +62,7 @@ class Walk:
     new_models: set[ModelKey] = field(default_factory=set)
     refusals: list[Refusal] = field(default_factory=list)
     renamed: dict[tuple[str, str, str], AddRenamedField] = field(default_factory=dict)
+    moved: dict[ModelKey, list[_ContractMove]] = field(default_factory=dict)
 
     def through(
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
@@ -199,6 +205,8 @@ class Walk:
             found = Rewritten(operation, instead)
         else:
             found = _with_its_model(operation, going) or self._asked(operation, app_label)
+        for written in found.operations:
+            self._note_moved(written, app_label)
         note_new(operation, app_label, self.new_models)
         operation.state_forwards(app_label, self.state)
         return found
@@ -228,6 +236,21 @@ class Walk:
         for one in expand:
             if isinstance(one, AddRenamedField):
                 self.renamed[app_label, one.model_name_lower, one.new_name] = one
+
+    def _note_moved(self, operation: Operation, app_label: str) -> None:
+        """Older code has a view of the table, without the columns that come behind its new name."""
+        if isinstance(operation, ContractRenameModel):
+            self.moved.setdefault((app_label, operation.new_name.lower()), []).append(operation)
+        elif isinstance(operation, ContractRenameTable):
+            self.moved.setdefault((app_label, operation.name.lower()), []).append(operation)
+        elif isinstance(operation, migrations.AddField) and not operation.field.many_to_many:
+            self._is_new(operation.name, (app_label, operation.model_name_lower))
+        elif isinstance(operation, AddOrderColumn):
+            self._is_new("_order", (app_label, operation.name_lower))
+
+    def _is_new(self, name: str, model: ModelKey) -> None:
+        for move in self.moved.get(model, ()):
+            move.new_fields = [*move.new_fields, name]
 
     def _renamed_before(self, operation: Operation, app_label: str) -> Rewritten | None:
         """

@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from django.db import models
+from django.db import migrations, models
+from django.db.migrations.migration import Migration
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from safemigrate.planner import autodetector
-from tests.planner.states import Agrees, adding, model, order, written
+from safemigrate.planner.mended import mended
+from tests.planner.states import Agrees, adding, model, order, state, written
 
 
 def pick_a_number() -> int:
@@ -424,3 +426,26 @@ def test_a_field_that_gets_another_type_and_an_index_gets_both_before_the_contra
         ["AddIndexConcurrently"],
         ["DropShadowField"],
     ]
+
+
+def test_the_contract_of_a_new_name_says_which_fields_came_with_it():
+    """The view that its way back makes must not have them: they go on the way back."""
+    number = models.IntegerField()
+    together = model("Order", options={"db_table": "sale"}, a=number, b=models.TextField(null=True))
+    (end,) = written(order(a=number), [together]).files[-1].migration.operations
+    assert end.deconstruct()[2]["new_fields"] == ["b"]
+
+
+def test_so_does_that_of_a_model_which_is_mended():
+    """Its new name and new fields in one stock migration, written by hand."""
+    operations = [
+        migrations.RenameModel("Order", "Sale"),
+        migrations.AddField("Sale", "b", models.TextField(null=True)),
+        migrations.AddField("Sale", "tags", models.ManyToManyField("shop.Sale")),
+    ]
+    stock = type("Migration", (Migration,), {"operations": operations})("0002_x", "shop")
+    connection = autodetector.protected_connection()
+    assert connection is not None
+    made = mended(stock, state(*order(a=models.IntegerField())), connection)
+    (end,) = made.parts[-1].operations
+    assert (type(end).__name__, list(end.new_fields)) == ("ContractRenameModel", ["b"])

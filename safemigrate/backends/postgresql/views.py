@@ -139,7 +139,10 @@ class Views(Belongings):
             self._rename_table(editor, move.aside, move.new_table)
 
     def _resume(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
-        columns = self._columns_of(editor, move.back)
+        # One that came with the new name goes on the way back, where no view may hang on it.
+        columns: Sequence[str] = [
+            name for name in self._columns_of(editor, move.back) if name not in move.unknown
+        ]
         if move.keeps_table:
             self._rename_table(editor, move.old_table, move.aside)
         elif not editor.collect_sql:
@@ -192,7 +195,7 @@ class Views(Belongings):
         )
         said = f"{STANDS_IN}{move.aside} that the release before knows"
         editor.execute(f"COMMENT ON VIEW {view} IS {editor.quote_value(said)}", params=None)
-        for grant in self._grants(editor, move):
+        for grant in self._grants(editor, move, columns):
             editor.execute(grant, params=None)
 
     def _selected(self, move: Move, columns: Sequence[str]) -> Iterator[str]:
@@ -226,7 +229,9 @@ class Views(Belongings):
             )
         return is_14
 
-    def _grants(self, editor: BaseDatabaseSchemaEditor, move: Move) -> Iterator[str]:
+    def _grants(
+        self, editor: BaseDatabaseSchemaEditor, move: Move, columns: Sequence[str]
+    ) -> Iterator[str]:
         """Its owner, and what roles may do with the table; nothing of it comes by itself."""
         printed = Printed.by(editor)
         there = printed.catalogued(move.aside)
@@ -257,6 +262,8 @@ class Views(Belongings):
         olds = move.back.columns
         for privilege, role, grantable, found in rows:
             column = found and printed.column(there, found)
+            if column and column not in columns:
+                continue
             names = [column, olds.get(column)] if move.keeps_table else [olds.get(column, column)]
             of = f" ({', '.join(self._quote(n) for n in names if n)})" if column else ""
             to = self._quote(role) if role else "PUBLIC"

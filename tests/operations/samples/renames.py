@@ -49,6 +49,15 @@ SAMPLES = [
         says=('DROP VIEW IF EXISTS "shop_order"', 'DROP VIEW IF EXISTS "shop_order_tags"'),
     ),
     Sample(
+        "with a field that came with its name",
+        lambda: ops.ContractRenameTable("order", None, new_fields=["note"]),
+        prepare=lambda: [
+            ops.ExpandRenameTable("order", "shop_orders"),
+            ops.ExpandField("order", "note", models.TextField(null=True)),
+        ],
+        says=('DROP VIEW IF EXISTS "shop_order"',),
+    ),
+    Sample(
         "primary key",
         lambda: ops.ExpandRenamePrimaryKey("order", "id", "number"),
         missing=[lambda: ops.ExpandRenamePrimaryKey("nothing", "id", "number")],
