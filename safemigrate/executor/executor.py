@@ -148,6 +148,8 @@ class SafeExecutor(MigrationExecutor):
         self._first_install = self._first_install and not fake_initial
         keys = [(migration.app_label, migration.name) for migration, _ in plan or ()]
         self.foreign.refuse(keys)
+        if not fake:
+            self.gatekeeper.refuse_early(self.cut)
         for sentence in self.foreign.told(keys):
             say(sentence)
         self._note_release(plan)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from django.apps import apps as installed
 from django.conf import settings as django_settings
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import migrations
@@ -25,6 +26,8 @@ from safemigrate.backfill.checking import fillable
 from safemigrate.backfill.work import is_expression
 from safemigrate.executor.ledger import Ledger
 from safemigrate.executor.loader import may_be_passed
+from safemigrate.facts.errors import PlanRefused
+from safemigrate.facts.ownership import is_first_party_app
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
 from safemigrate.facts.settings import Settings
@@ -47,7 +50,6 @@ from safemigrate.planner.register import Key, Register
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.loader import MigrationLoader
-    from django.db.migrations.operations.base import Operation
     from django.db.migrations.state import ProjectState
     from django.db.models import Model
 
@@ -57,6 +59,9 @@ if TYPE_CHECKING:
 
 UNPREPARED = (AddCheckConstraint, ContractDrop, DropConstraint, RemoveIndexConcurrently)
 """Contracts that stand alone: they have no expand, whose release would tell when they are due."""
+
+
+_MAY_BE_UNSEEN = (migrations.AlterField, migrations.SeparateDatabaseAndState)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,35 @@ class Gatekeeper:
             say(f"waiting: {passing[0].reason}", passing=True)
             time.sleep(0.5)
 
+    def refuse_early(self, cut: Cut | None) -> None:
+        """
+        Stop before anything is done if what is blocked would be so for all of this release.
+
+        Raises: PlanRefused naming what comes too early, and for what.
+        """
+        if cut is None or not cut.blocked:
+            return
+        from safemigrate.planner.early import reason, too_early, way_out
+
+        found = too_early(cut, self._awaited)
+        if not found:
+            return
+        apps = {key[0] for one in found for key in (one.first, *one.later)}
+        theirs = {a for a in apps if not is_first_party_app(installed.get_app_config(a))}
+        raise PlanRefused(
+            "\n".join(map(reason, found)),
+            do="\n".join(way_out(one, theirs, self._name_before) for one in found),
+        )
+
+    def _awaited(self, key: Key) -> list[Key]:
+        alone = self._needs_a_release_of_its_own(key) and bool(self.settings.release)
+        known = self.ledger.brought_by() if alone and self.ledger.exists() else {}
+        return [*self.completes(key), *([key] if alone and key not in known else [])]
+
+    def _name_before(self, key: Key) -> str:
+        parents = sorted(parent.key for parent in self.loader.graph.node_map[key].parents)
+        return next((name for app_label, name in reversed(parents) if app_label == key[0]), "zero")
+
     def _nodes(self, keys: Sequence[Key]) -> list[Node]:
         above = self._nearest_above(keys)
         return [
@@ -139,27 +173,14 @@ class Gatekeeper:
         return found
 
     def _as_the_database_sees(self, key: Key) -> Footprint:
-        """
-        Its footprint, in which a change of choices or texts is gentle.
-
-        Somebody adds a field, and somebody else a choice to it: both come in one release.
-        """
-        operations = self._migration(key).operations
-        if not any(type(_alone(operation)) is migrations.AlterField for operation in operations):
+        """Its footprint, in which a change of choices or texts is gentle."""
+        migration = self._migration(key)
+        if not any(isinstance(o, _MAY_BE_UNSEEN) for o in migration.operations):
             return self.footprint(key)
-        from safemigrate.operations.remedies.facets import is_about_python, is_unseen
-        from safemigrate.planner.footprints import footprint_of, union
-        from safemigrate.rules.base import Step
+        from safemigrate.planner.unseen import as_the_database_sees
 
         state = self.loader.project_state(key, at_end=False)
-        parts: list[Footprint] = []
-        for operation in operations:
-            step = Step(key[0], _alone(operation), state, connection=self.backend.connection)
-            unseen = is_unseen(step) if step.operation is operation else is_about_python(step)
-            part = footprint_of(operation, key[0])
-            parts.append(part.softened() if unseen else part)
-            operation.state_forwards(key[0], state)
-        return union(parts)
+        return as_the_database_sees(migration, state, self.backend.connection)
 
     def _holds(self, keys: Sequence[Key]) -> dict[Key, Hold]:
         waiting = {key for key in keys if waits_for_rollout(self._migration(key))}
@@ -359,14 +380,6 @@ class Gatekeeper:
                 if key in left or self._needs_a_release_of_its_own(key)
             },
         )
-
-
-def _alone(operation: Operation) -> Operation:
-    """The one operation that stands for the state alone, of a foreign key's texts; else itself."""
-    if not isinstance(operation, migrations.SeparateDatabaseAndState):
-        return operation
-    alone = len(operation.state_operations) == 1 and not operation.database_operations
-    return operation.state_operations[0] if alone else operation
 
 
 def is_of_a_test_run(connection: BaseDatabaseWrapper) -> bool:

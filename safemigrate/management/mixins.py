@@ -135,6 +135,10 @@ class MigrateMixin(_Composing, _Migrate):
             stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
             try:
                 super().handle(*args, **options)
+            except SystemExit:
+                # --check, where something is due
+                self._refuse_early(executors)
+                raise
             except Exception:  # not what ends the process: that must not wait for a queue
                 if not looking:
                     with suppress(Exception):  # what it failed at is worth more
@@ -146,6 +150,8 @@ class MigrateMixin(_Composing, _Migrate):
                 self._ask_the_queue(connection, options, may_work=True)
             if options["plan"] and executors:
                 self._tell_what_is_rewritten(executors[-1])
+            if looking:
+                self._refuse_early(executors)
             self._refuse_what_was_asked(executors, options, run)
 
     def migration_progress_callback(
@@ -194,6 +200,11 @@ class MigrateMixin(_Composing, _Migrate):
             for line in estimates(executor):
                 self.stdout.write(f"  {line}")
         executor.foreign.refuse(executor.planned)
+
+    def _refuse_early(self, executors: Sequence[SafeExecutor]) -> None:
+        """Looking tells of a plan what running it would."""
+        for executor in executors:
+            executor.gatekeeper.refuse_early(executor.cut)
 
     def _refuse_what_was_asked(
         self, executors: Sequence[SafeExecutor], options: dict[str, Any], run: RunOptions
@@ -330,6 +341,15 @@ class MakeMigrationsMixin(_Composing, _MakeMigrations):
                     "Nothing was written for it. Run makemigrations at a terminal; or with "
                     "--noinput, which says what it takes for a rename and how to answer beforehand."
                 ) from error
+
+    def write_migration_files(self, changes: dict[str, list[Migration]], *more: Any) -> None:
+        super().write_migration_files(changes, *more)
+        if self.verbosity < 1 or self.dry_run:
+            return
+        from safemigrate.management.early import early_note
+
+        if told := early_note(changes):
+            self.log(self.style.WARNING(told))
 
     def write_to_last_migration_files(self, changes: dict[str, list[Migration]]) -> None:
         """``--update`` would merge what was split; refused unless all is of one kind."""

@@ -52,11 +52,16 @@ class Node:
 
 @dataclass
 class Cut:
-    """``run`` in order; ``held``: why each waits; ``blocked``: the held one that is in the way."""
+    """
+    ``run`` in order; ``held``: why each waits; ``blocked``: the held one that is in the way.
+
+    ``in_the_way``: of each that is blocked, all that are.
+    """
 
     run: list[Key] = field(default_factory=list)
     held: dict[Key, str] = field(default_factory=dict)
     blocked: dict[Key, Key] = field(default_factory=dict)
+    in_the_way: dict[Key, Sequence[Key]] = field(default_factory=dict)
 
 
 def cut(nodes: Sequence[Node], reasons: Mapping[Key, str]) -> Cut:
@@ -87,6 +92,7 @@ def cut(nodes: Sequence[Node], reasons: Mapping[Key, str]) -> Cut:
             result.held[node.key] = f"it comes after {'.'.join(min(in_the_way))}"
         else:
             result.blocked[node.key] = min(in_the_way)
+            result.in_the_way[node.key] = in_the_way
         # A contract whose expand stays as well has no table that is half-way.
         if node.may_wait and not mine.holes:
             begun.add(node.key, node.footprint)

@@ -431,6 +431,7 @@ def _parts(joined: ast.JoinedStr) -> list[str]:
         ("phases.md", "they change the same thing."),
         ("phases.md", "Everything else that is due was applied."),
         ("phases.md", "it comes after "),
+        ("phases.md", "Both are new in this release, so that moment never comes."),
         ("locks.md", "Nobody holds it at this moment"),
         ("locks.md", "Nothing of this step was changed, and no query was kept waiting."),
         ("locks.md", "Run migrate again, or end that session first."),

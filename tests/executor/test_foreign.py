@@ -202,6 +202,42 @@ def test_what_nothing_makes_safe_is_refused_before_anything_is_done(unsafe):
     assert unsafe.manage("migrate", "contenttypes").code == 0, "not about this one"
 
 
+@pytest.fixture
+def two_versions(upgraded) -> Site:
+    """The version after it changes the new field once more; both come with one upgrade."""
+    field = "models.UUIDField(null=True)"
+    upgraded.migration("0003_more", f'migrations.AlterField("order", "token", {field})')
+    upgraded.release = "r2"
+    return upgraded
+
+
+def test_two_versions_that_change_one_thing_are_refused_and_no_file_is_to_be_deleted(two_versions):
+    for options in ({}, {"plan": True}, {"check_unapplied": True}):
+        ran = two_versions.manage("migrate", **options)
+        assert ran.code == 1
+        assert f"comes too early: it cannot run before {CONTRACT}" in ran.err
+        assert "deploy a version that has shop.0002_totals and not yet shop.0003_more" in ran.err
+        assert "Nothing was changed." in ran.err
+        assert "delete" not in ran.err
+    assert two_versions.applied() == ["0001_initial"]
+
+
+def test_the_version_in_between_brings_them_through(two_versions):
+    more = two_versions.migrations / "0003_more.py"
+    text = more.read_text()
+    more.unlink()
+    two_versions.deploy("r2")
+    more.write_text(text)
+    assert "Applying shop.0003_more... OK" in applying(two_versions.deploy("r3"))
+    assert two_versions.columns() == {"id": False, "total": True, "token": True}
+
+
+def test_so_does_somebody_who_vouches_for_the_first(two_versions):
+    two_versions.settings["SAFEMIGRATE"]["ASSURED"] = {"shop.0002_totals": "at night"}
+    assert "Applying shop.0003_more... OK" in applying(two_versions.deploy("r2"))
+    assert two_versions.columns() == {"id": False, "total": True, "token": True}
+
+
 def test_an_empty_table_is_nobody_s_trouble(unsafe):
     unsafe.sql("DELETE FROM shop_order")
     assert applying(unsafe.deploy("r2")) == ["Applying shop.0002_totals... OK"]

@@ -310,6 +310,7 @@ def test_the_applied_leaf_as_target_brings_the_held_one_when_it_is_due(floating)
 
 def test_a_second_feature_about_the_same_thing_stops_the_deploy(removing):
     """The column that waits to be dropped is added again, as something else."""
+    removing.deploy("r2")
     removing.migration(
         "0004_again", 'migrations.AddField("order", "flag", models.IntegerField(null=True))'
     )

@@ -1,0 +1,75 @@
+"""What makemigrations has written, beside what waits already: may both go out with one release?"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, migrations
+from django.db.migrations.recorder import MigrationRecorder
+
+from safemigrate.executor.loader import SafeLoader
+from safemigrate.operations.phases import flat, waits_for_rollout
+from safemigrate.planner.autodetector import protected_connection
+from safemigrate.planner.early import note, pairs
+from safemigrate.planner.footprints import footprint
+from safemigrate.planner.register import Key, Register
+from safemigrate.planner.unseen import as_the_database_sees
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.migrations.migration import Migration
+
+
+def early_note(changes: Mapping[str, Sequence[Migration]]) -> str | None:
+    """
+    A note if these files touch the same thing as a contract that may not be applied.
+
+    ``changes``: they are on the disk. The database is asked only if there is a reason to.
+    """
+    connection = protected_connection()
+    if connection is None:
+        return None
+    importlib.invalidate_caches()  # the files may be younger than what Python knows of the folder
+    loader = SafeLoader(None, ignore_no_migrations=True)
+    nodes = loader.graph.nodes
+    new = [(m.app_label, m.name) for written in changes.values() for m in written]
+    contracts = Register()
+    for key in nodes.keys() - set(new):
+        if waits_for_rollout(nodes[key]):
+            contracts.add(key, footprint(nodes[key]))
+    starting = [key for key in new if key in nodes and not waits_for_rollout(nodes[key])]
+    touched = [
+        (key, as_the_database_sees(nodes[key], loader.project_state(key, at_end=False), connection))
+        for key in starting
+    ]
+    found = list(pairs(touched, contracts))
+    if not found:
+        return None
+    applied = _applied(connection)
+    if applied is None:
+        return note(found, None)
+    if not applied:
+        return None  # it will be installed from scratch, which holds nothing back
+    made = {
+        (key[0], operation.name_lower)
+        for key in nodes.keys() - set(applied)
+        for operation in flat(nodes[key].operations)
+        if isinstance(operation, migrations.CreateModel)
+    }
+    waiting = [
+        (later, first)
+        for later, first in found
+        if first not in applied and not footprint(nodes[first]).models() <= made
+    ]
+    return note(waiting, connection.alias) if waiting else None
+
+
+def _applied(connection: BaseDatabaseWrapper) -> Collection[Key] | None:
+    """None if the database cannot be asked."""
+    try:
+        return MigrationRecorder(connection).applied_migrations().keys()
+    except (DatabaseError, ImproperlyConfigured):
+        return None
