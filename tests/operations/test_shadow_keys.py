@@ -100,6 +100,33 @@ def test_a_bigger_primary_key_takes_along_all_that_refers_to_it(tables):
     assert tables.everything() == tables.from_scratch()
 
 
+def test_under_its_lock_a_swap_asks_first_and_then_sends_in_two_journeys_what_changes(tables):
+    """Everybody waits for the table meanwhile, and each journey takes as long as the network."""
+    tables.make(*family())
+    own(tables, "ab")
+    add, copy, swap, _ = tables.steps("owner", "id", BIG(primary_key=True))
+    tables.apply(add, copy)
+    locked: list[list[str]] = []
+
+    def note(execute, sql, params, many, context):
+        if "LOCK TABLE" in str(sql):
+            locked.append([])
+        elif locked:
+            locked[-1].append(str(sql))
+        return execute(sql, params, many, context)
+
+    with tables.connection.execute_wrapper(note):
+        tables.apply(swap)
+    swaps = [said for said in locked if any("RENAME COLUMN" in sql for sql in said)]
+    assert len(swaps) == 6, "of four models and the two tables between"
+    for said in swaps:
+        changes = [sql for sql in said if "ALTER TABLE" in sql or "ALTER INDEX" in sql]
+        assert len(changes) == 2, changes
+        assert "RENAME COLUMN" in changes[0]
+        assert "CREATE OR REPLACE TRIGGER" in changes[0]
+    assert len(tables.ask("SELECT 1 FROM shop_owner")) == 2
+
+
 def test_a_bigger_primary_key_goes_back_from_every_step(tables):
     """Also after the contract; as long as no number is too big."""
     tables.make(*family())

@@ -26,6 +26,7 @@ from safemigrate.backends.postgresql.belongings import (
     Belongings,
 )
 from safemigrate.backends.postgresql.carrying import Carrying
+from safemigrate.backends.postgresql.journeys import in_one_journey
 from safemigrate.backends.postgresql.syncing import Pair, Syncing
 from safemigrate.backends.postgresql.types import cast, fitting
 from safemigrate.backends.together import Shadow
@@ -243,11 +244,13 @@ class Shadows(Carrying, Syncing, Belongings):
             if not editor.collect_sql and not self._keys_are_built(table, things):
                 return
             keys = self._key_names(table)
-            self._drop_belongings(editor, group)
-            for shadow in group:
-                self._exchange(editor, shadow)
-            for thing in things:
-                self._give_name(editor, table, thing, keys)
+            with in_one_journey(editor, self.composed) as journey:
+                self._drop_belongings(journey, group)
+                for shadow in group:
+                    self._exchange(journey, shadow)
+            with in_one_journey(editor, self.composed) as journey:
+                for thing in things:
+                    self._give_name(journey, table, thing, keys)
 
         self._locked(editor, [TableLock(name) for name in tables], swap)
         if not editor.collect_sql and self._waits(group):
@@ -271,9 +274,11 @@ class Shadows(Carrying, Syncing, Belongings):
     def _exchange(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
         """The new column takes the name, and all that the old one was besides its type."""
         table, column = shadow.table, self._quote(column_of(shadow.old))
+        # All questions come before the first statement: those go out together.
         counter = self._counter(table, column_of(shadow.old))
         was_required, default = self._as_found(editor, table, shadow.old)
-        required = self._is_required(editor, shadow)
+        required = was_required and not shadow.new.null
+        comment = self._comment_of(shadow)
         pair = self._pair(editor, shadow.old.model, shadow.old, _without_default(shadow.beside))
         self._drop_sync(editor, pair)
         if counter and counter.identity:
@@ -290,7 +295,8 @@ class Shadows(Carrying, Syncing, Belongings):
         proof = self._quote(_proof(shadow))
         self._alter(editor, table, f"DROP CONSTRAINT IF EXISTS {proof}")
         self._set_default_again(editor, shadow, counter, default)
-        self._comment_again(editor, shadow)
+        if comment:
+            self._comment(editor, f"COLUMN {self._quote(table)}.{column}", comment)
         self._create_sync(editor, self._pair_after(editor, shadow))
 
     def _pair_after(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> Pair:
@@ -322,7 +328,7 @@ class Shadows(Carrying, Syncing, Belongings):
                 words = f"SELECT setval(pg_get_serial_sequence(%s, %s), {highest})"
                 editor.execute(f"{words} FROM {self._quote(table)}", which)
                 return
-            self._ask(
+            editor.execute(
                 "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
                 [*which, *counter.stands_at],
             )
@@ -358,15 +364,11 @@ class Shadows(Carrying, Syncing, Belongings):
         last_value, is_called = self._ask(f"SELECT last_value, is_called FROM {sequence}", [])[0]
         return Counter(sequence, identity, options, (last_value, is_called))
 
-    def _comment_again(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
-        text = shadow.new.db_comment
-        if not text and not shadow.old.db_comment:
-            # Where sqlmigrate looks it is not yet set aside.
-            was = column_of(shadow.old) if editor.collect_sql else shadow.aside
-            text = self._column_comment(shadow.table, was)
-        if text:
-            column = f"{self._quote(shadow.table)}.{self._quote(column_of(shadow.new))}"
-            self._comment(editor, f"COLUMN {column}", text)
+    def _comment_of(self, shadow: Shadow) -> str | None:
+        """What its column says, by the model or by hand."""
+        if shadow.new.db_comment or shadow.old.db_comment:
+            return shadow.new.db_comment
+        return self._column_comment(shadow.table, column_of(shadow.old))
 
     # Ending --------------------------------------------------------------------------------
 
