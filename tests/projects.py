@@ -16,7 +16,11 @@ import psycopg
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 120
 
+# Python takes what it has compiled for current if size and second of the source are the same, as
+# those of models are in which a field got another name.
 SETTINGS = """
+import sys
+sys.dont_write_bytecode = True
 import os, environ
 from datetime import timedelta
 from pathlib import Path

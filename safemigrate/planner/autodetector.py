@@ -100,12 +100,27 @@ class SafeAutodetectorMixin(_Detector):
         return outcome.changes
 
     def create_renamed_fields(self) -> None:
-        """Ask also where the choices, texts or default changed together with the name."""
+        """
+        Ask also where the choices, texts or default changed together with the name.
+
+        Of what ``--not-renamed`` names, nothing is asked: that is the answer.
+        """
+        from safemigrate.planner.renamed import label_of
+
+        here: Any = self  # the stubs leave out what is private
+        answered = {
+            (app_label, model, name)
+            for app_label, model, name in here.old_field_keys - here.new_field_keys
+            if label_of(app_label, self.renamed_models.get((app_label, model), model), name)
+            in _not_renamed.get()
+        }
+        here.old_field_keys -= answered
         self._looks_for_renames = True
         try:
             super().create_renamed_fields()
         finally:
             self._looks_for_renames = False
+            here.old_field_keys |= answered
 
     def generate_renamed_fields(self) -> None:
         """Django asked about the name alone, and looks for nothing else in such a field."""

@@ -62,7 +62,7 @@ def _fields(
             continue
         model = state.models[app_label, old.model_name_lower]
         was: Any = model.get_field(old.name)
-        if _label(app_label, old.model_name, old.name) in context.not_renamed:
+        if label_of(app_label, old.model_name, old.name) in context.not_renamed:
             continue
         if not has_table(model) or not _has_values(was):
             continue
@@ -95,7 +95,7 @@ def _models(
         if not isinstance(old, migrations.DeleteModel):
             continue
         was = state.models[app_label, old.name_lower]
-        if _label(app_label, old.name) in context.not_renamed or not has_table(was):
+        if label_of(app_label, old.name) in context.not_renamed or not has_table(was):
             continue
         fields = {new.name: _all_fields(new, operations) for new in come}
         same = [new for new in come if _shapes(was.fields) == _shapes(fields[new.name])]
@@ -106,7 +106,7 @@ def _models(
             yield _refused_model(app_label, old, like, LIKE_MODEL)
 
 
-def _label(*names: str) -> str:
+def label_of(*names: str) -> str:
     """As ``--not-renamed`` is compared: Django keeps the case of an app's label alone."""
     return ".".join(names).lower()
 
@@ -253,7 +253,7 @@ def _refused(
     app_label: str, old: Operation, gone: str, lost: str, come: Sequence[Any], words: _Words
 ) -> Refusal:
     names = " or ".join(new.name for new in come)
-    answer = f"makemigrations --not-renamed {_label(app_label, gone)}"
+    answer = f"makemigrations --not-renamed {label_of(app_label, gone)}"
     return Refusal(
         app_label,
         old,

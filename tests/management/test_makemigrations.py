@@ -45,6 +45,14 @@ def shop(project) -> Project:
     return project
 
 
+def test_what_is_said_not_to_be_renamed_is_no_question(shop):
+    """Django asks where only the name differs; a script that has answered has nobody to ask."""
+    change(shop, (NOTE, NOTE.replace("note", "memo")))
+    told = shop.run("makemigrations", "shop", "--not-renamed", "shop.Order.note")
+    assert "renamed" not in told.text
+    assert not any("rename" in name for name in shop.migrations())
+
+
 def change(shop: Project, *changes: tuple[str, str]) -> None:
     models = (shop.folder / "shop/models.py").read_text()
     for old, new in changes:
