@@ -18,7 +18,7 @@ SAMPLES = [
         missing=[lambda: ops.ExpandRenameModel("Nothing", "Client")],
         says=(
             'ALTER TABLE "shop_customer" RENAME TO "shop_client"',
-            'CREATE VIEW "shop_customer" WITH (security_invoker = true)',
+            'CREATE VIEW "shop_customer"',
             'RENAME COLUMN "customer_id" TO "client_id"',
             '"client_id" AS "customer_id"',
         ),
