@@ -19,11 +19,11 @@ from django.utils.timezone import localdate, now
 from safemigrate import backfill
 from safemigrate.backends import backend_for
 from safemigrate.backends.base import Take
+from safemigrate.executor import rights
 from safemigrate.executor.foreign import ForeignMigrations
 from safemigrate.executor.gathering import Gatekeeper, RunOptions, is_of_a_test_run
 from safemigrate.executor.ledger import Ledger, Statement, insert, named_error
 from safemigrate.executor.loader import SafeLoader
-from safemigrate.executor.rights import UNREAD, UNWRITTEN, explaining_rights, rights_explained
 from safemigrate.executor.schema_editor import safe_schema_editor
 from safemigrate.executor.way_back import refuse_one, refuse_whole, states_before
 from safemigrate.facts import settings
@@ -62,7 +62,7 @@ class SafeExecutor(MigrationExecutor):
     ) -> None:
         # Not super().__init__(): it would load the whole graph with a loader that is not ours.
         self.connection = connection
-        with rights_explained(connection, UNREAD):
+        with rights.rights_explained(connection, rights.UNREAD):
             self.loader: SafeLoader = SafeLoader(connection)
         self.recorder = MigrationRecorder(connection)
         self.progress_callback = progress_callback
@@ -78,7 +78,7 @@ class SafeExecutor(MigrationExecutor):
         )
         if self.backend.commits_by_itself and not self._first_install:
             alone = django_settings.DEBUG or is_of_a_test_run(connection)
-            with rights_explained(connection, UNREAD):
+            with rights.rights_explained(connection, rights.UNREAD):
                 self.foreign.arrange(new=not alone)
         self.cut: Cut | None = None
         """What ``migration_plan`` last left out, and why; None if nothing was looked at."""
@@ -87,7 +87,7 @@ class SafeExecutor(MigrationExecutor):
 
     # The plan ------------------------------------------------------------------------------
 
-    @explaining_rights(UNREAD)
+    @rights.explaining_rights(rights.UNREAD)
     def migration_plan(self, targets: Any, clean_start: bool = False) -> Plan:
         """Django's plan without what must wait, and with what was held before and is due now."""
         plan: Plan = super().migration_plan(targets, clean_start=clean_start)
@@ -193,7 +193,7 @@ class SafeExecutor(MigrationExecutor):
         )
         refuse_whole(self.connection, plan, states)
 
-    @explaining_rights(UNWRITTEN)
+    @rights.explaining_rights(rights.UNWRITTEN)
     def _note_release(self, plan: Sequence[Any] | None) -> None:
         """The order of releases is the order in which they came to this database."""
         if (
@@ -207,7 +207,7 @@ class SafeExecutor(MigrationExecutor):
         if self.ledger.release and self.ledger.release not in releases:
             self.ledger.begin()
 
-    @explaining_rights(UNWRITTEN)
+    @rights.explaining_rights(rights.UNWRITTEN)
     def _note_held(self) -> None:
         """What waits, and what waited and is in the code no more, which an old release may use."""
         if not self.ledger.release or not self.ledger.exists():
@@ -384,8 +384,11 @@ class SafeExecutor(MigrationExecutor):
     def _recorded(self, action: str, migration: Migration) -> Iterator[datetime]:
         """A failure is noted after its transaction is gone; that it failed comes first."""
         started = now()
-        what, left = f"{migration} cannot be {action.removesuffix('y')}ied", _left_of(migration)
-        with rights_explained(self.connection, what, changed=left):
+        what, left = (
+            f"{migration} cannot be {action.removesuffix('y')}ied",
+            rights.left_of(migration),
+        )
+        with rights.rights_explained(self.connection, what, changed=left):
             try:
                 yield started
             except BaseException as error:
@@ -444,10 +447,3 @@ def _sends_at_once(migration: Migration) -> bool:
 
 def _changes_rows(migration: Migration) -> bool:
     return any(isinstance(o, migrations.RunPython) for o in flat(migration.operations))
-
-
-def _left_of(migration: Migration) -> str:
-    """What there is of one that failed."""
-    if migration.atomic:
-        return "All of it was rolled back; what was applied before it stays."
-    return "What it had done by then stays, and it goes on there."

@@ -16,7 +16,6 @@ from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationErro
 from django.db import migrations
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.db.migrations.migration import Migration
-from django.db.migrations.state import ModelState
 from django.db.models import Q
 from django.db.models.sql import Query
 
@@ -41,6 +40,7 @@ from safemigrate.operations import (
 )
 from safemigrate.operations.contrib import is_not_valid
 from safemigrate.operations.phases import flat, phase_of_migration, waits_for_rollout
+from safemigrate.operations.reading import made_by
 from safemigrate.planner.cut import Cut, Node, cut
 from safemigrate.planner.lineage import Lineage
 from safemigrate.planner.register import Key, Register
@@ -212,8 +212,7 @@ class Gatekeeper:
     def _is_there(self, app_label: str, operation: migrations.CreateModel) -> bool:
         from safemigrate.rules.base import table_of
 
-        made = ModelState(app_label, operation.name, [], dict(operation.options))
-        return self.backend.has_table(table_of(made))
+        return self.backend.has_table(table_of(made_by(operation, app_label)))
 
     def completes(self, key: Key) -> list[Key]:
         """The migrations before ``key`` that touch the same things; else its parents."""

@@ -14,6 +14,7 @@ from safemigrate.facts.errors import NOTHING_CHANGED, NotAllowed, sentence
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.migrations.migration import Migration
 
 UNREAD = "What is applied cannot be read"
 UNWRITTEN = "What is applied cannot be recorded"
@@ -58,3 +59,10 @@ def explaining_rights(what: str) -> Callable[[Method], Method]:
         return cast("Method", explained)
 
     return around
+
+
+def left_of(migration: Migration) -> str:
+    """What there is of one that failed."""
+    if migration.atomic:
+        return "All of it was rolled back; what was applied before it stays."
+    return "What it had done by then stays, and it goes on there."

@@ -41,9 +41,12 @@ def early_note(changes: Mapping[str, Sequence[Migration]]) -> str | None:
         if waits_for_rollout(nodes[key]):
             contracts.add(key, footprint(nodes[key]))
     starting = [key for key in new if key in nodes and not waits_for_rollout(nodes[key])]
+    # The state that a file starts from takes the whole history: only where something meets.
+    near = {key for key, _ in pairs([(key, footprint(nodes[key])) for key in starting], contracts)}
     touched = [
         (key, as_the_database_sees(nodes[key], loader.project_state(key, at_end=False), connection))
         for key in starting
+        if key in near
     ]
     found = list(pairs(touched, contracts))
     if not found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.apps import apps as installed
 from django.conf import settings
-from django.db.migrations.state import ProjectState
+from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import get_references, resolve_relation
 from django.db.models import CheckConstraint, Field
 from django.utils.module_loading import import_string
@@ -16,8 +16,8 @@ from django.utils.module_loading import import_string
 from safemigrate.operations.redefining import fields_of
 
 if TYPE_CHECKING:
+    from django.db import migrations
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.migrations.state import ModelState
 
 
 class Asked(Protocol):
@@ -38,6 +38,11 @@ class Asked(Protocol):
     def connection(self) -> BaseDatabaseWrapper | None: ...
     @property
     def model(self) -> ModelState: ...
+
+
+def made_by(operation: migrations.CreateModel, app_label: str) -> ModelState:
+    """The model that it makes, by name and options alone."""
+    return ModelState(app_label, operation.name, [], dict(operation.options))
 
 
 def has_table(model: ModelState) -> bool:

@@ -16,7 +16,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import BooleanField
 
 from safemigrate.facts.types import akin
-from safemigrate.operations.reading import db_type, has_table, target_of
+from safemigrate.operations.reading import db_type, has_table, made_by, target_of
 from safemigrate.planner.walk import Refusal
 from safemigrate.rules.base import Step
 
@@ -88,8 +88,7 @@ def _models(
     come = [
         o
         for o in operations
-        if isinstance(o, migrations.CreateModel)
-        and has_table(ModelState(app_label, o.name, [], dict(o.options)))
+        if isinstance(o, migrations.CreateModel) and has_table(made_by(o, app_label))
     ]
     for old in operations:
         if not isinstance(old, migrations.DeleteModel):

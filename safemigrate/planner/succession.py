@@ -34,11 +34,9 @@ def heirs_first(
     """
     ordered = list(operations)
     for operation in operations:
-        given_up = _given_up(operation, app_label, before)
-        place = ordered.index(operation)
-        heir = _last_heir(ordered, place, given_up)
-        if heir is not None:
-            ordered.insert(heir, ordered.pop(place))
+        if given_up := _given_up(operation, app_label, before):
+            place = ordered.index(operation)
+            ordered.insert(_last_heir(ordered, place, given_up), ordered.pop(place))
     return ordered
 
 
@@ -72,12 +70,12 @@ def _without_index(field: Any) -> Any:
     return path, args, {k: v for k, v in kwargs.items() if k not in ("unique", "db_index")}
 
 
-def _last_heir(operations: Sequence[Any], place: int, given_up: set[str]) -> int | None:
-    """Where the last one stands that is over the same fields; None if none can go first."""
+def _last_heir(operations: Sequence[Any], place: int, given_up: set[str]) -> int:
+    """Where the last one stands that is over the same fields; ``place`` if none can go first."""
     operation = operations[place]
-    model = getattr(operation, "model_name", None) or operation.name if given_up else ""
-    found = None
-    for later in range(place + 1, len(operations) if given_up else 0):
+    model = getattr(operation, "model_name", None) or operation.name
+    found = place
+    for later in range(place + 1, len(operations)):
         other = operations[later]
         own = str(getattr(other, "model_name", "")).lower() == model.lower()
         if not isinstance(other, _INDIFFERENT) or (

@@ -11,7 +11,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import UniqueConstraint
 
-from safemigrate.operations.reading import column_name, has_table
+from safemigrate.operations.reading import column_name, has_table, made_by
 from safemigrate.planner.walk import ModelKey, Refusal
 from safemigrate.rules.base import table_of
 
@@ -57,7 +57,7 @@ def names_taken(
 
 def _table_wanted(app: str, operation: Any) -> str | None:
     if isinstance(operation, migrations.CreateModel):
-        model = ModelState(app, operation.name, [], dict(operation.options))
+        model = made_by(operation, app)
         return table_of(model) if has_table(model) else None
     if isinstance(operation, migrations.AlterModelTable):
         return table_of(ModelState(app, operation.name, [], {"db_table": operation.table}))

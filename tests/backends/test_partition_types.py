@@ -157,16 +157,7 @@ def test_the_swap_of_many_partitions_takes_no_more_journeys_than_of_few(pg, name
         shop.apply(by_total(), unique("total", "day"), *refers())
         steps = ops.AddShadowField, ops.CopyShadowField
         shop.apply(*(make(model, column, big) for make in steps))
-        locked: list[list[str]] = []
-
-        def note(execute, sql, params, many, context):
-            if "LOCK TABLE" in str(sql):
-                locked.append([])
-            if locked:
-                locked[-1].append(str(sql))
-            return execute(sql, params, many, context)
-
-        with shop.connection.execute_wrapper(note):
+        with shop.said_under_locks() as locked:
             shop.apply(ops.SwapShadowField(model, column, big))
         assert (invalid(shop), len(shop.ask("SELECT 1 FROM shop_event"))) == ([], 8)
         swaps = [said for said in locked if any("RENAME COLUMN" in sql for sql in said)]

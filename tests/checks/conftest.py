@@ -15,12 +15,16 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db.migrations.loader import MigrationLoader
 from django.test import override_settings
 
 from safemigrate import baseline, checks
 from safemigrate.judge import judge_project
 
 _numbers = itertools.count(1)
+
+BAD_INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
+GOOD = 'migrations.AddField("order", "ok", models.IntegerField(null=True)),'
 
 HEAD = """
 from django.db import migrations, models
@@ -178,3 +182,24 @@ def git(project, monkeypatch):
     """The project is a repository; its first migration is on main, and a branch goes on."""
     monkeypatch.chdir(project.folder)
     return Repository(project.folder)
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """How often the migrations were loaded."""
+    seen = []
+    original = MigrationLoader.load_disk
+
+    def load_disk(self):
+        seen.append(self)
+        return original(self)
+
+    monkeypatch.setattr(MigrationLoader, "load_disk", load_disk)
+    return seen
+
+
+def told_by(*args):
+    """What ``manage.py safemigrate`` prints."""
+    out = StringIO()
+    call_command("safemigrate", *args, stdout=out)
+    return out.getvalue()

@@ -1,6 +1,5 @@
 """E301, E302, E303, E304, W401, W402, the baseline, and everything that fails closed."""
 
-import json
 import subprocess
 import sys
 from datetime import timedelta
@@ -13,37 +12,15 @@ from django.core import checks as django_checks
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connections
-from django.db.migrations.loader import MigrationLoader
 from django.test import override_settings
 from django.utils import timezone
 
 from safemigrate import baseline as baselines
 from safemigrate import checks, judge, speak
+from tests.checks.conftest import BAD_INDEX, GOOD, told_by
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BAD_INDEX = 'migrations.AddIndex("order", models.Index(fields=["total"], name="i")),'
-GOOD = 'migrations.AddField("order", "ok", models.IntegerField(null=True)),'
 NEWER = 'migrations.RunSQL("SELECT any_value(id) FROM shop_order", migrations.RunSQL.noop),'
-
-
-def say(*args):
-    out = StringIO()
-    call_command("safemigrate", *args, stdout=out)
-    return out.getvalue()
-
-
-@pytest.fixture
-def loads(monkeypatch):
-    """How often the migrations were loaded."""
-    seen = []
-    original = MigrationLoader.load_disk
-
-    def load_disk(self):
-        seen.append(self)
-        return original(self)
-
-    monkeypatch.setattr(MigrationLoader, "load_disk", load_disk)
-    return seen
 
 
 class TestShadowedCommands:
@@ -150,129 +127,8 @@ class TestUnreadableMigration:
     def test_it_is_no_part_of_a_baseline(self, project):
         project.write("0002_broken", "x = 1")
         with pytest.raises(CommandError, match="not everything can be judged"):
-            say("baseline")
+            told_by("baseline")
         assert not project.baseline.exists()
-
-
-class TestBaseline:
-    @pytest.fixture(autouse=True)
-    def _bad(self, project):
-        project.migration("0002_bad", BAD_INDEX)
-
-    def test_what_was_there_is_exempt_and_nothing_is_loaded(self, project, loads):
-        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
-        say("baseline")
-        loads.clear()
-        assert project.checked() == []
-        assert loads == []
-
-    def test_a_project_without_one_is_told_once_how_to_begin(self, project):
-        """An old project's first check: errors of years, at the end of which one looks."""
-        project.migration("0003_bad", BAD_INDEX.replace('"i"', '"j"'), after="0002_bad")
-        told = [m for m in checks.check_migrations() if baselines.HOW_TO_BEGIN in m.hint]
-        assert [m.obj for m in told] == [f"{project.label}.0003_bad"]
-        assert checks.check_migrations() == checks.check_migrations(), "it is not remembered twice"
-        say("baseline")
-        project.migration("0004_bad", BAD_INDEX.replace('"i"', '"k"'), after="0003_bad")
-        project.forget()
-        (new,) = checks.check_migrations()
-        assert baselines.HOW_TO_BEGIN not in new.hint
-
-    def test_what_no_baseline_could_take_is_no_reason_to_speak_of_it(self, project):
-        project.write("0003_broken", "x = 1")
-        project.forget()
-        assert not [m for m in checks.check_migrations() if baselines.HOW_TO_BEGIN in m.hint]
-
-    def test_it_is_sorted_and_written_the_same_twice(self, project):
-        say("baseline")
-        first = project.baseline.read_text()
-        say("baseline")
-        assert project.baseline.read_text() == first
-        assert json.loads(first)["migrations"][f"{project.label}.0002_bad"]["rules"] == ["E101"]
-        assert "up to date" in say("baseline", "--check")
-
-    def test_what_comes_later_is_refused(self, project):
-        say("baseline")
-        project.migration("0003_worse", BAD_INDEX.replace('"i"', '"j"'), after="0002_bad")
-        assert project.checked() == [("E101", f"{project.label}.0003_worse")]
-        with pytest.raises(CommandError, match="not up to date"):
-            say("baseline", "--check")
-
-    def test_another_rule_in_the_same_migration_is_refused(self, project):
-        """Exempt is the pair of migration and rule, nothing wider."""
-        say("baseline")
-        project.migration("0002_bad", BAD_INDEX + 'migrations.RunSQL("SELEC 1", "SELECT 1"),')
-        assert project.checked() == [("E119", f"{project.label}.0002_bad")]
-
-    def test_a_rule_taken_out_by_hand_is_refused_again(self, project):
-        say("baseline")
-        project.baseline.write_text(project.baseline.read_text().replace('["E101"]', "[]"))
-        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
-
-    def test_one_made_for_another_server_exempts_only_what_it_lists(self, project):
-        """Made on SQLite it lists nothing, and must not pass for a verdict on PostgreSQL."""
-        say("baseline", "--database", "lite")
-        assert '"rules": []' in project.baseline.read_text()
-        assert project.checked() == [("E101", f"{project.label}.0002_bad")]
-
-    def test_one_made_without_a_version_does_not_speak_for_an_old_server(self, project):
-        project.migration("0002_bad", NEWER)
-        say("baseline")
-        assert project.checked() == []
-        with override_settings(SAFEMIGRATE={"SERVER_VERSION": 14}):
-            assert project.checked() == [("E123", f"{project.label}.0002_bad")]
-            say("baseline", "--renew")
-            assert project.checked() == []
-        assert json.loads(project.baseline.read_text())["judged_by"].endswith("postgresql 14")
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "",
-            "{",
-            "[]",
-            '{"version": 2, "migrations": {}}',
-            '{"version": 1}',
-            '{"version": 1, "migrations": {"shop.0002_bad": ["E101"]}}',
-            '{"version": 1, "migrations": {"shop.0002_bad": {"rules": [1], "seen": ""}}}',
-            "<<<<<<< HEAD\n{}",
-        ],
-    )
-    def test_a_damaged_one_exempts_nothing(self, project, text):
-        project.baseline.write_text(text)
-        assert project.checked() == [
-            ("E304", None),
-            ("E101", f"{project.label}.0002_bad"),
-        ]
-        with pytest.raises(CommandError, match="cannot be read"):
-            say("lint")
-
-    def test_a_folder_in_its_place_exempts_nothing(self, project):
-        project.baseline.mkdir()
-        assert [id for id, _ in project.checked()] == ["E304", "E101"]
-
-    def test_a_squash_is_exempt_from_what_it_replaces_is_exempt_from(self, project):
-        say("baseline")
-        replaces = f"replaces = {[(project.label, '0002_bad')]!r}"
-        project.migration("0002_squashed", BAD_INDEX, more=replaces)
-        assert project.checked() == []
-
-    def test_a_folder_that_is_not_there_is_told(self, project):
-        with (
-            override_settings(SAFEMIGRATE={"BASELINE": "no/such/folder.json"}),
-            pytest.raises(CommandError, match="cannot be written"),
-        ):
-            say("baseline")
-
-
-class TestStaleBaseline:
-    def test_a_migration_that_is_gone_is_a_warning(self, project):
-        extra = project.migration("0002_gone", GOOD)
-        say("baseline")
-        extra.unlink()
-        assert project.checked() == [("W402", None)]
-        say("baseline")
-        assert project.checked() == []
 
 
 class TestHeldContract:
@@ -401,20 +257,20 @@ class TestCommand:
 
     def test_lint_honours_the_baseline_unless_told_otherwise(self, project):
         project.migration("0002_bad", BAD_INDEX)
-        say("baseline")
-        assert "Nothing unsafe but 1 in the baseline" in say("lint")
+        told_by("baseline")
+        assert "Nothing unsafe but 1 in the baseline" in told_by("lint")
         with pytest.raises(CommandError, match="1 finding"):
-            say("lint", "--all")
+            told_by("lint", "--all")
 
     def test_names_that_are_not_there_are_told(self, project):
         with pytest.raises(CommandError, match="no database 'nowhere'"):
-            say("lint", "--database", "nowhere")
+            told_by("lint", "--database", "nowhere")
         with pytest.raises(CommandError, match="nosuchapp"):
-            say("lint", "nosuchapp")
+            told_by("lint", "nosuchapp")
 
     def test_a_subcommand_is_needed(self, project):
         with pytest.raises(CommandError, match="SUBCOMMAND"):
-            say()
+            told_by()
 
     def test_its_own_findings_do_not_stop_it(self):
         from safemigrate.management.commands.safemigrate import Command
@@ -423,7 +279,7 @@ class TestCommand:
         assert issubclass(Command, BaseCommand)
 
     def test_the_status_of_a_new_database_is_empty(self, project, lite):
-        told = say("status", "--database", "lite")
+        told = told_by("status", "--database", "lite")
         assert "Nothing is held back." in told
 
     def test_the_status_names_what_waits_and_what_was_done(self, project, pg, monkeypatch):
@@ -433,7 +289,7 @@ class TestCommand:
         one = SimpleNamespace(key=("shop", "0003_drop"), reason="release r1 runs", since=since)
         monkeypatch.setattr(status, "held", lambda connection: [one])
         call_command("migrate", project.label, verbosity=0)
-        told = say("status")
+        told = told_by("status")
         assert "shop.0003_drop" in told
         assert "20 d 3 h" in told
         assert "release r1 runs" in told
@@ -447,7 +303,7 @@ class TestCommand:
 
         monkeypatch.setattr(status, "held", down)
         with pytest.raises(CommandError, match="cannot be asked: connection refused"):
-            say("status")
+            told_by("status")
 
 
 def test_a_file_is_read_again_only_if_it_changed(tmp_path):

@@ -137,6 +137,21 @@ class Shop:
             operation.state_forwards("shop", state)
         return state
 
+    @contextmanager
+    def said_under_locks(self) -> Iterator[list[list[str]]]:
+        """What is sent from each LOCK TABLE to the next one, that statement included."""
+        locked: list[list[str]] = []
+
+        def note(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+            if "LOCK TABLE" in str(sql):
+                locked.append([])
+            if locked:
+                locked[-1].append(str(sql))
+            return execute(sql, params, many, context)
+
+        with self.connection.execute_wrapper(note):
+            yield locked
+
     def apply(self, *operations: Operation, atomic: bool = False) -> None:
         """As Django's executor would run them in one migration; the state moves on."""
         for operation in operations:

@@ -106,16 +106,7 @@ def test_under_its_lock_a_swap_asks_first_and_then_sends_in_two_journeys_what_ch
     own(tables, "ab")
     add, copy, swap, _ = tables.steps("owner", "id", BIG(primary_key=True))
     tables.apply(add, copy)
-    locked: list[list[str]] = []
-
-    def note(execute, sql, params, many, context):
-        if "LOCK TABLE" in str(sql):
-            locked.append([])
-        elif locked:
-            locked[-1].append(str(sql))
-        return execute(sql, params, many, context)
-
-    with tables.connection.execute_wrapper(note):
+    with tables.said_under_locks() as locked:
         tables.apply(swap)
     swaps = [said for said in locked if any("RENAME COLUMN" in sql for sql in said)]
     assert len(swaps) == 6, "of four models and the two tables between"

@@ -115,7 +115,7 @@ class Locking(Catalog):
         locks: Sequence[TableLock],
         work: Callable[[], None],
     ) -> None:
-        before = list(editor.collected_sql)
+        begin = len(editor.collected_sql)
         for words in ("BEGIN", *self._first_words(canonical(locks), timedelta(0))):
             editor.execute(words, params=None)
         alone = len(editor.collected_sql)
@@ -125,7 +125,7 @@ class Locking(Catalog):
         finally:
             self._printed_together = False
         if len(editor.collected_sql) == alone:
-            editor.collected_sql[:] = before
+            del editor.collected_sql[begin:]
         else:
             editor.execute("COMMIT", params=None)
 
