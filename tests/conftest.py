@@ -27,7 +27,11 @@ from tests.projects import Project
 examples.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 examples.load_profile("any")
 
-SERVER_OPTIONS = {"deadlock_timeout": "100ms", "max_connections": "60"}
+SERVER_OPTIONS = {
+    "deadlock_timeout": "100ms",
+    "max_connections": "60",
+    "max_prepared_transactions": "2",
+}
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -13,17 +13,24 @@ class Patience:
 
     A request that queues for ACCESS EXCLUSIVE stops every later query on the table, so the
     probes are ``NOWAIT``. A table that is never free for an instant starves them; after
-    ``starved_after`` each try may queue for ``short_wait``.
+    ``starved_after`` each try may queue for ``short_wait``. While somebody is seen to hold the
+    table who will not let it go within a try, none is made: it would be an error in the server's
+    log, and once starved a moment's stop of the table, for nothing.
     """
 
     deadline: timedelta = timedelta(minutes=5)
     pause: timedelta = timedelta(milliseconds=50)
     starved_after: timedelta = timedelta(seconds=30)
     short_wait: timedelta = timedelta(milliseconds=20)
+    long: timedelta = timedelta(seconds=1)
 
     def wait_at(self, elapsed: timedelta) -> timedelta:
         """How long the next try may queue; zero is ``NOWAIT``."""
         return self.short_wait if elapsed >= self.starved_after else timedelta(0)
+
+    def hopeless_at(self, elapsed: timedelta) -> timedelta:
+        """How old a transaction is that will hold the table for longer than the next try waits."""
+        return self.long if self.wait_at(elapsed) else timedelta(0)
 
     def pause_after(self, elapsed: timedelta, luck: float) -> timedelta:
         """The pause before the next try; ``luck`` in [0, 1) spreads it by half each way."""

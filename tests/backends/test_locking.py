@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
@@ -14,6 +16,7 @@ from safemigrate.facts.errors import LockNotObtained
 from safemigrate.facts.locks import LockMode, TableLock
 from safemigrate.facts.patience import Patience
 from tests.backends.conftest import meanwhile, until
+from tests.conftest import address
 
 ORDERS = [TableLock("shop_order")]
 
@@ -83,27 +86,101 @@ def test_what_was_begun_is_rolled_back_at_the_deadline(shop, backend, other, sho
     ) == [(0,)]
 
 
-@pytest.mark.slow
-def test_starved_it_queues_for_an_instant(shop, backend, other, short_deadline, monkeypatch):
-    """A table that is never free between two transactions; 20 ms are not felt."""
-
-    def starved(deadline=timedelta(minutes=5)):
-        return Patience(deadline, starved_after=timedelta(0))
-
-    monkeypatch.setattr(locking, "Patience", starved)
-    locking.Patience.short_wait = Patience.short_wait
-    other.execute("SELECT count(*) FROM shop_order")
+@contextmanager
+def lock_requests(shop):
+    """The statements that ask for a lock."""
     sent = []
 
     def note(execute, sql, params, many, context):
-        sent.append(sql)
+        sent.extend([sql] if "LOCK TABLE" in sql else [])
         return execute(sql, params, many, context)
 
-    with shop.connection.execute_wrapper(note), pytest.raises(LockNotObtained):
+    with shop.connection.execute_wrapper(note):
+        yield sent
+
+
+def starved_at_once(monkeypatch, **more):
+    def starved(deadline=timedelta(minutes=5)):
+        return Patience(deadline, starved_after=timedelta(0), **more)
+
+    monkeypatch.setattr(locking, "Patience", starved)
+    locking.Patience.short_wait = Patience.short_wait
+
+
+@pytest.mark.slow
+def test_starved_it_queues_for_an_instant(shop, backend, other, short_deadline, monkeypatch):
+    """A table that is never free between two transactions; 20 ms are not felt."""
+    starved_at_once(monkeypatch)
+    other.execute("SELECT count(*) FROM shop_order")
+    with lock_requests(shop) as tries, pytest.raises(LockNotObtained):
         backend.patiently(ORDERS, lambda: None)
-    tries = [sql for sql in sent if "LOCK TABLE" in sql]
-    assert tries
+    assert len(tries) > 1
     assert all("NOWAIT" not in sql and "lock_timeout = 20;" in sql for sql in tries)
+
+
+@pytest.mark.slow
+def test_starved_it_does_not_queue_behind_who_will_not_go(
+    shop, backend, other, short_deadline, monkeypatch
+):
+    """A report of an hour: 20 ms of a stopped table, five times a second, would be for nothing."""
+    starved_at_once(monkeypatch, long=timedelta(0))
+    other.execute("SELECT count(*) FROM shop_order")
+    with lock_requests(shop) as tries, pytest.raises(LockNotObtained):
+        backend.patiently(ORDERS, lambda: None)
+    assert len(tries) == 1
+
+
+@pytest.mark.slow
+def test_a_lock_that_is_held_is_asked_for_once_and_then_only_looked_at(shop, backend, other):
+    """Each refusal is an ERROR in the server's log, and twenty a second wake somebody."""
+    other.execute("SELECT count(*) FROM shop_order")
+    ending = threading.Timer(0.5, other.rollback)
+    ending.start()
+    with lock_requests(shop) as tries:
+        assert backend.patiently(ORDERS, lambda: "done") == "done"
+    ending.join()
+    assert len(tries) == 2
+
+
+@pytest.mark.slow
+def test_a_table_of_the_same_oid_in_another_database_is_not_the_one_that_is_held(
+    server, shop, backend, short_deadline
+):
+    """Databases made of one template have their tables under the same oids."""
+    own = shop.connection.settings_dict["NAME"]
+    shop.connection.close()
+    with psycopg.connect(**address(server), autocommit=True) as session:
+        session.execute(f"CREATE DATABASE twin_of_{own} TEMPLATE {own}")
+        try:
+            with psycopg.connect(**address(server, f"twin_of_{own}")) as twin:
+                twin.execute("LOCK TABLE shop_order")
+                oid = twin.execute("SELECT 'shop_order'::regclass::oid").fetchone()
+                assert shop.ask("SELECT 'shop_order'::regclass::oid") == [oid]
+                with psycopg.connect(**address(server, own)) as reader:
+                    reader.execute("LOCK TABLE shop_order")
+                    with pytest.raises(LockNotObtained) as raised:
+                        backend.patiently(ORDERS, lambda: None)
+                    assert str(raised.value).count("Process ") == 1
+                    ending = threading.Timer(0.2, reader.rollback)
+                    ending.start()
+                    backend.patiently(ORDERS, lambda: None)
+                    ending.join()
+        finally:
+            session.execute(f"DROP DATABASE twin_of_{own} WITH (FORCE)")
+
+
+@pytest.mark.slow
+def test_a_prepared_transaction_that_holds_the_table_is_told(shop, backend, other, short_deadline):
+    """Forgotten by a transaction manager, it holds its locks for ever, and is nobody's session."""
+    other.execute("LOCK TABLE shop_order")
+    other.execute("PREPARE TRANSACTION 'forgotten'")
+    other.rollback()
+    other.autocommit = True
+    try:
+        with pytest.raises(LockNotObtained, match=r"A prepared transaction \(pg_prepared_xacts"):
+            backend.patiently(ORDERS, lambda: None)
+    finally:
+        other.execute("ROLLBACK PREPARED 'forgotten'")
 
 
 def test_tables_are_locked_in_one_order_whoever_asks(shop, backend):

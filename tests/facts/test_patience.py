@@ -40,6 +40,16 @@ def test_while_tries_may_queue_they_take_a_small_part_of_the_time(passed, luck):
     )
 
 
+@given(elapsed)
+def test_no_try_is_made_while_somebody_holds_the_table_for_longer_than_it_would_wait(passed):
+    """NOWAIT meets anybody; a try that queues for a moment meets only who stays."""
+    patience = Patience()
+    if patience.wait_at(passed):
+        assert patience.hopeless_at(passed) > 10 * patience.wait_at(passed)
+    else:
+        assert patience.hopeless_at(passed) == NOWAIT
+
+
 def test_it_ends_at_its_deadline():
     """A deploy must not wait for ever."""
     patience = Patience(deadline=timedelta(seconds=3))

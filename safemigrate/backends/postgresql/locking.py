@@ -2,8 +2,10 @@
 Locks that are taken when they are free, and never queued for.
 
 A request that waits for ACCESS EXCLUSIVE stands in front of every later query on the table, so
-it is not made: ``LOCK TABLE ... NOWAIT`` in the transaction that needs it, again and again.
-Source: https://www.postgresql.org/docs/current/sql-lock.html
+it is not made: ``LOCK TABLE ... NOWAIT`` in the transaction that needs it, again as soon as nobody
+is seen to hold the table.
+Sources: https://www.postgresql.org/docs/current/sql-lock.html and
+https://www.postgresql.org/docs/current/view-pg-locks.html
 """
 
 from __future__ import annotations
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 T = TypeVar("T")
+
+# Of databases that were made of one template, tables have the same oids. A prepared transaction has
+# no pid.
+HOLDERS = """
+    FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.relation = to_regclass(%s) AND l.granted AND l.mode = ANY (%s)
+      AND l.pid IS DISTINCT FROM pg_backend_pid()
+"""
 
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
@@ -75,15 +86,18 @@ class Locking(Catalog):
         patience = Patience()
         tries = 0
         said_at = 0.0
+        refusal: DatabaseError | None = None
         while True:
             elapsed = timedelta(seconds=time.monotonic() - started)
             tries += 1
-            try:
-                return attempt(Take(self._taking(wanted, patience.wait_at(elapsed)), self._send))
-            except DatabaseError as error:
-                if not self.lock_was_refused(error):
-                    raise
-                refusal = error
+            if refusal is None or not self._is_held(wanted, patience.hopeless_at(elapsed)):
+                words = self._taking(wanted, patience.wait_at(elapsed))
+                try:
+                    return attempt(Take(words, self._send))
+                except DatabaseError as error:
+                    if not self.lock_was_refused(error):
+                        raise
+                    refusal = error
             if tries == 1:
                 patience = Patience(deadline=project_settings().lock_deadline)
             elapsed = timedelta(seconds=time.monotonic() - started)
@@ -223,29 +237,37 @@ class Locking(Catalog):
             do="Run migrate again, or end that session first.",
         )
 
+    def _is_held(self, locks: Sequence[TableLock], hopeless: timedelta) -> bool:
+        """Whether a transaction that is at least as old as ``hopeless`` is in the way."""
+        # One whose age this role may not see counts as new.
+        asked = f"SELECT EXISTS (SELECT {HOLDERS} AND greatest(now() - a.xact_start, '0') >= %s)"
+        return any(self._ask(asked, [*self._held(lock), hopeless])[0][0] for lock in locks)
+
+    def _held(self, lock: TableLock) -> tuple[str, list[str]]:
+        """What ``HOLDERS`` asks for."""
+        return self._quote(lock.table), [mode.pg_locks_name for mode in lock.mode.conflicts()]
+
     def _blockers(self, locks: Sequence[TableLock]) -> list[str]:
         """Who holds what stands in the way, oldest transaction first, five at most."""
-        found: list[str] = []
-        for lock in locks:
-            modes = [mode.pg_locks_name for mode in lock.mode.conflicts()]
-            rows = self._ask(
-                """
-                SELECT DISTINCT a.pid, a.application_name, a.state, left(a.query, 120),
-                       a.xact_start, date_trunc('second', clock_timestamp() - a.xact_start)::text
-                FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-                WHERE l.relation = to_regclass(%s) AND l.granted AND l.mode = ANY (%s)
-                  AND l.pid <> pg_backend_pid()
-                ORDER BY a.xact_start NULLS LAST LIMIT 5
-                """,
-                [self._quote(lock.table), modes],
-            )
-            for pid, name, state, query, _, age in rows:
-                found.append(
-                    f"Process {pid} ({name or 'no application_name'}, {state or 'state unknown'}, "
-                    f"transaction open for {age or 'an unknown time'}, "
-                    f"last query: {' '.join((query or 'not shown to this role').split())})"
-                )
+        asked = f"""
+            SELECT DISTINCT a.pid, a.application_name, a.state, left(a.query, 120),
+                   a.xact_start, date_trunc('second', clock_timestamp() - a.xact_start)::text
+            {HOLDERS} ORDER BY a.xact_start NULLS LAST LIMIT 5
+        """
+        found = [_told(*row) for lock in locks for row in self._ask(asked, self._held(lock))]
         return found[:5]
+
+
+def _told(
+    pid: int | None, name: str | None, state: str | None, query: str | None, _: object, age: str
+) -> str:
+    if pid is None:
+        return "A prepared transaction (pg_prepared_xacts names it)"
+    return (
+        f"Process {pid} ({name or 'no application_name'}, {state or 'state unknown'}, "
+        f"transaction open for {age or 'an unknown time'}, "
+        f"last query: {' '.join((query or 'not shown to this role').split())})"
+    )
 
 
 def _names(locks: Sequence[TableLock]) -> str:
