@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, migrations
+from django.db.migrations.migration import swappable_dependency
 from django.db.migrations.recorder import MigrationRecorder
 
 from safemigrate.executor.loader import SafeLoader
@@ -23,21 +25,39 @@ if TYPE_CHECKING:
     from django.db.migrations.migration import Migration
 
 
+class _Loader(SafeLoader):
+    """What is on the disk, and ``written``, of which a dry run puts nothing there."""
+
+    def __init__(self, written: Mapping[Key, Migration]) -> None:
+        self._written = written
+        super().__init__(None, ignore_no_migrations=True)
+
+    def load_disk(self) -> None:
+        super().load_disk()
+        self.disk_migrations.update(self._written)
+
+    def check_key(self, key: Key, current_app: str) -> Any:
+        """Only a file says what a setting stands for."""
+        if key[0] == "__setting__":
+            key = swappable_dependency(getattr(settings, key[1]))
+        return super().check_key(key, current_app)
+
+
 def early_note(changes: Mapping[str, Sequence[Migration]]) -> str | None:
     """
-    A note if these files touch the same thing as a contract that may not be applied.
+    A note if these migrations touch the same thing as a contract that may not be applied.
 
-    ``changes``: they are on the disk. The database is asked only if there is a reason to.
+    The database is asked only if there is a reason to.
     """
     connection = protected_connection()
     if connection is None:
         return None
     importlib.invalidate_caches()  # the files may be younger than what Python knows of the folder
-    loader = SafeLoader(None, ignore_no_migrations=True)
+    new = {(m.app_label, m.name): m for written in changes.values() for m in written}
+    loader = _Loader(new)
     nodes = loader.graph.nodes
-    new = [(m.app_label, m.name) for written in changes.values() for m in written]
     contracts = Register()
-    for key in nodes.keys() - set(new):
+    for key in nodes.keys() - new.keys():
         if waits_for_rollout(nodes[key]):
             contracts.add(key, footprint(nodes[key]))
     starting = [key for key in new if key in nodes and not waits_for_rollout(nodes[key])]

@@ -344,7 +344,7 @@ class MakeMigrationsMixin(_Composing, _MakeMigrations):
 
     def write_migration_files(self, changes: dict[str, list[Migration]], *more: Any) -> None:
         super().write_migration_files(changes, *more)
-        if self.verbosity < 1 or self.dry_run:
+        if self.verbosity < 1:
             return
         from safemigrate.management.early import early_note
 

@@ -108,6 +108,33 @@ def test_dry_run_tells_and_writes_nothing(shop):
     assert shop.migrations() == ["0001_initial"]
 
 
+@pytest.mark.parametrize("looking", ["--dry-run", "--check"])
+def test_looking_names_a_contract_in_the_way_as_writing_does(shop, looking):
+    """The field goes in one run, and comes again in the next, before the first is deployed."""
+    shop.deploy("r1")
+    change(shop, (LEGACY, ""))
+    shop.run("makemigrations")
+    change(shop, (NOTE, NOTE + LEGACY.replace("5)", "5, null=True)")))
+    files = shop.migrations()
+    looked = shop.manage("makemigrations", looking).out.partition("Note:")[2]
+    assert "changes the same thing as shop.0003_remove_order_legacy_contract" in looked
+    assert shop.migrations() == files
+    assert shop.run("makemigrations").out.partition("Note:")[2] == looked
+
+
+def test_a_dry_run_of_a_new_app_whose_files_would_name_a_setting_is_read_too(shop):
+    """Only the file says which app has the user; of an app's first run there is no folder."""
+    shop.setting('INSTALLED_APPS += ["django.contrib.auth", "crm"]')
+    shop.write("crm/__init__.py", "")
+    user = "from django.contrib.auth.models import User\n"
+    key = "by = models.ForeignKey(User, models.CASCADE)\n"
+    shop.models(f"{user}\nclass Note(models.Model):\n    {key}", app="crm")
+    told = shop.run("makemigrations", "crm", "--dry-run").out
+    assert "Create model Note" in told
+    assert "Note:" not in told
+    assert not (shop.folder / "crm/migrations").exists()
+
+
 def test_check_fails_while_something_is_unwritten(shop):
     change(shop, (NOTE, NOTE + TOKEN))
     ran = shop.manage("makemigrations", "--check")
