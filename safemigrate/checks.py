@@ -317,10 +317,10 @@ def check_held(
     found: list[CheckMessage] = []
     for alias in databases or ():
         try:
-            waiting = status.held(connections[alias])
+            waiting = status.waiting(connections[alias])
         except UnsupportedDatabase:
             continue  # nothing is held where we do not work
-        for held in waiting:
+        for held in waiting.held:
             if held.since is None:
                 continue
             since = timezone.make_aware(held.since) if timezone.is_naive(held.since) else held.since

@@ -121,16 +121,21 @@ class Gatekeeper:
 
         Raises: PlanRefused naming what comes too early, and for what.
         """
+        if refused := self.too_early(cut):
+            raise refused
+
+    def too_early(self, cut: Cut | None) -> PlanRefused | None:
+        """What ``refuse_early`` raises, for those who only look."""
         if cut is None or not cut.blocked:
-            return
+            return None
         from safemigrate.planner.early import reason, too_early, way_out
 
         found = too_early(cut, self._awaited)
         if not found:
-            return
+            return None
         apps = {key[0] for one in found for key in (one.first, *one.later)}
         theirs = {a for a in apps if not is_first_party_app(installed.get_app_config(a))}
-        raise PlanRefused(
+        return PlanRefused(
             "\n".join(map(reason, found)),
             do="\n".join(way_out(one, theirs, self._name_before) for one in found),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from safemigrate.executor.executor import SafeExecutor
 from safemigrate.executor.gathering import RunOptions
 from safemigrate.executor.ledger import Ledger
 from safemigrate.executor.rights import UNREAD, rights_explained
+from safemigrate.facts.errors import PlanRefused
 from safemigrate.planner.register import Key
 
 if TYPE_CHECKING:
@@ -25,18 +27,26 @@ class Held:
     since: datetime | None
 
 
-def held(connection: BaseDatabaseWrapper) -> list[Held]:
-    """The migrations that ``migrate`` would hold back now; changes nothing."""
+@dataclass(frozen=True)
+class Waiting:
+    """``too_early``: what ``migrate`` would say instead of doing anything."""
+
+    held: Sequence[Held] = ()
+    too_early: PlanRefused | None = None
+
+
+def waiting(connection: BaseDatabaseWrapper) -> Waiting:
+    """What ``migrate`` would not apply now, and why; changes nothing."""
     executor = SafeExecutor(connection, options=RunOptions(once=True))
     executor.migration_plan(executor.loader.graph.leaf_nodes())
     if executor.cut is None:
-        return []
+        return Waiting()
     applied: dict[Any, Any] = executor.loader.applied_migrations
-    found = []
+    held = []
     for key, reason in executor.cut.held.items():
         times = [applied[k].applied for k in executor.gatekeeper.completes(key) if k in applied]
-        found.append(Held(key, reason, max(times, default=None)))
-    return found
+        held.append(Held(key, reason, max(times, default=None)))
+    return Waiting(held, executor.gatekeeper.too_early(executor.cut))
 
 
 def history(connection: BaseDatabaseWrapper, limit: int = 20) -> list[Any]:

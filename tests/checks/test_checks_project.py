@@ -137,7 +137,7 @@ class TestHeldContract:
 
         since = None if days is None else timezone.now() - timedelta(days=days)
         one = SimpleNamespace(key=("shop", "0003_drop"), reason="release r1 runs", since=since)
-        monkeypatch.setattr(status, "held", lambda connection: [one])
+        monkeypatch.setattr(status, "waiting", lambda connection: status.Waiting([one]))
         return checks.check_held(databases=["default"])
 
     def test_one_held_too_long_is_a_warning(self, project, monkeypatch):
@@ -287,7 +287,7 @@ class TestCommand:
 
         since = timezone.now() - timedelta(days=20, hours=3)
         one = SimpleNamespace(key=("shop", "0003_drop"), reason="release r1 runs", since=since)
-        monkeypatch.setattr(status, "held", lambda connection: [one])
+        monkeypatch.setattr(status, "waiting", lambda connection: status.Waiting([one]))
         call_command("migrate", project.label, verbosity=0)
         told = told_by("status")
         assert "shop.0003_drop" in told
@@ -301,7 +301,7 @@ class TestCommand:
         def down(connection):
             raise DatabaseError("connection refused")
 
-        monkeypatch.setattr(status, "held", down)
+        monkeypatch.setattr(status, "waiting", down)
         with pytest.raises(CommandError, match="cannot be asked: connection refused"):
             told_by("status")
 

@@ -94,3 +94,16 @@ def test_what_is_marked_as_applied_is_not_asked(twice):
 def test_a_database_that_nobody_uses_gets_both_at_once(twice, tmp_path):
     twice.settings["DEBUG"] = True
     assert "0004_expand... OK" in twice.deploy("r2")
+
+
+def test_the_status_says_what_migrate_would(twice):
+    """Asked before the deploy; it changes nothing and holds no more than migrate does."""
+    twice.release = "r2"
+    refused = twice.manage("migrate").err.removeprefix("CommandError: ")
+    told = twice.manage("safemigrate", "status").out
+    held, _, early = told.partition("Too early: migrate would refuse this release.\n")
+    assert "shop.0003_contract" in held
+    reason, do, *_ = (line.strip() for line in early.splitlines())
+    assert f"{reason} Nothing was changed. {do}" == refused
+    (twice.migrations / "0004_expand.py").unlink()
+    assert "Too early" not in twice.manage("safemigrate", "status").out

@@ -1,4 +1,4 @@
-"""Show which migrations are held back, since when and why, and what was done last."""
+"""Show which migrations wait, since when and why, and what was done last."""
 
 from __future__ import annotations
 
@@ -30,14 +30,18 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         raise CommandError(f"--limit is {options['limit']}; give a number of rows, 0 or more.")
     connection = connection_of(options) or connections["default"]
     try:
-        held = status.held(connection)
+        waiting = status.waiting(connection)
         rows = status.history(connection, options["limit"]) if options["limit"] else []
     except DatabaseError as error:
         raise unanswered(connection, error) from error
-    if held:
-        Terminal(command, options).show(_held_table(held))
+    if waiting.held:
+        Terminal(command, options).show(_held_table(waiting.held))
     else:
         command.stdout.write("Nothing is held back.")
+    if early := waiting.too_early:
+        command.stdout.write(command.style.WARNING("Too early: migrate would refuse this release."))
+        for line in (*early.what.splitlines(), *early.do.splitlines()):
+            command.stdout.write(f"  {line}")
     if rows:
         Terminal(command, options).show(_ledger_table(rows))
     else:
