@@ -12,6 +12,7 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.models import IndexOperation
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.utils import resolve_relation
 from django.db.models import IntegerField
 
 from safemigrate.facts.types import TypeChange, change, parsed
@@ -88,9 +89,8 @@ class Difference:
         return f"{self.table}.{self.column}" if self.column else self.table
 
 
-Columns = Mapping[str, Column]
-Tables = dict[str, Columns | None]
-"""None: a table that Django makes for a many-to-many field."""
+Columns = Mapping[str, Column | None]
+"""None: a column of a table that Django makes for a many-to-many field."""
 
 
 def differences(step: Step) -> list[Difference]:
@@ -209,24 +209,21 @@ class Halves:
         if not shared and not self._mentioned(kind, table):
             yield Difference(kind, table, self._models(table))
 
-    def _of_columns(
-        self, table: str, has: Columns | None, had: Columns | None
-    ) -> Iterator[Difference]:
-        if has is None or had is None:
-            return
+    def _of_columns(self, table: str, has: Columns, had: Columns) -> Iterator[Difference]:
         for column in sorted({*has, *had}):
             here, there = has.get(column), had.get(column)
             if here and there:
                 yield from self._of_both(table, column, here, there)
-            elif here:
+            elif here and column not in had:
                 yield from self._missing(table, column, here)
-            elif there and not self._mentioned(Kind.LEFT, table, column):
+            elif there and column not in has and not self._mentioned(Kind.LEFT, table, column):
                 yield self._difference(Kind.LEFT, table, column, there)
 
-    def _of_sql(self, table: str, has: Columns | None) -> Iterator[Difference]:
+    def _of_sql(self, table: str, has: Columns) -> Iterator[Difference]:
         """Of a table that the SQL creates with columns that can be read."""
-        for column, here in sorted((has or {}).items()):
-            yield from self._missing(table, column, here)
+        for column in sorted(has):
+            if here := has[column]:
+                yield from self._missing(table, column, here)
 
     def _missing(self, table: str, column: str, here: Column) -> Iterator[Difference]:
         kind = self._type_in_sql(table, column)
@@ -309,22 +306,31 @@ def _are_tables(key: ModelKey, *states: ProjectState) -> bool:
     return all(has_table(state.models[key]) for state in states if key in state.models)
 
 
-def _tables(state: ProjectState, keys: Collection[ModelKey]) -> Tables:
-    found: Tables = {}
+def _tables(state: ProjectState, keys: Collection[ModelKey]) -> dict[str, Columns]:
+    found: dict[str, Columns] = {}
     for key in keys:
         if (model := state.models.get(key)) is None:
             continue
-        columns = dict(found.get(plain(table_of(model))) or {})
+        columns = dict(found.get(plain(table_of(model)), {}))
         for name, field in model.fields.items():
             if field.many_to_many:
                 if field.remote_field.through is None:
-                    found[plain(field.db_table or f"{table_of(model)}_{name}")] = None
+                    table = plain(field.db_table or f"{table_of(model)}_{name}")
+                    found[table] = dict.fromkeys(_many_to_many_columns(key, field))
             elif (column := column_name(field, name)) is not None:
                 columns[column.lower()] = Column(key, name, field)
         if model.options.get("order_with_respect_to"):
             columns["_order"] = Column(key, "_order", _ORDER)
         found[plain(table_of(model))] = columns
     return found
+
+
+def _many_to_many_columns(key: ModelKey, field: Any) -> Iterator[str]:
+    """As Django names them: ``django/db/models/fields/related.py:1318`` (5.2)."""
+    own, other = key[1], resolve_relation(field.remote_field.model, *key)[1]
+    yield "id"
+    for end in (f"from_{own}", f"to_{other}") if own == other else (own, other):
+        yield f"{end}_id"
 
 
 def _contradicts(stated: str | None, made: str | None) -> str:

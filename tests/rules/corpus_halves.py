@@ -96,19 +96,25 @@ class Own(m.RunSQL):
         pass
 
 
-AUTHORSHIP = [
-    made(
-        "OrderTag",
-        ("order", FK("shop.Order", CASCADE)),
-        ("customer", FK("shop.Customer", CASCADE)),
-        db_table="shop_ordertag",
-    ),
-    m.AlterField(
-        "order",
-        "tags",
-        models.ManyToManyField("shop.Customer", related_name="+", through="shop.OrderTag"),
-    ),
-]
+def authorship(*more: tuple[str, models.Field], table: str) -> list[Any]:
+    """A many-to-many field gets a model."""
+    return [
+        made(
+            "OrderTag",
+            ("order", FK("shop.Order", CASCADE)),
+            ("customer", FK("shop.Customer", CASCADE)),
+            *more,
+            db_table=table,
+        ),
+        m.AlterField(
+            "order",
+            "tags",
+            models.ManyToManyField("shop.Customer", related_name="+", through="shop.OrderTag"),
+        ),
+    ]
+
+
+AUTHORSHIP = authorship(table="shop_ordertag")
 
 DANGEROUS = [
     Plan("another field", both(add("x"), add("y")), ("E207",)),
@@ -180,6 +186,11 @@ DANGEROUS = [
     Plan(
         "a table of many-to-many", state(add("m", models.ManyToManyField("shop.Shop"))), ("E208",)
     ),
+    Plan(
+        "a column more than the table of many-to-many",
+        state(*authorship(("note", models.TextField(null=True)), table="shop_order_tags")),
+        ("E208",),
+    ),
     Plan("an optional column", state(m.RemoveField("order", "note")), ("W410",)),
     Plan("a table", state(m.DeleteModel("Kept")), ("W410",)),
     Plan("a table of many-to-many that goes", state(m.RemoveField("order", "tags")), ("W410",)),
@@ -242,6 +253,12 @@ DANGEROUS = [
 ]
 
 HARMLESS = [
+    Plan("the table of many-to-many", state(*authorship(table="shop_order_tags"))),
+    Plan(
+        "a column more, and an operation that makes it",
+        state(*authorship(("note", models.TextField(null=True)), table="shop_order_tags")),
+        after=(database(m.AddField("ordertag", "note", models.TextField(null=True))),),
+    ),
     Plan("the same field", both(add("x"), add("x"))),
     Plan("the same field, nested", both(state(add("x")), database(database(add("x"))))),
     Plan("the same in SQL", both(add("x"), sql(ADD_X))),
