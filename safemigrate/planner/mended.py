@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from django.db.migrations.migration import Migration
@@ -11,6 +11,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.planner.footprints import footprint_of
+from safemigrate.planner.reworded import reworded
 from safemigrate.planner.split import Part, Rewritten, backward_step, parts_of
 from safemigrate.planner.walk import ModelKey, Refusal, Walk, models_that_go
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Mended:
-    """``rewritten``: each of the migration's ``operations`` with what takes its place."""
+    """``rewritten``: the migration's ``operations`` with what takes their places."""
 
     operations: list[Operation]
     rewritten: list[Rewritten]
@@ -38,18 +39,18 @@ class Mended:
 
     def source_of(self, operation: Operation) -> tuple[int, bool]:
         """Which of the migration's operations it comes from, and whether it is the first."""
-        for item in self.rewritten:
-            for place, one in enumerate(item.operations):
+        for number, source in enumerate(self.operations):
+            for place, one in enumerate(self._instead_of(source)):
                 if one is operation:
-                    return self._number(item), place == 0
+                    return number, place == 0
         raise LookupError(operation)
 
     def gone(self) -> list[int]:
         """Which of the migration's operations are part of another one now."""
-        return [self._number(item) for item in self.rewritten if not item.operations]
+        return [n for n, source in enumerate(self.operations) if not self._instead_of(source)]
 
-    def _number(self, item: Rewritten) -> int:
-        return next(n for n, one in enumerate(self.operations) if one is item.source)
+    def _instead_of(self, source: Operation) -> list[Operation]:
+        return [one for item in self.rewritten if item.source is source for one in item.operations]
 
 
 def mended(
@@ -57,15 +58,27 @@ def mended(
     before: ProjectState,
     connection: BaseDatabaseWrapper,
     new_models: Iterable[ModelKey] = (),
+    state_alone: Collection[int] = (),
 ) -> Mended:
     """
     What ``makemigrations`` would have written in its place.
 
     ``before``: the state that it starts from, changed in place. ``new_models``: nobody uses them.
+    ``state_alone``: the places of operations whose state the database never follows.
     """
-    walk = Walk(before, connection, set(new_models))
     operations, app_label = migration.operations, migration.app_label
-    rewritten = walk.through(operations, app_label, models_that_go(operations))
+    instead = reworded(operations, app_label, before, state_alone)
+    walk = Walk(before, connection, set(new_models))
+    asked = [
+        (one, source)
+        for place, source in enumerate(operations)
+        for one in instead.get(place, [source])
+    ]
+    sources = {id(one): source for one, source in asked}
+    rewritten = [
+        replace(item, source=sources[id(item.source)])
+        for item in walk.through([one for one, _ in asked], app_label, models_that_go(operations))
+    ]
     parts = parts_of(rewritten, app_label, bool(migration.atomic))
     if clash := backward_step(parts):
         walk.refusals.append(two_releases(app_label, *clash))

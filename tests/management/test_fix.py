@@ -255,6 +255,122 @@ def test_two_operations_that_become_one_leave_both_their_comments(shop):
     assert "# better" in written
 
 
+@pytest.mark.parametrize(
+    ("renames", "words"),
+    [
+        ([("a", "a")], "is renamed to its own name"),
+        ([("a", "b"), ("b", "a")], "is to be called b while another one is called so"),
+    ],
+)
+def test_names_that_the_file_has_lost_are_for_makemigrations_to_find(shop, renames, words):
+    """Django makes one rename of two, so nobody can tell from its file what was wanted."""
+    written = "".join(
+        f'migrations.RenameIndex("order", old_name="{old}", new_name="{new}"),'
+        for old, new in renames
+    )
+    (shop.folder / "shop/migrations/0002_totals.py").unlink()
+    shop.migration(
+        "0002_exchanged",
+        f"""
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0001_initial")]
+            operations = [{written}]
+        """,
+    )
+    shop.migration(
+        "0001_initial",
+        INITIAL.rstrip()[:-1]
+        + """
+        migrations.AddIndex("Order", models.Index(fields=["email"], name="a")),
+        migrations.AddIndex("Order", models.Index(fields=["legacy"], name="b")),
+    ]
+""",
+    )
+    refused(shop, words, "Nothing was written.", "Delete this file", "run makemigrations")
+
+
+@pytest.fixture
+def tagging(shop) -> Project:
+    """Orders have tags; the model between them is still Django's own."""
+    shop.migration(
+        "0001_initial",
+        """
+        class Migration(migrations.Migration):
+            initial = True
+            operations = [
+                migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True))]),
+                migrations.CreateModel("Order", [
+                    ("id", models.BigAutoField(primary_key=True)),
+                    ("tags", models.ManyToManyField("shop.tag")),
+                ]),
+            ]
+        """,
+    )
+    return shop
+
+
+def test_a_model_between_two_whose_rows_code_copies_is_no_model_for_the_old_table(tagging):
+    """It would find the rows there already, and write each of them twice."""
+    tagging.migration(
+        "0002_totals",
+        """
+        def copy(apps, schema_editor):
+            made = apps.get_model("shop", "Tagged").objects
+            for order in apps.get_model("shop", "Order").objects.all():
+                made.bulk_create(made.model(order=order, tag=tag) for tag in order.tags.all())
+
+
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0001_initial")]
+            operations = [
+                migrations.CreateModel("Tagged", [
+                    ("id", models.BigAutoField(primary_key=True)),
+                    ("order", models.ForeignKey("shop.order", models.CASCADE)),
+                    ("tag", models.ForeignKey("shop.tag", models.CASCADE)),
+                ]),
+                migrations.RunPython(copy, migrations.RunPython.noop),
+                migrations.RemoveField("order", "tags"),
+                migrations.AddField(
+                    "order", "tags", models.ManyToManyField("shop.tag", through="shop.Tagged")
+                ),
+            ]
+        """,
+    )
+    refused(tagging, "can start only when this is done", "Nothing was written.")
+
+
+def test_the_comments_of_an_operation_that_became_several_stand_there_once(tagging):
+    """The model is made where its table is: the rest of it comes behind."""
+    shop = tagging
+    shop.migration(
+        "0002_totals",
+        """
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0001_initial")]
+            operations = [
+                # who has tagged what
+                migrations.CreateModel("Tagged", [
+                    ("id", models.BigAutoField(primary_key=True)),
+                    ("order", models.ForeignKey("shop.order", models.CASCADE)),
+                    ("tag", models.ForeignKey("shop.tag", models.CASCADE)),
+                    # and why
+                    ("why", models.TextField(default="")),
+                ], options={"db_table": "shop_order_tags", "unique_together": {("order", "tag")}}),
+                # by that table
+                migrations.AlterField(
+                    "order", "tags", models.ManyToManyField("shop.tag", through="shop.Tagged")
+                ),
+            ]
+        """,
+    )
+    shop.run("safemigrate", "fix", "shop", "0002")
+    whole = "".join(shop.read(name) for name in shop.migrations()[1:])
+    for comment in ("# who has tagged what", "# and why", "# by that table"):
+        assert whole.count(comment) == 1, whole
+    assert "CreateModel" in whole
+    assert whole.count("ExpandField") == 1
+
+
 def test_nothing_is_written_where_nothing_is_wrong(shop):
     (shop.folder / "shop/migrations/0002_totals.py").unlink()
     shop.migration(

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from django.core.management.utils import run_formatters
 from django.db import DatabaseError, connections
 from django.db.migrations.loader import AmbiguityError, MigrationLoader
 from django.db.migrations.migration import Migration
+from django.db.migrations.operations import SeparateDatabaseAndState
 from django.db.migrations.recorder import MigrationRecorder
 
 from safemigrate import sources, speak
 from safemigrate.judge import Judged, is_ours, judge_project, path_of
 from safemigrate.planner.autodetector import protected_connection
 from safemigrate.planner.mended import Mended, mended
+from safemigrate.planner.reworded import names_lost
 from safemigrate.planner.split import Part
 
 
@@ -82,12 +84,10 @@ def _for_you(name: str, left: Sequence[Judged]) -> str:
 
 
 def _left(migration: Migration, files: Sequence[tuple[Path, str]]) -> list[Judged]:
-    """What is found in the new files, as the next ``check`` will."""
+    """What is found in the new files."""
     sys.modules.pop(type(migration).__module__, None)  # the last file has its name
     importlib.invalidate_caches()
-    found = judge_project(only={f"{migration.app_label}.{where.stem}" for where, _ in files})
-    silenced = settings.SILENCED_SYSTEM_CHECKS
-    return [one for one in found if f"safemigrate.{one.finding.rule}" not in silenced]
+    return _judged({f"{migration.app_label}.{where.stem}" for where, _ in files})
 
 
 def _made(loader: MigrationLoader, migration: Migration) -> Mended | None:
@@ -96,8 +96,26 @@ def _made(loader: MigrationLoader, migration: Migration) -> Mended | None:
     if connection is None:
         return None
     before = loader.project_state((migration.app_label, migration.name), at_end=False)
-    made = mended(migration, before, connection)
+    lost = list(names_lost(migration.operations, migration.app_label, before))
+    made = mended(migration, before, connection, state_alone=_state_alone(migration))
+    made.refusals += lost
     return made if made.refusals or made.is_rewritten or made.is_split else None
+
+
+def _state_alone(migration: Migration) -> set[int]:
+    """The places of what only the state has, in all that the project's files say."""
+    if not any(isinstance(one, SeparateDatabaseAndState) for one in migration.operations):
+        return set()
+    found = _judged({f"{migration.app_label}.{migration.name}"})
+    places = {one.finding.place for one in found if one.finding.rule == "E208"}
+    return {place for place in places if place is not None}
+
+
+def _judged(names: Set[str]) -> list[Judged]:
+    """As the next ``check`` will, without what is silenced."""
+    silenced = settings.SILENCED_SYSTEM_CHECKS
+    found = judge_project(only=names)
+    return [one for one in found if f"safemigrate.{one.finding.rule}" not in silenced]
 
 
 def _found(loader: MigrationLoader, app_label: str, prefix: str) -> Migration:
