@@ -67,7 +67,7 @@ TABLES = [
     ),
 ]
 
-_OPENING: list[tuple[str, ProjectState]] = []
+_OPENINGS: dict[tuple[Operation, ...], tuple[str, ProjectState]] = {}
 
 
 def known_to(connection: BaseDatabaseWrapper, constraint: Any) -> Any:
@@ -87,28 +87,31 @@ class Shop:
     state: ProjectState = field(default_factory=ProjectState)
 
     def open(self, tables: Sequence[Operation] = TABLES) -> Shop:
-        if tables is TABLES and self.connection.vendor == "postgresql":
-            return self._open_again()
+        if self.connection.vendor == "postgresql":
+            self._open_again(tuple(tables))
+        else:
+            self._open_first(tables)
+        return self
+
+    def _open_first(self, tables: Sequence[Operation]) -> None:
         for table in tables:
             self.apply(table)
         self.fill(5)
-        return self
 
-    def _open_again(self) -> Shop:
+    def _open_again(self, tables: tuple[Operation, ...]) -> None:
         """With what was sent the first time, in one journey: hundreds of tests begin so."""
-        if not _OPENING:
-            with self.changes() as said:
-                Shop(self.connection, self.state).open(list(TABLES))
-            state = self.after(*TABLES)
-            state.apps  # noqa: B018  (rendered once for all)
-            _OPENING.append(("; ".join(said), state))
-        else:
+        if tables in _OPENINGS:
             with self.connection.cursor() as cursor:
-                cursor.execute(_OPENING[0][0])
-        self.state = _OPENING[0][1]
+                cursor.execute(_OPENINGS[tables][0])
+        else:
+            with self.changes() as said:
+                Shop(self.connection, self.state)._open_first(tables)
+            state = self.after(*tables)
+            state.apps  # noqa: B018  (rendered once for all)
+            _OPENINGS[tables] = ("; ".join(said), state)
+        self.state = _OPENINGS[tables][1]
         # Clones of a state share its classes, and what refers to what is remembered in them.
         self.state.apps.clear_cache()
-        return self
 
     def fill(self, rows: int, start: int = 1) -> None:
         Customer, Order = self.model("Customer"), self.model("Order")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 
 import pytest
 from django.db import migrations
@@ -54,15 +55,17 @@ def shop(request, pg) -> Shop:
     # What gives a field another form or name would have to know its db_column.
     sample = request.node.callspec.params.get("sample")
     forms = sample and isinstance(sample.make(), FORMS)
+    return Shop(pg).open(tables=tables_of(request.param, bool(forms)))
+
+
+@cache
+def tables_of(kind: str, forms: bool) -> list[migrations.CreateModel]:
     columns = {} if forms else COLUMNS
-    # One of them is prepared with SQL of its own for the tags.
+    # One of the samples is prepared with SQL of its own for the tags.
     moved = {name: table for name, table in IN_A_SCHEMA.items() if name != "Tag" or not forms}
-    tables = {
-        "another schema": odd(moved, columns),
-        "quoted names": odd(QUOTED, columns),
-        "another search_path": odd({}, {}),
-    }
-    return Shop(pg).open(tables=tables[request.param])
+    if kind == "another search_path":
+        return odd({}, {})
+    return odd(moved if kind == "another schema" else QUOTED, columns)
 
 
 MOVES = (
