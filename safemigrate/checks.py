@@ -301,13 +301,18 @@ def _remember(key: str, found: list[CheckMessage]) -> None:
 def check_held(
     app_configs: AppConfigs = None, databases: Iterable[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """W401, for the databases that ``check --deploy --database`` names."""
+    """
+    W401, for the databases that ``check --deploy --database`` names.
+
+    Raises: CommandError in place of our own errors, such as for a role that may read nothing.
+    """
+    from django.core.management.base import CommandError
     from django.db import connections
     from django.utils import timezone
 
     from safemigrate.executor import status
     from safemigrate.facts import settings as ours
-    from safemigrate.facts.errors import UnsupportedDatabase, WrongSettings
+    from safemigrate.facts.errors import SafeMigrateError, UnsupportedDatabase, WrongSettings
     from safemigrate.rules import HeldContract
 
     try:
@@ -320,6 +325,8 @@ def check_held(
             waiting = status.waiting(connections[alias])
         except UnsupportedDatabase:
             continue  # nothing is held where we do not work
+        except SafeMigrateError as error:
+            raise CommandError(str(error)) from error
         for held in waiting.held:
             if held.since is None:
                 continue

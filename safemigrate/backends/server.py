@@ -225,6 +225,10 @@ class PlainServer:
         """Whether the server refused it because of who asked."""
         return False
 
+    def is_taken(self, error: BaseException) -> bool:
+        """Whether what was to be created is there already: a table, or what shares its names."""
+        return False
+
     def is_about_rows(self, error: BaseException) -> bool:
         """Whether single rows are the reason, so that others can be written."""
         return isinstance(error, (DataError, IntegrityError))

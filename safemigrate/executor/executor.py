@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
+from django.db import DatabaseError, migrations, transaction
 from django.db import Error as DatabaseProblem
-from django.db import migrations, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
@@ -17,9 +18,9 @@ from django.db.migrations.state import ProjectState
 from django.utils.timezone import localdate, now
 
 from safemigrate import backfill
-from safemigrate.backends import backend_for
+from safemigrate.backends import PlainServer, backend_for
 from safemigrate.backends.base import Take
-from safemigrate.executor import rights
+from safemigrate.executor import adopting, explaining
 from safemigrate.executor.foreign import ForeignMigrations
 from safemigrate.executor.gathering import Gatekeeper, RunOptions, is_of_a_test_run
 from safemigrate.executor.ledger import Ledger, Statement, insert, named_error
@@ -27,7 +28,8 @@ from safemigrate.executor.loader import SafeLoader
 from safemigrate.executor.schema_editor import safe_schema_editor
 from safemigrate.executor.way_back import refuse_one, refuse_whole, states_before
 from safemigrate.facts import settings
-from safemigrate.facts.errors import DataInTheWay
+from safemigrate.facts.errors import DataInTheWay, SafeMigrateError
+from safemigrate.facts.locks import TableLock
 from safemigrate.facts.patience import Patience
 from safemigrate.facts.phases import Phase
 from safemigrate.facts.progress import say
@@ -62,7 +64,7 @@ class SafeExecutor(MigrationExecutor):
     ) -> None:
         # Not super().__init__(): it would load the whole graph with a loader that is not ours.
         self.connection = connection
-        with rights.rights_explained(connection, rights.UNREAD):
+        with explaining.rights_explained(connection, explaining.UNREAD):
             self.loader: SafeLoader = SafeLoader(connection)
         self.recorder = MigrationRecorder(connection)
         self.progress_callback = progress_callback
@@ -78,7 +80,7 @@ class SafeExecutor(MigrationExecutor):
         )
         if self.backend.commits_by_itself and not self._first_install:
             alone = django_settings.DEBUG or is_of_a_test_run(connection)
-            with rights.rights_explained(connection, rights.UNREAD):
+            with explaining.rights_explained(connection, explaining.UNREAD):
                 self.foreign.arrange(new=not alone)
         self.cut: Cut | None = None
         """What ``migration_plan`` last left out, and why; None if nothing was looked at."""
@@ -87,7 +89,7 @@ class SafeExecutor(MigrationExecutor):
 
     # The plan ------------------------------------------------------------------------------
 
-    @rights.explaining_rights(rights.UNREAD)
+    @explaining.explaining_rights(explaining.UNREAD)
     def migration_plan(self, targets: Any, clean_start: bool = False) -> Plan:
         """Django's plan without what must wait, and with what was held before and is due now."""
         plan: Plan = super().migration_plan(targets, clean_start=clean_start)
@@ -193,7 +195,7 @@ class SafeExecutor(MigrationExecutor):
         )
         refuse_whole(self.connection, plan, states)
 
-    @rights.explaining_rights(rights.UNWRITTEN)
+    @explaining.explaining_rights(explaining.UNWRITTEN)
     def _note_release(self, plan: Sequence[Any] | None) -> None:
         """The order of releases is the order in which they came to this database."""
         if (
@@ -207,7 +209,7 @@ class SafeExecutor(MigrationExecutor):
         if self.ledger.release and self.ledger.release not in releases:
             self.ledger.begin()
 
-    @rights.explaining_rights(rights.UNWRITTEN)
+    @explaining.explaining_rights(explaining.UNWRITTEN)
     def _note_held(self) -> None:
         """What waits, and what waited and is in the code no more, which an old release may use."""
         if not self.ledger.release or not self.ledger.exists():
@@ -384,17 +386,32 @@ class SafeExecutor(MigrationExecutor):
     def _recorded(self, action: str, migration: Migration) -> Iterator[datetime]:
         """A failure is noted after its transaction is gone; that it failed comes first."""
         started = now()
-        what, left = (
-            f"{migration} cannot be {action.removesuffix('y')}ied",
-            rights.left_of(migration),
-        )
-        with rights.rights_explained(self.connection, what, changed=left):
+        with explaining.explained(self.connection, partial(self._refusal, action, migration)):
             try:
                 yield started
             except BaseException as error:
                 with suppress(DatabaseProblem, transaction.TransactionManagementError):
                     self._write(action, migration, started, error=named_error(error))
                 raise
+
+    def _refusal(
+        self, action: str, migration: Migration, server: PlainServer, error: DatabaseError
+    ) -> SafeMigrateError | None:
+        """What the server's error says to whoever is on call; None if it is not one of theirs."""
+        what = f"{migration} cannot be {action.removesuffix('y')}ied"
+        if action == "apply" and server.is_taken(error) and not self.connection.needs_rollback:
+            before = self._fresh_state(migration)
+            if there := adopting.tables_there(self.connection, migration, before):
+                # They are in use, whatever django_migrations knows: this is no first install.
+                self.ledger.end_install()
+                faked, _ = self.detect_soft_applied(before, migration)
+                return adopting.in_the_way(
+                    explaining.said(server, error, what),
+                    migration,
+                    there,
+                    is_taken_for_applied=faked,
+                )
+        return explaining.lacking_rights(server, error, what, explaining.left_of(migration))
 
     def _record(self, migration: Migration, started: datetime, action: str) -> None:
         key = (migration.app_label, migration.name)

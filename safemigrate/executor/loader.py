@@ -8,7 +8,7 @@ from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from safemigrate.executor.rights import UNREAD, rights_explained
+from safemigrate.executor.explaining import UNREAD, rights_explained
 from safemigrate.facts.phases import Phase
 from safemigrate.operations import BatchedBackfill
 from safemigrate.operations.phases import STATE_ONLY, flat, phases_of, waits_for_rollout

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.executor.executor import SafeExecutor
+from safemigrate.executor.explaining import UNREAD, rights_explained
 from safemigrate.executor.gathering import RunOptions
 from safemigrate.executor.ledger import Ledger
-from safemigrate.executor.rights import UNREAD, rights_explained
 from safemigrate.facts.errors import PlanRefused
 from safemigrate.planner.register import Key
 

@@ -51,6 +51,10 @@ class NotAllowed(SafeMigrateError):
     """The database does not let this role do what was asked."""
 
 
+class TableInTheWay(SafeMigrateError):
+    """A table that a migration creates is there already."""
+
+
 class LockNotObtained(SafeMigrateError):
     """A table stayed locked by others until the deadline."""
 

@@ -7,7 +7,7 @@ import this at every start, so what does the work is imported where it begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands import makemigrations as django_makemigrations
 from django.core.management.commands import migrate as django_migrate
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import DatabaseError, NotSupportedError, connections
 from django.db.migrations.writer import MigrationWriter
 
@@ -82,6 +83,19 @@ def _instead_of(module: Any, name: str, replacement: Any) -> Iterator[None]:
         setattr(module, name, original)
 
 
+def _explained(signal: Callable[..., None], connection: BaseDatabaseWrapper) -> Callable[..., None]:
+    """``post_migrate``, in which a role may lack rights that no migration needs."""
+
+    def send(*args: Any, **kwargs: Any) -> None:
+        from safemigrate.executor.explaining import rights_explained
+
+        what = "What comes after migrate (post_migrate: content types, permissions) cannot be done"
+        with rights_explained(connection, what, changed="What was applied stays applied."):
+            signal(*args, **kwargs)
+
+    return send
+
+
 class MigrateMixin(_Composing, _Migrate):
     """``migrate``, the one command of a deploy: applies what is due, says what waits and why."""
 
@@ -133,6 +147,8 @@ class MigrateMixin(_Composing, _Migrate):
                 wait = settings.current().runner_wait
                 stack.enter_context(backend_for(connection).one_runner(wait))
             stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
+            signal = _explained(emit_post_migrate_signal, connection)
+            stack.enter_context(_instead_of(django_migrate, "emit_post_migrate_signal", signal))
             try:
                 super().handle(*args, **options)
             except SystemExit:

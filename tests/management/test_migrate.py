@@ -144,6 +144,125 @@ def test_a_new_database_holds_nothing_back_also_with_fake_initial(project):
     assert len(project.applied()) == 3
 
 
+ADOPTED = "CREATE TABLE shop_order (id bigserial PRIMARY KEY, email text, legacy text)"
+
+
+def test_a_table_that_is_there_before_its_migration_is_named_with_fake_initial(project):
+    """Somebody runs migrate on a database that the app had before it had migrations."""
+    project.models(START)
+    project.migration("0001_initial", INITIAL)
+    project.sql(ADOPTED)
+    project.release = "r1"
+    for _ in range(2):
+        refused(
+            project.manage("migrate"),
+            "shop.0001_initial cannot be applied on the database 'default': relation "
+            '"shop_order" already exists. All of it was rolled back; what was applied before it '
+            "stays. The table shop_order is there, and no migration that is recorded has made it. "
+            "If it is this app's own, run migrate --fake-initial, which records first migrations "
+            "whose tables are all there; if somebody else's, give the model another db_table, in "
+            "models.py and in this migration.",
+        )
+    assert project.applied() == []
+    query = "SELECT DISTINCT error FROM safemigrate_ledger WHERE outcome = 'failed'"
+    assert project.sql(query) == [("ProgrammingError 42P07",)]
+    project.run("migrate", "--fake-initial")
+    assert project.applied() == ["0001_initial"]
+
+
+def test_a_first_migrate_that_met_a_table_was_no_first_install(project):
+    """What it began under the same release would let the contracts run under the old code."""
+    project.models(START)
+    project.migration("0001_initial", INITIAL)
+    project.sql(ADOPTED)
+    project.models(f"{START}    paid = models.BooleanField(default=False)\n")
+    project.run("makemigrations", "shop")
+    project.release = "r1"
+    refused(project.manage("migrate"), "run migrate --fake-initial")
+    ran = project.run("migrate", "--fake-initial")
+    assert "shop.0003_order_paid_contract" in ran.out.partition("Held back:")[2]
+
+
+TAGGED = """
+class Migration(migrations.Migration):
+    initial = True
+    operations = [
+        migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.CreateModel("Order", [
+            ("id", models.BigAutoField(primary_key=True)),
+            ("tags", models.ManyToManyField("shop.Tag")),
+        ]),
+        migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True))]),
+    ]
+"""
+
+
+@pytest.mark.parametrize("adopting", [[], ["--fake-initial"]])
+def test_tables_of_which_some_are_missing_are_made_whole_by_hand(project, adopting):
+    """--fake-initial takes a migration as a whole, or not at all."""
+    project.migration("0001_initial", TAGGED)
+    project.run("migrate")
+    project.sql("DROP TABLE shop_item; DELETE FROM django_migrations WHERE app = 'shop'")
+    refused(
+        project.manage("migrate", *adopting),
+        'relation "shop_tag" already exists. All of it was rolled back',
+        "The tables shop_tag, shop_order, shop_order_tags are there, and no migration that is "
+        "recorded has made them. If they are this app's own, make by hand what is missing of "
+        "what sqlmigrate shop 0001_initial prints, then run migrate shop 0001_initial --fake and "
+        "migrate again; if somebody else's, give the model another db_table",
+    )
+    lines = project.run("sqlmigrate", "shop", "0001_initial").out.splitlines()
+    (missing,) = [line for line in lines if line.startswith('CREATE TABLE "shop_item"')]
+    project.sql(missing)
+    project.run("migrate", "shop", "0001_initial", "--fake")
+    project.run("migrate")
+
+
+def test_a_migration_that_cannot_be_run_again_says_so_of_the_table_that_it_left(project):
+    """By hand somebody wrote atomic = False, and it was stopped behind its CREATE TABLE."""
+    stopped = TAGGED.replace("    initial = True\n", "    initial = True\n    atomic = False\n")
+    project.migration(
+        "0001_initial",
+        stopped.replace("    ]\n", '        migrations.RunSQL("SELECT 1 / 0"),\n    ]\n', 1),
+    )
+    assert project.manage("migrate", "--skip-checks").code == 1
+    project.migration("0001_initial", stopped)
+    refused(
+        project.manage("migrate"),
+        'relation "shop_tag" already exists. What it had done by then stays. The tables shop_tag, ',
+        "If they are this app's own, or left by a run of this migration that was stopped, make by "
+        "hand what is missing of what sqlmigrate shop 0001_initial prints, then run migrate shop "
+        "0001_initial --fake",
+    )
+
+
+OTHERS = {
+    "an index": """
+        migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.AddIndex("order", models.Index(fields=["email"], name="taken")),
+    """,
+    "a new table under the name of one that moves": """
+        migrations.RenameModel("Order", "Purchase"),
+        migrations.CreateModel("Order", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.AddIndex("order", models.Index(fields=["id"], name="taken")),
+    """,
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_name_that_no_table_of_the_migration_has_is_left_to_the_server(shop, what):
+    shop.sql("CREATE INDEX taken ON shop_order (legacy)")
+    shop.migration(
+        "0002_more",
+        'class Migration(migrations.Migration):\n    dependencies = [("shop", "0001_initial")]\n'
+        f"    operations = [{OTHERS[what]}]\n",
+    )
+    ran = shop.manage("migrate", "--skip-checks")
+    assert ran.code == 1
+    assert 'relation "taken" already exists' in ran.err
+    assert "db_table" not in ran.err
+
+
 def test_a_database_that_can_only_be_read_is_named_without_a_traceback(shop):
     """A standby, or a role that may not write; what would run can still be asked."""
     shop.models(NEXT)

@@ -42,6 +42,8 @@ READING = [
     ("django_migrations", "safemigrate status"),
     ("safemigrate_ledger", "migrate"),
     ("safemigrate_ledger", "safemigrate status"),
+    ("django_migrations", "check --deploy --database default"),
+    ("safemigrate_ledger", "check --deploy --database default"),
 ]
 
 
@@ -100,3 +102,33 @@ def test_backfills_that_may_not_be_read_are_no_server_that_is_down(shop):
         "The database 'default' cannot be asked: permission denied for table safemigrate_backfill",
         ". Nothing was changed. GRANT this role what it lacks.",
     )
+
+
+AUDIT = "\nclass Audit(models.Model):\n    what = models.TextField()\n"
+
+
+@pytest.mark.parametrize("denied", ["django_content_type", "auth_permission"])
+def test_what_comes_after_migrate_is_named_with_the_table_it_may_not_write(shop, denied):
+    """Content types and permissions are written after the last migration, in whatever role."""
+    shop.setting('INSTALLED_APPS += ["django.contrib.auth"]')
+    shop.models(START)
+    for name in shop.migrations()[1:]:
+        (shop.folder / f"shop/migrations/{name}.py").unlink()
+    shop.run("migrate", PGOPTIONS="")
+    shop.models(START + AUDIT)
+    shop.run("makemigrations", "shop", PGOPTIONS="")
+    grant(shop, "ALL ON ALL TABLES IN SCHEMA public")
+    grant(shop, "ALL ON ALL SEQUENCES IN SCHEMA public")
+    grant(shop, "CREATE ON SCHEMA public")
+    shop.sql(f"REVOKE INSERT ON {denied} FROM {role_of(shop)}")
+    told = (
+        "What comes after migrate (post_migrate: content types, permissions) cannot be done on the "
+        f"database 'default': permission denied for table {denied}. What was applied stays "
+        f"applied. {DO} what it lacks; then run it again."
+    )
+    for _ in range(2):
+        refused(shop.manage("migrate"), told)
+    assert len(shop.applied()) == 2
+    grant(shop, f"INSERT ON {denied}")
+    shop.run("migrate")
+    assert shop.sql("SELECT 1 FROM auth_permission WHERE codename = 'add_audit'") == [(1,)]

@@ -53,6 +53,7 @@ WORTH_RETRYING = {
 }
 READ_ONLY = "25006"
 FORBIDDEN = "42501"
+DUPLICATE_TABLE = "42P07"
 REMEDIES = {
     READ_ONLY: "Let this role's transactions write (default_transaction_read_only = off)",
     FORBIDDEN: "GRANT this role what it lacks",
@@ -314,6 +315,9 @@ class PostgresServer(PlainServer):
 
     def is_forbidden(self, error: BaseException) -> bool:
         return self.sqlstate(error) == FORBIDDEN
+
+    def is_taken(self, error: BaseException) -> bool:
+        return self.sqlstate(error) == DUPLICATE_TABLE
 
     def is_about_rows(self, error: BaseException) -> bool:
         # Data, integrity, WITH CHECK OPTION, and what a trigger of the project raises. Without a
