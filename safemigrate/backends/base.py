@@ -28,11 +28,16 @@ class Take:
     """
     The locks of one attempt; called inside its transaction it takes them or fails.
 
-    ``words``: the same as SQL, to be sent in front of the transaction's first statement.
+    ``statements``: the same as SQL, to be sent in front of the transaction's first statement, or
+    to be printed.
     """
 
-    words: str
+    statements: Sequence[str]
     send: Callable[[str], None]
+
+    @property
+    def words(self) -> str:
+        return "; ".join(self.statements)
 
     def __call__(self) -> None:
         if self.words:
@@ -75,6 +80,9 @@ class Backend(Together):
     def in_transaction(self) -> bool:
         return self.connection.in_atomic_block
 
+    def follow(self, editor: BaseDatabaseSchemaEditor) -> None:
+        """Know things by the names that they have after what ``editor`` has collected."""
+
     # Locks ---------------------------------------------------------------------------------
 
     @abc.abstractmethod
@@ -108,7 +116,7 @@ class Backend(Together):
         """Inside, a build or a validation waits for locks as long as its own deadline allows."""
 
     @abc.abstractmethod
-    def bound_transaction(self, wait: timedelta) -> None:
+    def bound_transaction(self, editor: BaseDatabaseSchemaEditor, wait: timedelta) -> None:
         """From here to the end of the transaction no statement waits longer for a lock."""
 
     @abc.abstractmethod

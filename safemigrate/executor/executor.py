@@ -262,6 +262,7 @@ class SafeExecutor(MigrationExecutor):
                     state,
                     lambda before, editor: migration.unapply(before, editor),
                     lambda: self._record(migration, started, "unapply"),
+                    backwards=True,
                 )
         self._report("unapply_success", migration, fake)
         return state
@@ -272,22 +273,25 @@ class SafeExecutor(MigrationExecutor):
         state: ProjectState,
         work: Callable[[ProjectState, Any], ProjectState],
         record: Callable[[], None],
+        *,
+        backwards: bool = False,
     ) -> ProjectState:
         with backfill.for_migration(f"{migration.app_label}.{migration.name}"):
             if migration.atomic and self.connection.features.can_rollback_ddl:
-                return self._in_one_transaction(migration, state, work, record)
+                locks = table_locks(migration, state, backwards=backwards)
+                return self._in_one_transaction(migration, state, locks, work, record)
             return self._step_by_step(migration, state, work, record)
 
     def _in_one_transaction(
         self,
         migration: Migration,
         state: ProjectState,
+        locks: Sequence[TableLock],
         work: Callable[[ProjectState, Any], ProjectState],
         record: Callable[[], None],
     ) -> ProjectState:
         """All its tables are locked at the start, without queueing, or nothing is done."""
-        locks = table_locks(migration, state)
-        row_wait = _changes_rows(migration)
+        row_wait = changes_rows(migration)
         together = _sends_at_once(migration)
         ready: ProjectState | None = state
 
@@ -304,7 +308,7 @@ class SafeExecutor(MigrationExecutor):
                     take()
                 together = False
                 if row_wait:
-                    self.backend.bound_transaction(ROW_WAIT)
+                    self.backend.bound_transaction(editor, ROW_WAIT)
                 before, ready = ready, None
                 after = work(before, editor)
                 editor.run_deferred_sql()
@@ -320,7 +324,7 @@ class SafeExecutor(MigrationExecutor):
         work: Callable[[ProjectState, Any], ProjectState],
         record: Callable[[], None],
     ) -> ProjectState:
-        wait = ROW_WAIT if _changes_rows(migration) else Patience.short_wait
+        wait = ROW_WAIT if changes_rows(migration) else Patience.short_wait
         with self.backend.bounded(wait):
             with self.connection.schema_editor(atomic=False) as editor:
                 after = work(state, editor)
@@ -462,5 +466,5 @@ def _sends_at_once(migration: Migration) -> bool:
     return all(type(operation) in kinds for operation in flat(migration.operations))
 
 
-def _changes_rows(migration: Migration) -> bool:
+def changes_rows(migration: Migration) -> bool:
     return any(isinstance(o, migrations.RunPython) for o in flat(migration.operations))

@@ -414,6 +414,21 @@ class SquashMixin(WriterMixin):
             return super().handle(*args, **options)
 
 
+class SqlMigrateMixin(_Command):
+    """``sqlmigrate`` that prints what ``migrate`` sends before a migration of one transaction."""
+
+    def handle(self, *args: Any, **options: Any) -> Any:
+        from django.core.management.commands import sqlmigrate
+
+        from safemigrate.executor.printing import PrintingLoader
+
+        with (
+            _errors_as_command_errors(),
+            _instead_of(sqlmigrate, "MigrationLoader", PrintingLoader),
+        ):
+            return super().handle(*args, **options)
+
+
 @contextmanager
 def writing_atomic() -> Iterator[None]:
     """

@@ -100,12 +100,9 @@ class SafeOperation(Operation):
         if not self.allow_migrate_model(connection.alias, model):
             return None
         backend = backend_for(connection)
-        if (
-            self.needs_autocommit
-            and backend.in_transaction
-            and backend.commits_by_itself
-            and not schema_editor.collect_sql
-        ):
+        if schema_editor.collect_sql:
+            backend.follow(schema_editor)
+        elif self.needs_autocommit and backend.in_transaction and backend.commits_by_itself:
             raise NeedsAutocommit(
                 f"{type(self).__name__} on {model._meta.label} commits step by step, "
                 "but its migration is one transaction.",

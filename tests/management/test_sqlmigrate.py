@@ -98,7 +98,11 @@ NO_INDEX = event().replace('models.Index(fields=["-number", "word"], name="by_nu
 UNIQUE = event().replace(
     'name="once"),', 'name="once"), models.UniqueConstraint(fields=["word", "id"], name="twice"),'
 )
-RENAMED = {"shop.Renamed.old": "shop.Renamed.new", "shop.Event.number": "shop.Event.count"}
+RENAMED = {
+    "shop.Renamed.old": "shop.Renamed.new",
+    "shop.Event": "shop.Happening",
+    "shop.Event.number": "shop.Event.count",
+}
 
 
 def edited() -> str:
@@ -107,6 +111,24 @@ def edited() -> str:
         assert models.count(old) == 1, old
         models = models.replace(old, new)
     return models
+
+
+def much_of(event: str) -> str:
+    """Everything about it that changes before the rollout, and more."""
+    for old, new in (
+        ("word = models.CharField(max_length=20)", "word = models.TextField(null=True)"),
+        (
+            'models.Index(fields=["-number", "word"], name="by_number")',
+            'models.Index(fields=["word"], name="by_word")',
+        ),
+        (
+            'name="once"),',
+            'name="once"), models.UniqueConstraint(fields=["word", "id"], name="twice"),',
+        ),
+    ):
+        assert event.count(old) == 1, old
+        event = event.replace(old, new)
+    return event
 
 
 CHAINS = [
@@ -118,6 +140,18 @@ CHAINS = [
         event(), event("BigIntegerField()"), parted() + ";" + NUMBERED, id="partitions-type"
     ),
     pytest.param(event(), event(name="count"), parted() + ";" + NUMBERED, id="partitions-name"),
+    pytest.param(
+        event(),
+        much_of(event()).replace("Meta:", 'Meta:\n        db_table = "happenings"'),
+        parted() + ";" + NUMBERED,
+        id="partitions-table-and-more",
+    ),
+    pytest.param(
+        event(),
+        INDEXED.replace("class Event", "class Happening"),
+        parted() + ";" + NUMBERED,
+        id="partitions-model-and-more",
+    ),
 ]
 
 
@@ -163,3 +197,85 @@ def _compared(project, databases, printing, target) -> list[str]:
         return [f"{printing}: {line}" for line in told] + ([printed] if told else [])
     finally:
         databases._execute(f"DROP DATABASE {copy} WITH (FORCE)")
+
+
+CREATED = """
+class Migration(migrations.Migration):
+    initial = True
+    operations = [
+        migrations.CreateModel("Customer", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.CreateModel("Order", [("id", models.BigAutoField(primary_key=True))]),
+    ]
+"""
+ADDED = """
+    migrations.AddField("order", "note", models.TextField(null=True)),
+    migrations.AddField("order", "whose", models.ForeignKey("customer", models.CASCADE, null=True)),
+"""
+TAKEN = [
+    "BEGIN;",
+    "SET LOCAL lock_timeout = 20;",
+    'LOCK TABLE "shop_customer" IN SHARE ROW EXCLUSIVE MODE NOWAIT;',
+    'LOCK TABLE "shop_order" IN ACCESS EXCLUSIVE MODE NOWAIT;',
+]
+
+
+@pytest.fixture
+def shop(project):
+    project.migration("0001_initial", CREATED)
+    project.run("migrate")
+    return project
+
+
+def written(shop, name: str, operations: str) -> None:
+    """By hand, the stock way, and vouched for."""
+    shop.migration(
+        name,
+        'class Migration(migrations.Migration):\n    dependencies = [("shop", "0001_initial")]\n'
+        f"    operations = [{operations}]\n",
+    )
+    shop.run("safemigrate", "baseline")
+
+
+def printed(shop, *words) -> list[str]:
+    said = shop.run("sqlmigrate", "shop", *words).out.splitlines()
+    return [line for line in said if line and not line.startswith("--")]
+
+
+def test_a_migration_of_one_transaction_is_printed_with_the_locks_that_migrate_takes(shop):
+    """By hand, too, a table that somebody holds is not waited for, with the site behind it."""
+    written(shop, "0002_added", ADDED)
+    lines = printed(shop, "0002")
+    assert lines[:4] == TAKEN
+    assert lines[4].startswith('ALTER TABLE "shop_order" ADD COLUMN "note"')
+    assert lines[-1] == "COMMIT;"
+    with shop.connect() as other, shop.connect() as by_psql, other.transaction():
+        other.execute("SELECT * FROM shop_order")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            by_psql.execute("".join(lines))
+
+
+def test_what_changes_rows_is_printed_with_a_longer_wait_for_them(shop):
+    written(shop, "0002_added", f"{ADDED} migrations.RunPython(print),")
+    assert printed(shop, "0002")[:5] == [*TAKEN, "SET LOCAL lock_timeout = 2000;"]
+
+
+@pytest.mark.parametrize("line", ["", "migrations.RunPython(print, print),"])
+def test_a_migration_that_prints_no_statement_prints_no_lock(shop, line):
+    written(shop, "0002_none", line)
+    assert printed(shop, "0002") == (["BEGIN;", "COMMIT;"] if line else [])
+
+
+MOVED = {
+    "model": 'migrations.RenameModel("Order", "Purchase")',
+    "table": 'migrations.AlterModelTable("order", "purchases")',
+    "gone": 'migrations.DeleteModel("Customer")',
+    "created": 'migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)), '
+    '("order", models.ForeignKey("shop.order", models.CASCADE))])',
+}
+
+
+@pytest.mark.parametrize("what", MOVED)
+def test_the_way_back_locks_a_table_under_the_name_that_it_has_by_then(shop, databases, what):
+    written(shop, "0002_renamed", MOVED[what])
+    shop.run("migrate")
+    assert not _compared(shop, databases, ("0002", "--backwards"), "0001")

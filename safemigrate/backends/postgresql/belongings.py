@@ -98,13 +98,13 @@ class Belongings(Partitions):
             JOIN pg_attribute a ON a.attrelid = o.conrelid AND a.attnum = k.number
             WHERE o.conrelid = to_regclass(%s) AND o.contype = 'p' ORDER BY k.place
             """,
-            [self._quote(table)],
+            [self._regclass(table)],
         )
         columns = [column for _, column in rows]
         built = [beside.get(column, column) for column in columns]
         if built == columns:
             return
-        name = rows[0][0]
+        name = self._printed.name(rows[0][0])
         temporary = own_name("shadow", table, name)
         final, other = (", ".join(map(self._quote, names)) for names in (columns, built))
         build = (
@@ -206,9 +206,9 @@ class Belongings(Partitions):
                 FROM pg_attribute a
                 WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))
             """,
-            [self._quote(table), letter, wanted],
+            [self._regclass(table), letter, wanted],
         )
-        return str(rows[0][0]) if rows else name
+        return self._printed.name(rows[0][0]) if rows else name
 
     # What is there -------------------------------------------------------------------------
 
@@ -273,7 +273,7 @@ class Belongings(Partitions):
             JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
             WHERE t.tgrelid = to_regclass(%s) AND t.tgname LIKE %s
             """,
-            [self._quote(table), f"{ON_UPDATE}%"],
+            [self._regclass(table), f"{ON_UPDATE}%"],
         )
         for column, twin in rows:
             found.setdefault(column, []).append(twin)
@@ -333,7 +333,7 @@ class Belongings(Partitions):
                 ORDER BY 1, 2
                 """,
                 {
-                    "table": self._quote(table),
+                    "table": self._regclass(table),
                     "column": self._bare(column),
                     "view": f"{STANDS_IN}%",
                 },
@@ -342,7 +342,7 @@ class Belongings(Partitions):
 
     def _standing(self, table: str, columns: Sequence[str]) -> list[tuple[str, str]]:
         """``[(kind, name)]`` of what must go before the columns can be given away, FKs first."""
-        return self._ask(
+        rows = self._ask(
             """
             SELECT CASE WHEN k.oid IS NULL THEN 'index' ELSE 'constraint' END,
                    coalesce(k.conname, i.relname)::text
@@ -357,8 +357,9 @@ class Belongings(Partitions):
               AND coalesce(k.oid, i.oid) IS NOT NULL
             GROUP BY 1, 2, k.contype ORDER BY k.contype IS NOT DISTINCT FROM 'f' DESC, 1, 2
             """,
-            [self._quote(table), [self._bare(column) for column in columns]],
+            [self._regclass(table), [self._bare(column) for column in columns]],
         )
+        return [(kind, self._printed.name(name)) for kind, name in rows]
 
     def _refuse_special_table(self, table: str, column: str, renamed: bool) -> list[str]:
         """The partitions, or PlanRefused where the column cannot be exchanged for another one."""
@@ -367,7 +368,7 @@ class Belongings(Partitions):
             SELECT c.relkind = 'p', EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)
             FROM pg_class c WHERE c.oid = to_regclass(%s)
             """,
-            [self._quote(table)],
+            [self._regclass(table)],
         )
         is_partitioned, has_children = rows[0] if rows else (False, False)
         if has_children and not is_partitioned:
@@ -397,7 +398,7 @@ class Belongings(Partitions):
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
             WHERE i.indrelid = to_regclass(%s) AND a.attname = %s AND i.indisprimary AND %s
             """,
-            [*[self._quote(table), self._bare(column)] * 2, renamed],
+            [*[self._regclass(table), self._bare(column)] * 2, renamed],
         )
         if rows:
             # Names are Python's own business; another type is another table.

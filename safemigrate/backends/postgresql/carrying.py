@@ -124,7 +124,7 @@ class Carrying(Columns, Indexes):
             SELECT conrelid::bigint, conname::text, convalidated
             FROM pg_constraint WHERE conrelid IN (SELECT relid FROM parts)
             """,
-            [self._quote(table)],
+            [self._regclass(table)],
         )
         found: dict[int, dict[str, bool]] = {}
         for oid, name, valid in rows:
@@ -133,13 +133,12 @@ class Carrying(Columns, Indexes):
 
     def _key_names(self, table: str) -> dict[int, str]:
         """By the oid of each part, what its primary key is called."""
-        return dict(
-            self._ask(
-                "SELECT conrelid::bigint, conname::text FROM pg_constraint WHERE contype = 'p' "
-                "AND conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass(%s)))",
-                [self._quote(table)],
-            )
+        rows = self._ask(
+            "SELECT conrelid::bigint, conname::text FROM pg_constraint WHERE contype = 'p' "
+            "AND conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass(%s)))",
+            [self._regclass(table)],
         )
+        return {part: self._printed.name(name) for part, name in rows}
 
     def _give_key(
         self,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django.db.backends.utils import split_identifier
 
 from safemigrate.backends.base import Backend, IndexState
+from safemigrate.backends.postgresql.printed import Printed
 from safemigrate.facts.errors import PlanRefused
 from safemigrate.facts.types import differ
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
@@ -29,8 +31,16 @@ class Catalog(Backend):
     Read-only look-ups.
 
     A table is found as the server itself finds it (``to_regclass`` on the quoted name), so a
-    schema in ``db_table`` or in ``search_path`` is obeyed.
+    schema in ``db_table`` or in ``search_path`` is obeyed; names go in and come out as they are
+    once the server has run what sqlmigrate has printed of the same file.
     """
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(connection)
+        self._printed = Printed()
+
+    def follow(self, editor: BaseDatabaseSchemaEditor) -> None:
+        self._printed = Printed.by(editor)
 
     def _ask(
         self, query: str, params: Sequence[Any] | Mapping[str, Any] | None
@@ -43,9 +53,17 @@ class Catalog(Backend):
     def _quote(self, name: str) -> str:
         return self.connection.ops.quote_name(name)
 
+    def _regclass(self, table: str) -> str:
+        """Its name in the catalogue, quoted, which a printed statement has not changed yet."""
+        return self._quote(self._printed.catalogued(table))
+
     def _bare(self, name: str) -> str:
         """A name as the catalogues have it; Django takes one in quotes as it is."""
         return self._quote(name)[1:-1].replace('""', '"')
+
+    def _catalogued(self, name: str) -> str:
+        """The same for an index or a constraint, as ``_bare``."""
+        return self._bare(self._printed.catalogued_name(name))
 
     def _beside(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> str:
         """``name``, quoted, in the schema that the table is really in."""
@@ -55,7 +73,7 @@ class Catalog(Backend):
         rows = self._ask(
             "SELECT quote_ident(n.nspname) FROM pg_class c "
             "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
-            [self._quote(table)],
+            [self._regclass(table)],
         )
         return f"{rows[0][0]}.{self._quote(name)}"
 
@@ -68,7 +86,7 @@ class Catalog(Backend):
         return editor.collect_sql and f"{words};" in editor.collected_sql
 
     def has_table(self, table: str) -> bool:
-        return bool(self._ask("SELECT to_regclass(%s) IS NOT NULL", [self._quote(table)])[0][0])
+        return bool(self._ask("SELECT to_regclass(%s) IS NOT NULL", [self._regclass(table)])[0][0])
 
     def has_column(self, table: str, column: str) -> bool:
         return self._column(table, column) is not None
@@ -83,7 +101,7 @@ class Catalog(Backend):
             WHERE a.attrelid = to_regclass(%s) AND a.attname = %s
               AND a.attnum > 0 AND NOT a.attisdropped
             """,
-            [self._quote(table), self._bare(column)],
+            [self._regclass(table), self._bare(column)],
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
@@ -92,7 +110,7 @@ class Catalog(Backend):
         rows = self._ask(
             "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
             "WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped",
-            [self._quote(table), self._bare(column)],
+            [self._regclass(table), self._bare(column)],
         )
         return rows[0][0] if rows else None
 
@@ -110,7 +128,7 @@ class Catalog(Backend):
         rows = self._ask(
             "SELECT col_description(attrelid, attnum) FROM pg_attribute "
             "WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped",
-            [self._quote(table), self._bare(column)],
+            [self._regclass(table), self._bare(column)],
         )
         return rows[0][0] if rows else None
 
@@ -122,9 +140,9 @@ class Catalog(Backend):
             WHERE c.conrelid = to_regclass(%s) AND a.attname = %s AND c.contype = %s
               AND c.conkey = ARRAY[a.attnum] ORDER BY 1
             """,
-            [self._quote(table), self._bare(column), kind],
+            [self._regclass(table), self._bare(column), kind],
         )
-        return [name for (name,) in rows]
+        return [self._printed.name(name) for (name,) in rows]
 
     def _field_index_names(self, table: str, column: str) -> list[str]:
         """
@@ -144,9 +162,9 @@ class Catalog(Backend):
               AND i.indpred IS NULL AND m.amname = 'btree' AND o.opcdefault
               AND n.relname ~ '_[0-9a-f]{8}$' ORDER BY 1
             """,
-            [self._quote(table), self._bare(column)],
+            [self._regclass(table), self._bare(column)],
         )
-        return [name for (name,) in rows]
+        return [self._printed.name(name) for (name,) in rows]
 
     def index_state(self, table: str, name: str) -> IndexState:
         rows = self._ask(
@@ -155,7 +173,7 @@ class Catalog(Backend):
             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
             WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
             """,
-            [self._quote(table), self._bare(name)],
+            [self._regclass(table), self._catalogued(name)],
         )
         if not rows:
             return IndexState.ABSENT
@@ -166,7 +184,7 @@ class Catalog(Backend):
         rows = self._ask(
             "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(%s) "
             "AND conname = %s",
-            [self._quote(table), self._bare(name)],
+            [self._regclass(table), self._catalogued(name)],
         )
         return rows[0][0] if rows else None
 
@@ -183,7 +201,7 @@ class Catalog(Backend):
 
         With a column: the FKs on it. Without: all FKs from and to the table.
         """
-        return self._ask(
+        rows = self._ask(
             """
             SELECT own.name, replace(c.conname, '"', '""'), parent.name
             FROM pg_constraint c
@@ -212,5 +230,10 @@ class Catalog(Backend):
                   END
             ORDER BY 1, 2
             """,
-            {"table": self._quote(table), "column": column and self._bare(column)},
+            {"table": self._regclass(table), "column": column and self._bare(column)},
         )
+        printed = self._printed
+        return [
+            (printed.table(child), printed.name(name), printed.table(parent))
+            for child, name, parent in rows
+        ]

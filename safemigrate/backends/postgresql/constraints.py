@@ -162,9 +162,9 @@ class Constraints(Columns, Indexes):
                 JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number)
             ORDER BY 1
             """,
-            [self._quote(table), [self._bare(column) for column in columns]],
+            [self._regclass(table), [self._bare(column) for column in columns]],
         )
-        return [name for (name,) in rows]
+        return [self._printed.name(name) for (name,) in rows]
 
     # Check ---------------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ class Filling(Locking):
         return bool(
             self._ask(
                 "SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = %s",
-                [self._quote(table), own_name("fill", table, column)],
+                [self._regclass(table), own_name("fill", table, column)],
             )
         )
 

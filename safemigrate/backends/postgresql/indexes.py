@@ -252,7 +252,7 @@ class Indexes(Partitions):
             LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k - 1]
             WHERE i.indrelid = to_regclass(%s) AND c.relname = %s ORDER BY k
             """,
-            [self._quote(table), self._bare(name)],
+            [self._regclass(table), self._bare(name)],
         )
         if not rows:
             return "GROUP BY the index's columns HAVING count(*) > 1"
@@ -287,7 +287,7 @@ class Indexes(Partitions):
                 WHERE p.relid = to_regclass(%s) AND c.relname = %s
                   AND p.pid <> pg_backend_pid()
                 """,
-                [self._quote(table), self._bare(name)],
+                [self._regclass(table), self._bare(name)],
             )
             if not rows:
                 return

@@ -91,9 +91,9 @@ class Locking(Catalog):
             elapsed = timedelta(seconds=time.monotonic() - started)
             tries += 1
             if refusal is None or not self._is_held(wanted, patience.hopeless_at(elapsed)):
-                words = self._taking(wanted, patience.wait_at(elapsed))
+                first = self._first_words(wanted, patience.wait_at(elapsed))
                 try:
-                    return attempt(Take(words, self._send))
+                    return attempt(Take(first, self._send))
                 except DatabaseError as error:
                     if not self.lock_was_refused(error):
                         raise
@@ -143,9 +143,6 @@ class Locking(Catalog):
         else:
             editor.execute("COMMIT", params=None)
 
-    def _taking(self, locks: Sequence[TableLock], wait: timedelta) -> str:
-        return "; ".join(self._first_words(locks, wait))
-
     def _first_words(self, locks: Sequence[TableLock], wait: timedelta) -> list[str]:
         """
         Take ``locks`` now or fail; later statements of the transaction wait only a moment.
@@ -163,9 +160,8 @@ class Locking(Catalog):
     def _lock_timeout(self, wait: timedelta) -> str:
         return f"SET LOCAL lock_timeout = {milliseconds(wait)}"
 
-    def bound_transaction(self, wait: timedelta) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(self._lock_timeout(wait))
+    def bound_transaction(self, editor: BaseDatabaseSchemaEditor, wait: timedelta) -> None:
+        editor.execute(self._lock_timeout(wait), params=None)
 
     @contextmanager
     def bounded(self, wait: timedelta) -> Iterator[None]:
@@ -245,7 +241,7 @@ class Locking(Catalog):
 
     def _held(self, lock: TableLock) -> tuple[str, list[str]]:
         """What ``HOLDERS`` asks for."""
-        return self._quote(lock.table), [mode.pg_locks_name for mode in lock.mode.conflicts()]
+        return self._regclass(lock.table), [mode.pg_locks_name for mode in lock.mode.conflicts()]
 
     def _blockers(self, locks: Sequence[TableLock]) -> list[str]:
         """Who holds what stands in the way, oldest transaction first, five at most."""

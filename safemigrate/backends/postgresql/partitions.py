@@ -9,11 +9,12 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
+from django.db.backends.utils import split_identifier
 
 from safemigrate.backends.base import IndexState
 from safemigrate.backends.names import fitting
@@ -34,7 +35,7 @@ class Partition:
     One table of a partitioned one, or that itself.
 
     ``parent``: the oid of what it is a partition of. ``kind``: as ``pg_class.relkind``.
-    ``schema``: quoted.
+    ``schema``: quoted. ``table`` and ``bare``: as sqlmigrate has printed them by now.
     """
 
     oid: int
@@ -69,7 +70,8 @@ class Partitions(Locking):
 
     def _is_partitioned(self, table: str) -> bool:
         rows = self._ask(
-            "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [self._quote(table)]
+            "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)",
+            [self._regclass(table)],
         )
         return bool(rows and rows[0][0])
 
@@ -85,9 +87,9 @@ class Partitions(Locking):
             JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
             ORDER BY t.level, 4
             """,
-            [self._quote(table)],
+            [self._regclass(table)],
         )
-        found = [Partition(*row) for row in rows]
+        found = [self._by_now(Partition(*row)) for row in rows]
         for part in found:
             if part.kind == "f":
                 raise PlanRefused(
@@ -96,6 +98,12 @@ class Partitions(Locking):
                     do="Detach it, or change the other partitions by hand.",
                 )
         return found
+
+    def _by_now(self, part: Partition) -> Partition:
+        table = self._printed.table(part.table)
+        if table == part.table:
+            return part
+        return replace(part, table=table, bare=self._bare(split_identifier(table)[1]))
 
     # Indexes -------------------------------------------------------------------------------
 
@@ -188,7 +196,7 @@ class Partitions(Locking):
             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
             WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
             """,
-            [self._quote(table), self._bare(name)],
+            [self._regclass(table), self._bare(name)],
         )
         return rows[0][0], rows[0][1]
 
@@ -202,7 +210,7 @@ class Partitions(Locking):
             JOIN pg_index p ON p.indexrelid = t.relid
             WHERE i.indrelid = to_regclass(%s) AND c.relname = %s
             """,
-            [self._quote(table), self._bare(name)],
+            [self._regclass(table), self._bare(name)],
         )
         return dict(rows)
 
@@ -241,7 +249,7 @@ class Partitions(Locking):
         except DatabaseError as error:
             if sqlstate(error) != NOT_SUPPORTED:
                 raise
-            key = self._ask("SELECT pg_get_partkeydef(to_regclass(%s))", [self._quote(table)])
+            key = self._ask("SELECT pg_get_partkeydef(to_regclass(%s))", [self._regclass(table)])
             raise PlanRefused(
                 f"{name} cannot be unique on {table}, which is partitioned by {key[0][0]}: what is "
                 "unique on a partitioned table must include the columns of that key.",
@@ -416,6 +424,6 @@ class Partitions(Locking):
         rows = self._ask(
             "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
             "WHERE conrelid = to_regclass(%s) AND conname = %s",
-            [self._quote(leaves[0].table), self._bare(leaves[0].own(name))],
+            [self._regclass(leaves[0].table), self._bare(leaves[0].own(name))],
         )
         return str(rows[0][0])

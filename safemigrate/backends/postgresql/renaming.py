@@ -117,7 +117,7 @@ class ColumnNames(Shadows):
             "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename "
             "WHERE c.oid = to_regclass(%s) AND s.attname = %s"
         )
-        return bool(self._ask(query, [self._quote(table), self._bare(column)]))
+        return bool(self._ask(query, [self._regclass(table), self._bare(column)]))
 
     # Ending --------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class ColumnNames(Shadows):
             JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('i', 'I')
             WHERE a.attrelid = to_regclass(%s) AND a.attname = %s AND starts_with(c.relname, %s)
             """,
-            [self._quote(table), self._bare(column), f"{PREFIX}_shadow_"],
+            [self._regclass(table), self._bare(column), f"{PREFIX}_shadow_"],
         )
         return [name for (name,) in rows]
 

@@ -355,7 +355,7 @@ class Shadows(Carrying, Syncing, Belongings):
             JOIN pg_sequence s ON s.seqrelid = d.objid
             WHERE a.attrelid = to_regclass(%s) AND a.attname = %s
             """,
-            [self._quote(table), self._bare(column)],
+            [self._regclass(table), self._bare(column)],
         )
         if not rows:
             return None

@@ -174,6 +174,6 @@ class Syncing(Locking):
         return bool(
             self._ask(
                 "SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = %s",
-                [self._quote(pair.table), pair.on_update],
+                [self._regclass(pair.table), pair.on_update],
             )
         )

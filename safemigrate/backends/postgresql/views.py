@@ -18,7 +18,6 @@ from django.db.backends.utils import split_identifier
 from safemigrate.backends.moving import Move
 from safemigrate.backends.names import PREFIX
 from safemigrate.backends.postgresql.belongings import STANDS_IN, Belongings
-from safemigrate.backends.postgresql.printed import Printed
 from safemigrate.backends.statements import standard_names
 from safemigrate.facts.errors import UnsupportedDatabase, WrongOperation
 from safemigrate.facts.locks import TableLock
@@ -161,7 +160,7 @@ class Views(Belongings):
         _, bare = split_identifier(new)
         editor.execute(f"ALTER TABLE {self._quote(old)} RENAME TO {self._quote(bare)}", params=None)
         if editor.collect_sql:
-            Printed.by(editor).rename_table(old, new)
+            self._printed.rename_table(old, new)
         for statement in editor.deferred_sql:
             if hasattr(statement, "rename_table_references"):
                 statement.rename_table_references(old, new)
@@ -172,7 +171,7 @@ class Views(Belongings):
         change = f"RENAME COLUMN {self._quote(old)} TO {self._quote(new)}"
         editor.execute(f"ALTER TABLE {self._quote(table)} {change}", params=None)
         if editor.collect_sql:
-            Printed.by(editor).rename_column(table, old, new)
+            self._printed.rename_column(table, old, new)
         for statement in editor.deferred_sql:
             if hasattr(statement, "rename_column_references"):
                 statement.rename_column_references(table, old, new)
@@ -187,7 +186,7 @@ class Views(Belongings):
     ) -> None:
         view = self._quote(move.old_table)
         # With the rights and the row security of whoever asks, as on the table itself.
-        options = "" if self._is_14(editor, move) else " WITH (security_invoker = true)"
+        options = "" if self._is_14(move) else " WITH (security_invoker = true)"
         editor.execute(
             f"CREATE VIEW {view}{options} AS SELECT {', '.join(self._selected(move, columns))} "
             f"FROM {self._quote(move.aside)}",
@@ -207,8 +206,7 @@ class Views(Belongings):
                 yield f"{self._quote(name)} AS {self._quote(olds[name])}"
 
     def _columns_of(self, editor: BaseDatabaseSchemaEditor, move: Move) -> Sequence[str]:
-        printed = Printed.by(editor)
-        there = printed.catalogued(move.old_table)
+        there = self._printed.catalogued(move.old_table)
         rows = self._ask(
             "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(%s) "
             "AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
@@ -216,12 +214,12 @@ class Views(Belongings):
         )
         if editor.collect_sql and not rows:
             return move.known
-        return [printed.column(there, name) for (name,) in rows]
+        return [self._printed.column(there, name) for (name,) in rows]
 
-    def _is_14(self, editor: BaseDatabaseSchemaEditor, move: Move) -> bool:
+    def _is_14(self, move: Move) -> bool:
         is_14 = self.connection.get_database_version() < (15,)
         protected = "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relrowsecurity"
-        if is_14 and self._ask(protected, [self._quote(Printed.by(editor).catalogued(move.aside))]):
+        if is_14 and self._ask(protected, [self._regclass(move.aside)]):
             raise UnsupportedDatabase(
                 f"{move.old_table} has row level security, which a view obeys for its owner only "
                 "on a server older than PostgreSQL 15: old code would see every row.",
@@ -233,7 +231,7 @@ class Views(Belongings):
         self, editor: BaseDatabaseSchemaEditor, move: Move, columns: Sequence[str]
     ) -> Iterator[str]:
         """Its owner, and what roles may do with the table; nothing of it comes by itself."""
-        printed = Printed.by(editor)
+        printed = self._printed
         there = printed.catalogued(move.aside)
         view, table = self._quote(move.old_table), self._quote(there)
         owned = self._ask(
@@ -285,7 +283,7 @@ class Views(Belongings):
 
     def _kind(self, name: str) -> str | None:
         rows = self._ask(
-            "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)", [self._quote(name)]
+            "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)", [self._regclass(name)]
         )
         return rows[0][0] if rows else None
 
@@ -312,9 +310,8 @@ class Views(Belongings):
 
     def _parts_now(self, editor: BaseDatabaseSchemaEditor, table: str) -> list[Part]:
         """What hangs on the table, under the names that it has by now."""
-        printed = Printed.by(editor)
-        there = printed.catalogued(table)
-        if editor.collect_sql and self._kind(there) not in TABLES:
+        printed = self._printed
+        if editor.collect_sql and self._kind(table) not in TABLES:
             said = f"which indexes, constraints and sequences of {table} get other names."
             self._left_open(editor, said)
             return []
@@ -322,7 +319,7 @@ class Views(Belongings):
             replace(
                 part,
                 table=printed.table(part.table),
-                name=printed.names.get((part.kind, part.name), part.name),
+                name=printed.name(part.name),
                 columns=[printed.column(part.table, column) for column in part.columns],
                 target=part.target and printed.table(part.target),
                 target_columns=[
@@ -330,7 +327,7 @@ class Views(Belongings):
                     for column in part.target_columns or []
                 ],
             )
-            for part in self._parts(there)
+            for part in self._parts(printed.catalogued(table))
             if not self._is_printed(editor, self._dropping(part))
         ]
 
@@ -353,7 +350,7 @@ class Views(Belongings):
         found = dict(zip(before, after, strict=True)).get(part.name)
         if found is None or found == part.name:
             return None
-        given_up = (part.kind, found) in Printed.by(editor).names
+        given_up = found in self._printed.names
         if part.kind != "CONSTRAINT" and not given_up and self._is_taken(part.schema, found):
             return None
         return found
@@ -361,9 +358,7 @@ class Views(Belongings):
     def _rename_part(self, editor: BaseDatabaseSchemaEditor, part: Part, name: str) -> None:
         editor.execute(self._renaming(part, name), params=None)
         if editor.collect_sql:
-            names = Printed.by(editor).names
-            was = (w for (kind, w), now in names.items() if (kind, now) == (part.kind, part.name))
-            names[part.kind, next(was, part.name)] = name
+            self._printed.rename(part.name, name)
 
     def _dropping(self, part: Part) -> str:
         return f"ALTER TABLE {self._quote(part.table)} DROP CONSTRAINT {self._quote(part.name)}"

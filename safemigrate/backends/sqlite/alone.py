@@ -28,7 +28,7 @@ class Alone(Backend):
     commits_by_itself = False
 
     def retrying(self, locks: Sequence[TableLock], attempt: Callable[[Take], T]) -> T:
-        return attempt(Take("", lambda words: None))
+        return attempt(Take((), lambda words: None))
 
     def bounded(self, wait: timedelta) -> AbstractContextManager[None]:
         return nothing()
@@ -36,7 +36,7 @@ class Alone(Backend):
     def unhurried(self) -> AbstractContextManager[None]:
         return nothing()
 
-    def bound_transaction(self, wait: timedelta) -> None:
+    def bound_transaction(self, editor: BaseDatabaseSchemaEditor, wait: timedelta) -> None:
         """SQLite bounds every wait by the connection's own ``timeout``."""
 
     def lock_was_refused(self, error: BaseException) -> bool:
