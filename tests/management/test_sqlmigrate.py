@@ -98,6 +98,33 @@ NO_INDEX = event().replace('models.Index(fields=["-number", "word"], name="by_nu
 UNIQUE = event().replace(
     'name="once"),', 'name="once"), models.UniqueConstraint(fields=["word", "id"], name="twice"),'
 )
+KEPT = """
+class Customer(models.Model):
+    email = models.CharField(max_length=50)
+
+class Coded(models.Model):
+    code = models.CharField(max_length=20, db_index=True)
+    sign = models.CharField(max_length=20, unique=True)
+    kind = models.IntegerField(null=True)
+    whose = models.ForeignKey(Customer, models.CASCADE)
+"""
+STOWED = """
+class Customer(models.Model):
+    email = models.CharField(max_length=50)
+
+class Coded(models.Model):
+    code = models.CharField(max_length=20, unique=True)
+    sign = models.CharField(max_length=20, db_index=True)
+    kind = models.IntegerField(null=True, db_index=True)
+    giver = models.ForeignKey(Customer, models.CASCADE, null=True, related_name="+")
+    above = models.OneToOneField("self", models.CASCADE, null=True)
+    count = models.PositiveIntegerField(null=True)
+    label = models.SlugField(default="")
+
+    class Meta:
+        db_table = "stowed"
+        unique_together = [("sign", "kind")]
+"""
 RENAMED = {
     "shop.Renamed.old": "shop.Renamed.new",
     "shop.Event": "shop.Happening",
@@ -118,6 +145,10 @@ def much_of(event: str) -> str:
     for old, new in (
         ("word = models.CharField(max_length=20)", "word = models.TextField(null=True)"),
         (
+            "    class Meta",
+            '    giver = models.ForeignKey("self", models.CASCADE, null=True)\n\n    class Meta',
+        ),
+        (
             'models.Index(fields=["-number", "word"], name="by_number")',
             'models.Index(fields=["word"], name="by_word")',
         ),
@@ -133,6 +164,7 @@ def much_of(event: str) -> str:
 
 CHAINS = [
     pytest.param(MODELS, edited(), ROWS, id="tables"),
+    pytest.param(KEPT, STOWED, ";", id="table-and-more"),
     pytest.param(event(), INDEXED, parted() + ";" + NUMBERED, id="partitions-index"),
     pytest.param(event(), NO_INDEX, parted() + ";" + NUMBERED, id="partitions-no-index"),
     pytest.param(event(), UNIQUE, parted() + ";" + NUMBERED, id="partitions-unique"),

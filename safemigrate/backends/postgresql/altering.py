@@ -140,6 +140,7 @@ class Altering(Columns, Indexes):
         there = [] if editor.collect_sql else self._field_checks(editor, model, column)
         name = there[0] if there else check_name(editor, table, column)
         if not there:
+            self._note_made(editor, "CONSTRAINT", table, name, [column])
             self._locked(
                 editor,
                 [TableLock(table)],

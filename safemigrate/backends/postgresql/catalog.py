@@ -85,6 +85,23 @@ class Catalog(Backend):
         """Whether another operation of the file has said it: the second finds it done."""
         return editor.collect_sql and f"{words};" in editor.collected_sql
 
+    def _note_made(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        kind: str,
+        table: str,
+        name: str,
+        columns: Sequence[str],
+        target: tuple[str, str] | None = None,
+    ) -> None:
+        """What has its name from the table, which may get another one later in what is printed."""
+        if editor.collect_sql:
+            self._printed.make(kind, table, name, columns, target)
+
+    def _schema_of(self, table: str) -> str:
+        query = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(%s)"
+        return str(self._ask(query, [self._regclass(table)])[0][0])
+
     def has_table(self, table: str) -> bool:
         return bool(self._ask("SELECT to_regclass(%s) IS NOT NULL", [self._regclass(table)])[0][0])
 

@@ -87,7 +87,9 @@ class Columns(Filling, Tables):
         editor.add_field(model, new)
         if check and apart:
             table, column = model._meta.db_table, column_of(field)
-            self._add_check(editor, table, check, check_name(editor, table, column))
+            name = check_name(editor, table, column)
+            self._note_made(editor, "CONSTRAINT", table, name, [column])
+            self._add_check(editor, table, check, name)
         if expression:
             self._send_default(editor, model, field, database_default)
 

@@ -129,7 +129,10 @@ class Constraints(Columns, Indexes):
     ) -> None:
         was, becomes = {tuple(names) for names in old}, {tuple(names) for names in new}
         for names in sorted(becomes - was):
-            self._add_unique_constraint(editor, model, unique_together_of(editor, model, names))
+            unique = unique_together_of(editor, model, names)
+            columns = columns_of(model, names)
+            self._note_made(editor, "INDEX", model._meta.db_table, unique.name, columns)
+            self._add_unique_constraint(editor, model, unique)
         for names in sorted(was - becomes):
             for name in self._uniques_over(editor, model, names):
                 self._drop_unique_named(editor, model, name)

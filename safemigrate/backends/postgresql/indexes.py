@@ -64,6 +64,7 @@ class Indexes(Partitions):
             self._add_unique(editor, model, field)
         for name, statement in self._field_indexes(editor, model, field).items():
             if not (editor.collect_sql and name in there):
+                self._note_made(editor, "INDEX", model._meta.db_table, name, [column_of(field)])
                 self.create_index(editor, model, name, partial(_itself, statement))
 
     def drop_field_indexes(
@@ -92,6 +93,7 @@ class Indexes(Partitions):
             f"CREATE UNIQUE INDEX CONCURRENTLY {self._quote(name)} "
             f"ON {self._quote(table)} ({self._quote(column_of(field))})"
         )
+        self._note_made(editor, "INDEX", table, name, [column_of(field)])
         if self._is_partitioned(table):
             self._add_unique_in_parts(editor, table, name, build)
             return

@@ -1,12 +1,27 @@
-"""The new names that ``sqlmigrate`` has printed, over what the catalogue still says."""
+"""What ``sqlmigrate`` has named and made, over what the catalogue still says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+
+@dataclass(frozen=True)
+class Part:
+    """An index, a constraint or a sequence; ``table``: the one to alter for a constraint."""
+
+    kind: str
+    schema: str
+    table: str
+    name: str
+    columns: list[str]
+    target: str | None
+    target_columns: list[str] | None
+    of_another: bool
 
 
 @dataclass
@@ -15,12 +30,14 @@ class Printed:
     What one editor has collected; empty where statements are sent.
 
     Shape:   tables: name in the catalogue -> name by now. columns: the same behind the table's
-             name in the catalogue. names: of indexes, constraints and sequences.
+             name in the catalogue. names: of indexes, constraints and sequences. made: what came in
+             the file, with the table's and the target's names in the catalogue.
     """
 
     tables: dict[str, str] = field(default_factory=dict)
     columns: dict[tuple[str, str], str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    made: list[Part] = field(default_factory=list)
 
     @classmethod
     def by(cls, editor: BaseDatabaseSchemaEditor) -> Printed:
@@ -46,6 +63,26 @@ class Printed:
 
     def rename(self, old: str, new: str) -> None:
         self.names[self.catalogued_name(old)] = new
+
+    def make(
+        self,
+        kind: str,
+        table: str,
+        name: str,
+        columns: Sequence[str],
+        target: tuple[str, str] | None = None,
+    ) -> None:
+        """``target``: the table and the column that a foreign key refers to."""
+        refers_to = self.catalogued(target[0]) if target else None
+        others = [target[1]] if target else None
+        there = self.catalogued(table)
+        self.made.append(Part(kind, "", there, name, [*columns], refers_to, others, False))
+
+    def made_of(self, table: str, schema: str) -> Iterator[Part]:
+        """What hangs on it by now and not in the catalogue. ``table``: its name there."""
+        for part in self.made:
+            if table in (part.table, part.target):
+                yield replace(part, schema=schema, of_another=part.table != table)
 
     def table(self, name: str) -> str:
         return self.tables.get(name, name)

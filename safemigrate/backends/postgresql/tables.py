@@ -121,6 +121,9 @@ class Tables(Partitions):
         table, parent = model._meta.db_table, other._meta.db_table
         statement = foreign_key_of(editor, model, field)
         name = name_of(statement)
+        target: Any = field
+        refers_to = (parent, target.target_field.column)
+        self._note_made(editor, "CONSTRAINT", table, name, [column_of(field)], refers_to)
         if self._cannot_add_not_valid(table):
             self._add_foreign_key_in_parts(editor, table, name, parent, str(statement))
         else:

@@ -9,7 +9,7 @@ Source: https://www.postgresql.org/docs/current/sql-createview.html#SQL-CREATEVI
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from django.db.backends.utils import split_identifier
 from safemigrate.backends.moving import Move
 from safemigrate.backends.names import PREFIX
 from safemigrate.backends.postgresql.belongings import STANDS_IN, Belongings
+from safemigrate.backends.postgresql.printed import Part
 from safemigrate.backends.statements import standard_names
 from safemigrate.facts.errors import UnsupportedDatabase, WrongOperation
 from safemigrate.facts.locks import TableLock
@@ -40,20 +41,6 @@ def _only_if_needed(features: BaseDatabaseFeatures, model: type[Model]) -> bool:
         (field.db_type(features.connection) or "").lower() in NOT_GROUPABLE
         for field in model._meta.concrete_fields
     )
-
-
-@dataclass(frozen=True)
-class Part:
-    """An index, a constraint or a sequence; ``table``: the one to alter for a constraint."""
-
-    kind: str
-    schema: str
-    table: str
-    name: str
-    columns: list[str]
-    target: str | None
-    target_columns: list[str] | None
-    of_another: bool
 
 
 def _is_to_be_done(move: Move) -> bool:
@@ -214,7 +201,10 @@ class Views(Belongings):
         )
         if editor.collect_sql and not rows:
             return move.known
-        return [self._printed.column(there, name) for (name,) in rows]
+        found = [self._printed.column(there, name) for (name,) in rows]
+        if editor.collect_sql:  # some came in the same file
+            found += [name for name in move.known if self._bare(name) not in found]
+        return found
 
     def _is_14(self, move: Move) -> bool:
         is_14 = self.connection.get_database_version() < (15,)
@@ -311,10 +301,15 @@ class Views(Belongings):
     def _parts_now(self, editor: BaseDatabaseSchemaEditor, table: str) -> list[Part]:
         """What hangs on the table, under the names that it has by now."""
         printed = self._printed
+        there = printed.catalogued(table)
         if editor.collect_sql and self._kind(table) not in TABLES:
             said = f"which indexes, constraints and sequences of {table} get other names."
             self._left_open(editor, said)
             return []
+        parts = self._parts(there)
+        if editor.collect_sql:
+            parts += printed.made_of(there, self._schema_of(table))
+            parts = [part for part in parts if not self._is_dropped(editor, part)]
         return [
             replace(
                 part,
@@ -327,8 +322,7 @@ class Views(Belongings):
                     for column in part.target_columns or []
                 ],
             )
-            for part in self._parts(printed.catalogued(table))
-            if not self._is_printed(editor, self._dropping(part))
+            for part in parts
         ]
 
     def _name_after(
@@ -360,8 +354,17 @@ class Views(Belongings):
         if editor.collect_sql:
             self._printed.rename(part.name, name)
 
-    def _dropping(self, part: Part) -> str:
-        return f"ALTER TABLE {self._quote(part.table)} DROP CONSTRAINT {self._quote(part.name)}"
+    def _is_dropped(self, editor: BaseDatabaseSchemaEditor, part: Part) -> bool:
+        """Whether that is printed already: of the part, or of a column of it."""
+        alter = f"ALTER TABLE {self._quote(part.table)} DROP"
+        where = self._beside(editor, part.table, part.name)
+        ways = [
+            f"{alter} CONSTRAINT {self._quote(part.name)}",
+            f"DROP INDEX {where}",
+            f"DROP INDEX CONCURRENTLY IF EXISTS {where}",
+            *(f"{alter} COLUMN {self._quote(column)}" for column in part.columns),
+        ]
+        return any(self._is_printed(editor, words) for words in ways)
 
     def _renaming(self, part: Part, name: str) -> str:
         if part.kind == "CONSTRAINT":
