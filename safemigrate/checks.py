@@ -304,15 +304,16 @@ def check_held(
     """
     W401, for the databases that ``check --deploy --database`` names.
 
-    Raises: CommandError in place of our own errors, such as for a role that may read nothing.
+    Raises: CommandError where one of them cannot be asked, such as by a role that may not read it.
     """
     from django.core.management.base import CommandError
-    from django.db import connections
+    from django.db import DatabaseError, connections
     from django.utils import timezone
 
     from safemigrate.executor import status
     from safemigrate.facts import settings as ours
     from safemigrate.facts.errors import SafeMigrateError, UnsupportedDatabase, WrongSettings
+    from safemigrate.management.subcommands.base import unanswered
     from safemigrate.rules import HeldContract
 
     try:
@@ -327,6 +328,8 @@ def check_held(
             continue  # nothing is held where we do not work
         except SafeMigrateError as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise unanswered(connections[alias], error) from error
         for held in waiting.held:
             if held.since is None:
                 continue

@@ -278,7 +278,7 @@ class SafeExecutor(MigrationExecutor):
     ) -> ProjectState:
         with backfill.for_migration(f"{migration.app_label}.{migration.name}"):
             if migration.atomic and self.connection.features.can_rollback_ddl:
-                locks = table_locks(migration, state, backwards=backwards)
+                locks = table_locks(migration, state, self.connection.alias, backwards=backwards)
                 return self._in_one_transaction(migration, state, locks, work, record)
             return self._step_by_step(migration, state, work, record)
 

@@ -37,7 +37,7 @@ class PrintingLoader(MigrationLoader):
         ):
             backend = backend_for(connection)
             state = self.project_state((migration.app_label, migration.name), at_end=False)
-            locks = table_locks(migration, state, backwards=backwards)
+            locks = table_locks(migration, state, connection.alias, backwards=backwards)
             for words in backend.retrying(locks, lambda take: take.statements):
                 editor.execute(words, params=None)
             if changes_rows(migration):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.db import migrations
+from django.db import migrations, router
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import FieldOperation
@@ -17,22 +17,28 @@ from safemigrate.backends.fields import through_of
 from safemigrate.facts.locks import LockMode, TableLock
 from safemigrate.operations.phases import STATE_ONLY, flat
 
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+    Locked = tuple[type[Model], LockMode]
+
 
 def table_locks(
-    migration: Migration, before: ProjectState, *, backwards: bool = False
+    migration: Migration, before: ProjectState, alias: str, *, backwards: bool = False
 ) -> list[TableLock]:
     """
-    The locks on tables that are there when ``migration`` begins, from whichever end.
+    The locks on tables that are there on ``alias`` when ``migration`` begins, from whichever end.
 
     Not complete, and it need not be: a lock that nobody foresaw waits for an instant only,
     and is refused like the others.
     """
     there = migration.mutate_state(before) if backwards else before
     return [
-        lock
+        TableLock(model._meta.db_table, mode)
         for operation in flat(migration.operations)
         if not isinstance(operation, STATE_ONLY)
-        for lock in _locks_of(operation, migration.app_label, there)
+        for model, mode in _locks_of(operation, migration.app_label, there)
+        if router.allow_migrate_model(alias, model)
     ]
 
 
@@ -56,7 +62,7 @@ def tables_made(migration: Migration, before: ProjectState, alias: str) -> list[
     return [table for table in made if table not in olds]
 
 
-def _locks_of(operation: Operation, app_label: str, there: ProjectState) -> Iterator[TableLock]:
+def _locks_of(operation: Operation, app_label: str, there: ProjectState) -> Iterator[Locked]:
     if isinstance(operation, migrations.CreateModel):
         for _, value in operation.fields:
             yield from _parents(value, app_label, operation.name_lower, there)
@@ -81,7 +87,7 @@ def _mode(operation: Operation) -> LockMode:
     return LockMode.ACCESS_EXCLUSIVE
 
 
-def _parents(value: Any, app_label: str, model: str, there: ProjectState) -> Iterator[TableLock]:
+def _parents(value: Any, app_label: str, model: str, there: ProjectState) -> Iterator[Locked]:
     """A foreign key puts triggers on the table that it refers to."""
     remote = getattr(value, "remote_field", None)
     if remote is None or not getattr(remote, "model", None):
@@ -92,11 +98,11 @@ def _parents(value: Any, app_label: str, model: str, there: ProjectState) -> Ite
 
 def _table(
     app_label: str, model_name: str, there: ProjectState, mode: LockMode
-) -> Iterator[TableLock]:
+) -> Iterator[Locked]:
     state = there.models.get((app_label, model_name))
     if state is None or state.options.get("proxy") or not state.options.get("managed", True):
         return
     model = there.apps.get_model(app_label, model_name)
     if model._meta.swapped:
         return
-    yield TableLock(model._meta.db_table, mode)
+    yield model, mode

@@ -427,6 +427,9 @@ def test_a_second_database_has_a_ledger_and_a_gate_of_its_own(shop, server):
                 ).fetchone()
             assert row[0] is None
             assert row[1] > 3
+            shop.models(NEXT.replace("max_length=50", "max_length=50, help_text='where to'"))
+            shop.run("makemigrations")
+            shop.deploy("r3", "--database", "second")  # whose locks would be on tables elsewhere
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

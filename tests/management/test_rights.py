@@ -58,6 +58,21 @@ def test_a_table_that_may_not_be_read_is_named_with_what_to_grant(shop, hidden, 
     )
 
 
+def test_a_database_that_the_role_may_not_enter_is_no_traceback_of_a_check(shop):
+    shop.sql(f"ALTER ROLE {role_of(shop)} LOGIN")
+    database, words = shop.address["dbname"], ("check", "--deploy", "--database", "default")
+    shop.sql(f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    url = shop.url.replace("postgres@", f"{role_of(shop)}@")
+    ran = shop.manage(*words, DATABASE_URL=url, PGOPTIONS="")
+    shop.sql(f"GRANT CONNECT ON DATABASE {database} TO PUBLIC")
+    refused(
+        ran,
+        "The database 'default' cannot be asked: ",
+        "permission denied for database",
+        "Nothing was changed.",
+    )
+
+
 def test_a_ledger_that_may_not_be_written_stops_a_migrate_before_it_begins(shop):
     grant(shop, f"SELECT ON {OURS}")
     refused(

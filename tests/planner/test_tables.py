@@ -23,7 +23,7 @@ BEFORE = state(
 def locks(*operations) -> set[tuple[str, LockMode]]:
     migration = Migration("0002", "shop")
     migration.operations = list(operations)
-    return {(lock.table, lock.mode) for lock in table_locks(migration, BEFORE)}
+    return {(lock.table, lock.mode) for lock in table_locks(migration, BEFORE, "default")}
 
 
 @pytest.mark.parametrize(
@@ -84,5 +84,5 @@ def test_nothing_is_changed_in_the_state_that_was_given():
     before = BEFORE.clone()
     migration = Migration("0002", "shop")
     migration.operations = [migrations.RemoveField("order", "total")]
-    assert table_locks(migration, before) == [TableLock("shop_order")]
+    assert table_locks(migration, before, "default") == [TableLock("shop_order")]
     assert before == BEFORE
