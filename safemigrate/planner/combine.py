@@ -68,7 +68,7 @@ class _Run:
     What one list of operations does.
 
     ``renames``: {model: {old field: new field}}; ``models``: {new name of a model: old name};
-    ``altered``: {model: {field: as it becomes}}.
+    ``altered``: {model: {field: as it becomes}}; ``places``: where the renames stand.
     """
 
     before: ProjectState
@@ -76,6 +76,7 @@ class _Run:
     removed: list[_Removed] = field(default_factory=list)
     added: list[_Added] = field(default_factory=list)
     renames: dict[str, dict[str, str]] = field(default_factory=dict)
+    places: dict[tuple[str, str], int] = field(default_factory=dict)
     altered: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
 
@@ -120,6 +121,27 @@ def combine(operations: Sequence[Operation], app_label: str, before: ProjectStat
     return instead
 
 
+def followed(
+    operations: Sequence[Operation], app_label: str, before: ProjectState, instead: Instead
+) -> Instead:
+    """
+    By the places of renames of fields in the code alone, what indexes and constraints then say.
+
+    Those that go: Django's state would keep the old names in them, and find no such fields on the
+    way back. Pure. ``instead``: what ``combine`` found.
+    """
+    run = _read(operations, app_label, before)
+    found: Instead = {}
+    for old in run.removed:
+        names = run.in_code_alone(old.model)
+        over = [name for name in names if name.lower() in fields_of(old.thing)]
+        place = max((run.places[old.model, name] for name in over), default=old.place)
+        if place < old.place and instead.get(old.place) != []:
+            follows = _altered(_called(run, old), renamed(old.thing, names))
+            found.setdefault(place, []).append(follows)
+    return found
+
+
 def _read(operations: Sequence[Operation], app_label: str, before: ProjectState) -> _Run:
     run = _Run(before, app_label)
     for place, operation in enumerate(operations):
@@ -129,17 +151,26 @@ def _read(operations: Sequence[Operation], app_label: str, before: ProjectState)
             run.added.append(_Added(place, operation.model_name, operation.index))
         elif type(operation) is migrations.AddConstraint:
             run.added.append(_Added(place, operation.model_name, operation.constraint))
-        elif isinstance(operation, migrations.RenameField):
-            names = run.renames.setdefault(operation.model_name_lower, {})
-            names[operation.old_name] = operation.new_name
         elif isinstance(operation, migrations.RenameModel):
             run.models[operation.new_name_lower] = operation.old_name_lower
-        elif isinstance(operation, migrations.AlterField):
-            altered = run.altered.setdefault(operation.model_name_lower, {})
-            altered[operation.name_lower] = operation.field
+        for one in _said(operation):
+            if isinstance(one, migrations.RenameField):
+                names = run.renames.setdefault(one.model_name_lower, {})
+                names[one.old_name] = one.new_name
+                run.places[one.model_name_lower, one.old_name] = place
+            elif isinstance(one, migrations.AlterField):
+                altered = run.altered.setdefault(one.model_name_lower, {})
+                altered[one.name_lower] = one.field
     later = {old: new for new, old in run.models.items()}
     run.removed = [replace(one, model=later.get(one.model, one.model)) for one in run.removed]
     return run
+
+
+def _said(operation: Operation) -> Sequence[Operation]:
+    """Of a field that becomes another one on its column, the state alone is told the name."""
+    if isinstance(operation, migrations.SeparateDatabaseAndState):
+        return [] if operation.database_operations else operation.state_operations
+    return [operation]
 
 
 def _computed(run: _Run, operations: Sequence[Operation]) -> Instead:
@@ -242,13 +273,18 @@ def _alone(run: _Run, old: _Removed) -> Instead:
 
     What those build for the new column must not include it: its type may not bear it.
     """
-    changed = {name.lower() for name in run.renames.get(old.model, {})}
-    changed |= set(run.altered.get(old.model, {}))
+    changed = {*run.renames.get(old.model, {}), *run.altered.get(old.model, {})}
+    changed = {name.lower() for name in changed - run.in_code_alone(old.model).keys()}
     if _is_constraint(old.thing) or not fields_of(old.thing) & changed:
         return {}
+    return {
+        old.place: [RemoveIndexConcurrently(_called(run, old), old.thing.name, after_rollout=False)]
+    }
+
+
+def _called(run: _Run, old: _Removed) -> str:
     model = run.model(old.then)
-    name = model.name if model and model.name_lower == old.then else old.then
-    return {old.place: [RemoveIndexConcurrently(name, old.thing.name, after_rollout=False)]}
+    return model.name if model and model.name_lower == old.then else old.then
 
 
 def _is_constraint(thing: Any) -> bool:

@@ -25,7 +25,7 @@ from safemigrate.operations.phases import touches_no_table
 from safemigrate.operations.reading import altered, has_table, target_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
-from safemigrate.planner.combine import combine
+from safemigrate.planner.combine import combine, followed
 from safemigrate.planner.split import Rewritten
 from safemigrate.planner.succession import heirs_first
 from safemigrate.rules.base import Finding, Step, judge
@@ -73,10 +73,15 @@ class Walk:
         ordered = self._keys_before_their_proxies(ordered, app_label)
         ordered = heirs_first(ordered, app_label, self.state)
         instead = combine(ordered, app_label, self.state)
+        follow = followed(ordered, app_label, self.state, instead)
         altered = self._altered(ordered, app_label)
-        return [
+        found = [
             self._step(operation, app_label, going, instead.get(place), altered.get(place))
             for place, operation in enumerate(ordered)
+        ]
+        return [
+            replace(one, operations=[*one.operations, *follow.get(place, [])])
+            for place, one in enumerate(found)
         ]
 
     def _altered(self, operations: Sequence[Operation], app_label: str) -> dict[int, Rewritten]:

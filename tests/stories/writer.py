@@ -22,6 +22,7 @@ from django.db.models import Count, Field, Model
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields import NOT_PROVIDED
 
+from safemigrate.operations.redefining import fields_read
 from tests.stories.made import made_of
 
 Log = list[tuple[Any, ...]]
@@ -405,7 +406,10 @@ def _tables(model: type[Model]) -> list[type[Model]]:
 
 def _is_unique(f: Field[Any, Any]) -> bool:
     options = f.model._meta
-    groups = [*options.unique_together, *(getattr(c, "fields", ()) for c in options.constraints)]
+    groups = [*options.unique_together]
+    for constraint in options.constraints:
+        if isinstance(constraint, models.UniqueConstraint):
+            groups += [constraint.fields, fields_read(*constraint.expressions)]
     return f.unique or any(f.name in group for group in groups) or f in options.pk_fields
 
 

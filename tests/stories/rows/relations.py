@@ -37,6 +37,11 @@ class Order(models.Model):
     customer_id = models.BigIntegerField({})
 """
 )
+META = """
+    class Meta:
+        indexes = [models.Index(fields=["customer_id", "total"], name="by_both")]
+        constraints = [models.UniqueConstraint(fields=["total", "customer_id"], name="once")]
+"""
 TAGS = """
 class Tag(models.Model):
     word = models.CharField(max_length=20)
@@ -84,6 +89,12 @@ ROWS = [
         key(),
         values={"Order.customer_id": "key('Customer')"},
         phases=["expand", "contract"],
+    ),
+    Row(
+        "a number becomes the foreign key on its column, and what rests on it goes",
+        NUMBER.format("") + META,
+        key(),
+        values={"Order.customer_id": "key('Customer')"},
     ),
     Row(
         "a number of another type becomes the foreign key on its column",

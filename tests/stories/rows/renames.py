@@ -210,6 +210,13 @@ ROWS = [
         answers=("y",),
     ),
     Row(
+        "a field renamed in the code alone whose indexes and constraints go",
+        META.format(field="a"),
+        HEAD + '    b = models.IntegerField(default=1, db_column="a")\n',
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+    ),
+    Row(
         "another column for a field",
         HEAD + "    a = models.IntegerField(db_index=True)\n",
         HEAD + '    a = models.IntegerField(db_index=True, db_column="renamed")\n',
