@@ -9,8 +9,9 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, migrations
-from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.autodetector import MigrationAutodetector, OperationDependency
 from django.db.migrations.questioner import NonInteractiveMigrationQuestioner
+from django.db.migrations.utils import get_references
 from django.db.models import Field
 
 if TYPE_CHECKING:
@@ -98,6 +99,42 @@ class SafeAutodetectorMixin(_Detector):
         if outcome.refusals:
             _on_refusal.get()(outcome.refusals)
         return outcome.changes
+
+    def _sort_migrations(self) -> None:
+        """
+        A model goes last, when no field refers to it any more, of its own app or of another.
+
+        Django 5.2 to 6.1 say so neither of a proxy nor of a many-to-many field, and then can make
+        no model of what refers to it. And a many-to-many field that goes and comes again (6.1)
+        does both at once, or it would be two changes, of which the later one drops it.
+        """
+        here: Any = self  # the stubs leave out what is private
+        for app_label, operations in here.generated_operations.items():
+            from safemigrate.planner.walk import come_again  # late, as above
+
+            for gone, come in come_again(operations):
+                needs = [d for d in operations[come]._auto_deps if d.app_label != app_label]
+                operations[gone]._auto_deps = [*operations[gone]._auto_deps, *needs]
+            deleted: list[Any] = [o for o in operations if isinstance(o, migrations.DeleteModel)]
+            for operation in deleted:
+                if leaving := list(self._leaving(app_label, operation.name_lower)):
+                    operation._auto_deps = [*operation._auto_deps, *leaving]
+                    operations.remove(operation)
+                    operations.append(operation)
+        below: Any = super()
+        below._sort_migrations()
+
+    def _leaving(self, app_label: str, name: str) -> Iterator[OperationDependency]:
+        """What changes or removes the fields that refer to a model until then."""
+        here: Any = self  # as above
+        key = (app_label, name)
+        if key in here.to_state.models:
+            return
+        names = {(app, old): new for (app, new), old in here.renamed_models.items()}
+        for model, field, _, _ in get_references(here.from_state, key):
+            called = names.get((model.app_label, model.name_lower), model.name_lower)
+            for kind in (OperationDependency.Type.ALTER, OperationDependency.Type.REMOVE):
+                yield OperationDependency(model.app_label, called, field, kind)
 
     def create_renamed_fields(self) -> None:
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.state import ProjectState
 
 from safemigrate.backends.versions import judged_version
 from safemigrate.operations import (
@@ -54,7 +54,8 @@ class Walk:
     A state that goes along with the operations that were asked about.
 
     ``state`` is changed in place. ``new_models``: made on the way, so nobody uses them yet.
-    ``renamed``, ``moved``: what has got another name on the way.
+    ``renamed``, ``moved``: what has got another name on the way. ``referred_to``: models to which
+    fields refer that stay until a later release drops them.
     """
 
     state: ProjectState
@@ -63,6 +64,7 @@ class Walk:
     refusals: list[Refusal] = field(default_factory=list)
     renamed: dict[tuple[str, str, str], AddRenamedField] = field(default_factory=dict)
     moved: dict[ModelKey, list[_ContractMove]] = field(default_factory=dict)
+    referred_to: set[ModelKey] = field(default_factory=set)
 
     def through(
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
@@ -70,7 +72,6 @@ class Walk:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
         ordered = self._tables_first(_behind_its_fields(list(operations)), app_label)
         ordered = self._computed_first(ordered, app_label)
-        ordered = self._keys_before_their_proxies(ordered, app_label)
         ordered = heirs_first(ordered, app_label, self.state)
         instead = combine(ordered, app_label, self.state)
         follow = followed(ordered, app_label, self.state, instead)
@@ -91,7 +92,7 @@ class Walk:
         From 6.1 on Django says so of a many-to-many field that refers to another model.
         """
         found: dict[int, Rewritten] = {}
-        for gone, come in _come_again(operations):
+        for gone, come in come_again(operations):
             state = self.state.clone()
             for earlier in operations[:gone]:
                 earlier.state_forwards(app_label, state)
@@ -155,39 +156,6 @@ class Walk:
             operations[place] = removal
         return operations
 
-    def _keys_before_their_proxies(
-        self, operations: list[Operation], app_label: str
-    ) -> list[Operation]:
-        """
-        A proxy goes when no key refers to it any more.
-
-        Django removes it first, and then can make no model of what refers to it.
-        """
-        ordered = list(operations)
-        for operation in operations:
-            if not isinstance(operation, migrations.DeleteModel):
-                continue
-            proxy = self.state.models.get((app_label, operation.name_lower))
-            if proxy is None or not proxy.options.get("proxy"):
-                continue
-            place = ordered.index(operation)
-            later = [n for n in range(place, len(ordered)) if self._frees(ordered[n], proxy)]
-            if later:
-                ordered.insert(later[-1], ordered.pop(place))
-        return ordered
-
-    def _frees(self, operation: Any, proxy: ModelState) -> bool:
-        """Whether it is about a field that refers to ``proxy`` until then."""
-        if not isinstance(operation, migrations.AlterField | migrations.RemoveField):
-            return False
-        model = self.state.models.get((proxy.app_label, operation.model_name_lower))
-        field = model.fields.get(operation.name) if model else None
-        target = target_of(self._asking(operation, proxy.app_label), field) if field else None
-        return target is not None and (target.app_label, target.model) == (
-            proxy.app_label,
-            proxy.name_lower,
-        )
-
     def _is_computed(self, operation: Any, app_label: str) -> bool:
         model = self.state.models.get((app_label, operation.model_name_lower))
         found = model.fields.get(operation.name) if model else None
@@ -212,6 +180,8 @@ class Walk:
             found = _with_its_model(operation, going) or self._asked(operation, app_label)
         for written in found.operations:
             self._note_moved(written, app_label)
+            if isinstance(written, ContractDrop):
+                self._note_referred_to(written, app_label)
         note_new(operation, app_label, self.new_models)
         operation.state_forwards(app_label, self.state)
         return found
@@ -228,6 +198,8 @@ class Walk:
         step = self._asking(operation, app_label)
         model = self.state.models.get(step.model_key)
         if step.model_key in self.new_models or (model and not has_table(model)):
+            if isinstance(operation, migrations.DeleteModel) and step.model_key in self.referred_to:
+                return Rewritten(operation, [ContractDrop(operation.name)])
             return Rewritten(operation, [operation])
         chain = chain_for(step)
         if chain is not None:
@@ -252,6 +224,14 @@ class Walk:
             self._is_new(operation.name, (app_label, operation.model_name_lower))
         elif isinstance(operation, AddOrderColumn):
             self._is_new("_order", (app_label, operation.name_lower))
+
+    def _note_referred_to(self, drop: ContractDrop, app_label: str) -> None:
+        """Until then no state can do without it, were it a proxy without a table."""
+        step = self._asking(drop, app_label)
+        for name, value in step.model.fields.items():
+            target = target_of(step, value) if drop.name in (None, name) else None
+            if target is not None:
+                self.referred_to.add((target.app_label, target.model))
 
     def _is_new(self, name: str, model: ModelKey) -> None:
         for move in self.moved.get(model, ()):
@@ -298,7 +278,7 @@ class Walk:
         )
 
 
-def _come_again(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:
+def come_again(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:
     """The places of RemoveField and AddField of one many-to-many field."""
     gone: dict[tuple[str, str], int] = {}
     for place, operation in enumerate(operations):

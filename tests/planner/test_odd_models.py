@@ -78,6 +78,33 @@ def test_a_key_to_a_proxy_leaves_it_before_it_goes_and_the_table_alone():
     assert sql_free([ORDER, reply("shop.order")], after) == ["CreateModel", state_alone]
 
 
+def test_a_key_of_another_app_leaves_a_proxy_before_it_goes():
+    """Three files: the new proxy, the other app's key, and then the old one goes."""
+
+    def reply(to) -> ModelState:
+        return model("Reply", app="crm", order=models.ForeignKey(to, models.CASCADE))
+
+    noted = ModelState("shop", "Noted", [], {"proxy": True}, ("shop.order",))
+    found = written([ORDER, seen(), reply("shop.seen")], [ORDER, noted, reply("shop.noted")])
+    assert not found.refusals
+    made, key, gone = sorted(found.files, key=lambda file: (file.name != "0002_noted", file.app))
+    assert made.operations == ["CreateModel"]
+    assert key.operations == ["SeparateDatabaseAndState"]
+    assert set(key.dependencies) == {("crm", "0001_initial"), ("shop", made.name)}
+    assert gone.operations == ["DeleteModel"]
+    assert set(gone.dependencies) == {("crm", key.name), ("shop", made.name)}
+
+
+def test_a_proxy_waits_for_the_drop_of_a_key_that_referred_to_it():
+    """The key is in the state until then, and no model can be made of it without the proxy."""
+    reply = model("Reply", app="crm", order=models.ForeignKey("shop.seen", models.CASCADE))
+    found = written([ORDER, seen(), reply], [ORDER, model("Reply", app="crm")])
+    assert not found.refusals
+    [file] = [file for file in found.files if file.app == "shop"]
+    assert file.operations == ["ContractDrop"]
+    assert waits_for_rollout(file.migration)
+
+
 @pytest.mark.parametrize("gone", [unmanaged(a=NUMBER), seen()])
 def test_its_end_takes_no_drop_of_a_table_along_before_the_rollout(gone):
     """Both stand in one file, which has to wait for the release that uses the column."""

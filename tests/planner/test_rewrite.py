@@ -449,3 +449,22 @@ def test_so_does_that_of_a_model_which_is_mended():
     made = mended(stock, state(*order(a=models.IntegerField())), connection)
     (end,) = made.parts[-1].operations
     assert (type(end).__name__, list(end.new_fields)) == ("ContractRenameModel", ["b"])
+
+
+def test_a_many_to_many_field_from_a_model_that_goes_to_one_that_comes_is_one_change():
+    """
+    Both are of another app, which waits for the field, as the field waits for it.
+
+    From 6.1 on Django removes it in one migration and adds it in a later one.
+    """
+    before, after = (
+        [
+            model(name, **{f"of_{name}": models.IntegerField()}),
+            model("Note", app="crm", about=models.ManyToManyField(f"shop.{name}")),
+        ]
+        for name in ("Order", "Parcel")
+    )
+    found = written(before, after, not_renamed=["shop.order"])
+    assert not found.refusals
+    names = [name for file in found.files if file.app == "crm" for name in file.operations]
+    assert names == ["ExpandAlterManyToMany", "ContractAlterManyToMany"]

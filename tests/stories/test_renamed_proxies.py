@@ -6,42 +6,66 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SHOP = """
+ORDER = """
 class Order(models.Model):
     total = models.IntegerField()
 
 class {0}(Order):
     class Meta:
         proxy = True
-
+"""
+REPLY = """
 class Reply(models.Model):
-    order = models.ForeignKey({0}, models.CASCADE)
+    order = models.ForeignKey("shop.{0}", models.CASCADE)
 """
 KEYS = "SELECT oid, conname FROM pg_constraint WHERE contype = 'f'"
 WRITES = """
-from shop.models import {0}, Reply
+from shop.models import {0}
+from {1}.models import Reply
 Reply.objects.create(order={0}.objects.create(total=1))
 assert isinstance(Reply.objects.latest("pk").order, {0})
 """
 
 
-def test_both_releases_write_and_the_foreign_key_stays(project):
-    project.models(SHOP.format("Seen"))
-    project.run("makemigrations", "shop")
+def edit(project, app: str, name: str) -> None:
+    """``app``: where the foreign key is."""
+    if app == "shop":
+        project.models(ORDER.format(name) + REPLY.format(name))
+    else:
+        project.models(ORDER.format(name))
+        project.models(REPLY.format(name), app=app)
+
+
+def write(project, app: str, name: str, **env: str) -> None:
+    project.run("shell", "-c", WRITES.format(name, app), **env)
+
+
+@pytest.mark.parametrize(
+    ("app", "named"), [("shop", ["shop"]), ("crm", []), ("crm", ["shop"]), ("crm", ["crm"])]
+)
+def test_both_releases_write_and_the_foreign_key_stays(project, app, named):
+    """``makemigrations`` takes along what the app that is named cannot do without."""
+    project.add_app("crm")
+    edit(project, app, "Seen")
+    project.run("makemigrations", "shop", "crm")
     project.deploy("r1")
-    project.run("shell", "-c", WRITES.format("Seen"))
+    write(project, app, "Seen")
     key = project.sql(KEYS)
-    project.models(SHOP.format("Noted"))
-    project.run("makemigrations", "shop")
+    edit(project, app, "Noted")
+    project.run("makemigrations", *named)
     project.run("makemigrations", "--check")
     project.run("check")
     project.deploy("r2")
-    project.models(SHOP.format("Seen"))
-    project.run("shell", "-c", WRITES.format("Seen"), RELEASE="r1")
-    project.models(SHOP.format("Noted"))
-    project.run("shell", "-c", WRITES.format("Noted"))
-    project.deploy("r3")
+    edit(project, app, "Seen")
+    write(project, app, "Seen", RELEASE="r1")
+    edit(project, app, "Noted")
+    write(project, app, "Noted")
     project.run("migrate", "--check")
+    assert "Held back" not in project.deploy("r3").out
     assert project.sql(KEYS) == key
     project.run("migrate", "shop", "0001")
+    project.run("migrate", app, "0001")
     assert project.sql(KEYS) == key
+    project.run("migrate", "shop", "zero")
+    project.run("migrate")
+    write(project, app, "Noted")

@@ -378,7 +378,7 @@ class Writer:
             self.create(tables[shortest])
 
     def _related(self, model: type[Model], f: Any, n: int) -> Any:
-        remote = f.remote_field.model
+        remote = f.remote_field.model._meta.concrete_model
         if f.null and not self._limit(f, "never_null") and (not n % 3 or remote is model):
             return None
         pks = [] if self._unique(f) else self.some(remote, 1)

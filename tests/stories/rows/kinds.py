@@ -98,6 +98,28 @@ class {1}({0}):
 class Reply(models.Model):
     order = models.ForeignKey({0}, models.CASCADE)
 """
+ORDER = """
+class Order(models.Model):
+    total = models.IntegerField()
+"""
+PROXY = (
+    ORDER
+    + """
+class {}(Order):
+    class Meta:
+        proxy = True
+"""
+)
+REPLY = """
+class Reply(models.Model):
+    order = models.ForeignKey("shop.{}", models.CASCADE)
+"""
+KEPT = """
+class Reply(models.Model):
+    word = models.CharField(max_length=9)
+"""
+NULLABLE = "    order = models.ForeignKey('shop.Seen', models.CASCADE, null=True)\n"
+MANY = "    orders = models.ManyToManyField('shop.{}')\n"
 STAMPED = """
 class Stamped(models.Model):
     {} = models.{}(default=1, db_index=True)
@@ -249,6 +271,26 @@ ROWS = [
         PROXIES.format("Order", "Seen"),
         PROXIES.format("Order", "Noted"),
         renamed={"Seen": "Noted"},
+    ),
+    Row(
+        "a proxy renamed that a foreign key of another app refers to",
+        {"shop": PROXY.format("Seen"), "crm": REPLY.format("Seen")},
+        {"shop": PROXY.format("Noted"), "crm": REPLY.format("Noted")},
+        renamed={"Seen": "Noted"},
+    ),
+    Row(
+        "a proxy renamed that a many-to-many field of another app refers to",
+        {"shop": PROXY.format("Seen"), "crm": KEPT + MANY.format("Seen")},
+        {"shop": PROXY.format("Noted"), "crm": KEPT + MANY.format("Noted")},
+        renamed={"Seen": "Noted", "crm.Reply_orders.seen": "crm.Reply_orders.noted"},
+    ),
+    Row(
+        "a proxy gone and a foreign key of another app that referred to it",
+        {
+            "shop": PROXY.format("Seen"),
+            "crm": KEPT + "    order = models.ForeignKey('shop.Seen', models.CASCADE, null=True)\n",
+        },
+        {"shop": ORDER, "crm": KEPT},
     ),
     Row(
         "a model that has a proxy renamed",
