@@ -364,6 +364,12 @@ class Backend(Together):
         """Add the FK of ``field`` without checking the rows under a lock, then check them."""
 
     @abc.abstractmethod
+    def replace_foreign_key(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """As ``add_foreign_key``, and drop those that the column has, which stand until then."""
+
+    @abc.abstractmethod
     def create_table(self, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> None:
         """Create the table with its indexes and without its foreign keys."""
 

@@ -50,6 +50,12 @@ def parent_of(field: Field[Any, Any]) -> type[Model] | None:
     return parent
 
 
+def deletes_itself(field: Any) -> str:
+    """What the server does to rows whose parent is deleted; from Django 6.1 a field can say it."""
+    rule: Any = field.remote_field.on_delete if parent_of(field) else None
+    return str(rule.operation) if hasattr(rule, "on_delete_sql") else ""
+
+
 def variant(field: Field[Any, Any], **changes: Any) -> Field[Any, Any]:
     """
     A copy of a bound ``field`` with some attributes changed; the model keeps its own.

@@ -35,8 +35,10 @@ class ExpandAlterField(AlteringOperation):
 
     At once: NULL allowed, a database default set, a comment, a type that is changed without
     looking at a row, uniqueness and indexes, concurrently. Dropped: the CHECK, uniqueness, index
-    and foreign key that the new form has not. Left to operations of their own in a later release:
-    NOT NULL, a default to drop, a CHECK or foreign key to add.
+    and foreign key that the new form has not. A foreign key by which the server shall delete or
+    change rows by itself is built beside the old one, and takes its place. Left to operations of
+    their own in a later release: NOT NULL, a default to drop, a CHECK or foreign key to add, and
+    one by which the server no longer does so.
 
     Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing; SHARE UPDATE
              EXCLUSIVE while indexes are built or dropped.

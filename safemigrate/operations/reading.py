@@ -257,12 +257,6 @@ def is_altered(name: str, old: Field[Any, Any], new: Field[Any, Any]) -> bool:
     return told[0] != told[1] or renamed or rebuilds_foreign_key(old, new)
 
 
-def deletes_itself(field: Any) -> str:
-    """What the server does to rows whose parent is deleted; from Django 6.1 a field can say it."""
-    rule: Any = getattr(getattr(field, "remote_field", None), "on_delete", None)
-    return str(rule.operation) if hasattr(rule, "on_delete_sql") else ""
-
-
 def rebuilds_foreign_key(old: Field[Any, Any], new: Field[Any, Any]) -> bool:
     """Whether Django drops the FK and adds it again, for a change that may be no concern of it."""
     if not (has_foreign_key(old) and has_foreign_key(new)):

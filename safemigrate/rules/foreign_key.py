@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import migrations
 
+from safemigrate.backends.fields import deletes_itself
 from safemigrate.operations.reading import (
     altered,
     has_foreign_key,
@@ -15,6 +16,7 @@ from safemigrate.operations.reading import (
     target_of,
 )
 from safemigrate.operations.remedies import chain_for
+from safemigrate.operations.remedies.facets import Facets, Shift, facets_of
 from safemigrate.rules.base import Finding, Step, rule
 
 _STEPS = (
@@ -28,7 +30,12 @@ _STEPS = (
 def foreign_key(step: Step) -> Iterator[Finding]:
     """A foreign key added the ordinary way stops writes to two tables at once."""
     op: Any = step.operation
-    if not step.existed_before or not _adds_foreign_key(step):
+    if not step.existed_before:
+        return
+    if (changed := _of(step)) and changed.lets_down:
+        yield _let_down(step, changed)
+        return
+    if not _adds_foreign_key(step):
         return
     if op.field.many_to_many:
         yield _other_table(step)
@@ -46,6 +53,54 @@ def foreign_key(step: Step) -> Iterator[Finding]:
         instead=chain,
         steps=() if chain else _STEPS,
     )
+
+
+def _of(step: Step) -> Facets | None:
+    """What changes about a field that has a column before and after."""
+    if not isinstance(step.operation, migrations.AlterField):
+        return None
+    old, new = altered(step)
+    if any(field.many_to_many or field.generated for field in (old, new)):
+        return None
+    return facets_of(step, old, new, step.operation.name)
+
+
+def _let_down(step: Step, changed: Facets) -> Finding:
+    op: Any = step.operation
+    return Finding(
+        what=f"AlterField changes what {short(op.name)} lets the server do to {short(step.table)}.",
+        why=(
+            "Code of one release leaves it to the server what becomes of rows of "
+            f"{step.table} when their parent is deleted. While both releases run it would not be "
+            "done, or done for the other one too: rows stay behind, or go that should not."
+        ),
+        steps=tuple(_by_code_meanwhile(changed)),
+    )
+
+
+def _by_code_meanwhile(changed: Facets) -> Iterator[str]:
+    """Release by release, so that each does in code what the server may not do for it yet."""
+    was, becomes = (deletes_itself(field) for field in (changed.old, changed.new))
+    if not changed.foreign_key and changed.deletes is not Shift.OTHER:
+        yield "Change on_delete alone; makemigrations writes it safely."
+        yield "Make the other change when the contract of that has run."
+        return
+    rest = f" with on_delete={_word(becomes or was)}" if changed.new.remote_field else ""
+    if changed.foreign_key and was:
+        yield f"On the field as it is, on_delete={_word(was)} in place of {_word(was, 'DB_')}."
+        yield f"When the contract of that has run, make this change{rest}."
+    else:
+        yield f"Make this change{rest}; makemigrations writes it safely."
+    if becomes:
+        yield f"When the contract of that has run, on_delete={_word(becomes, 'DB_')}."
+    yield (
+        "Django takes no mixture in one model (models.E050) nor along a chain of models "
+        "(fields.E323): where other foreign keys have such a rule, change them together."
+    )
+
+
+def _word(deletes: str, of_server: str = "") -> str:
+    return f"models.{of_server}{deletes.replace(' ', '_')}"
 
 
 def _other_table(step: Step) -> Finding:

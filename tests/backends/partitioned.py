@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import django
 from django.db import migrations, models
 from django.db.models import Q
 
@@ -36,6 +37,8 @@ INSERT INTO shop_event (id, day, total, word, customer_id)
     SELECT n, n * 3 - 5, n, 'w' || n, 1 FROM generate_series(1, 8) n;
 """
 LATER = "CREATE TABLE shop_event_3 PARTITION OF shop_event FOR VALUES FROM (20) TO (30)"
+HAS_RULES = django.VERSION >= (6, 1)
+"""Whether a foreign key can say what the server does to rows whose parent is deleted."""
 
 
 def opened(pg, customer: migrations.CreateModel = CUSTOMER) -> Shop:
@@ -62,6 +65,11 @@ def unique(*fields: str, **words) -> ops.AddUniqueConstraintConcurrently:
 def refers() -> list[ops.SafeOperation]:
     key = models.ForeignKey("shop.customer", models.CASCADE, null=True, related_name="+")
     return [ops.ExpandField("event", "payer", key), ops.AddForeignKey("event", "payer")]
+
+
+def deletes() -> ops.SafeOperation:
+    key = models.ForeignKey("shop.customer", models.DB_CASCADE, null=True, related_name="+")
+    return ops.ExpandAlterField("event", "payer", key)
 
 
 def invalid(shop: Shop) -> list:

@@ -8,7 +8,17 @@ from django.db.models import F, Q
 
 from safemigrate import operations as ops
 from safemigrate.facts.errors import DataInTheWay, PlanRefused
-from tests.backends.partitioned import LATER, by_total, counted, invalid, opened, refers, unique
+from tests.backends.partitioned import (
+    HAS_RULES,
+    LATER,
+    by_total,
+    counted,
+    deletes,
+    invalid,
+    opened,
+    refers,
+    unique,
+)
 from tests.operations.shop import Shop, killed_at
 
 
@@ -40,6 +50,7 @@ STEPS = [
     ),
     pytest.param(list, lambda: unique("id", "day", condition=Q(total__gt=2)), id="partial unique"),
     pytest.param(lambda: refers()[:1], lambda: refers()[1], id="foreign key"),
+    *([pytest.param(refers, deletes, id="deleted by the server")] if HAS_RULES else []),
 ]
 
 

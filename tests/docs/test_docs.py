@@ -12,6 +12,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import django
 import pytest
 from django.core.management import get_commands, load_command_class
 
@@ -205,6 +206,12 @@ class Customer(models.Model):
 class Reply(models.Model):
     to = models.ForeignKey(Customer, models.CASCADE)
 
+class Begun(models.Model):
+    begun = models.ForeignKey(Customer, models.CASCADE)
+
+class Ended(models.Model):
+    ended = models.ForeignKey(Customer, models.DB_CASCADE)
+
 class Order(models.Model):
     amount = models.IntegerField()
     code = models.CharField(max_length=9)
@@ -248,6 +255,12 @@ class Reply(models.Model):
 
     class Meta:
         order_with_respect_to = "to"
+
+class Begun(models.Model):
+    begun = models.ForeignKey(Customer, models.DB_CASCADE)
+
+class Ended(models.Model):
+    ended = models.ForeignKey(Customer, models.CASCADE)
 
 class Order(models.Model):
     amount = models.IntegerField()
@@ -322,6 +335,8 @@ CHANGES = {  # a row of the table -> what it does to the models above
     "wider type": "widened",
     "narrower type": "narrowed",
     "number → `ForeignKey`": "pointing",
+    "`on_delete` to": "begun",
+    "`on_delete` from": "ended",
     "`default`, `choices`": "chosen",
     "new `UniqueConstraint`": "new_once",
     "`UniqueConstraint` changed": "changed_once",
@@ -340,9 +355,13 @@ CHANGES = {  # a row of the table -> what it does to the models above
 
 def test_the_table_of_model_changes_is_what_makemigrations_writes(project: Project):
     """Each row, in its order; "refused" is what the rules' own pages and tests are about."""
-    project.models(BEFORE)
+    by_server = django.VERSION >= (6, 1)
+    before, after = (
+        text if by_server else text.replace("models.DB_", "models.") for text in (BEFORE, AFTER)
+    )
+    project.models(before)
     project.run("makemigrations")
-    project.models(AFTER)
+    project.models(after)
     gone = [f"--not-renamed=shop.{name}" for name in ("order.required", "order.optional", "audit")]
     project.run("makemigrations", "--noinput", *gone)
     files = "".join(project.read(name) for name in project.migrations()[1:])
@@ -353,6 +372,8 @@ def test_the_table_of_model_changes_is_what_makemigrations_writes(project: Proje
     rows = _table_of_changes()
     assert [change for change in rows if _member(change) is None] == []
     for change, promised in rows.items():
+        if change.startswith("`on_delete`") and not by_server:
+            continue
         aside = "(safemigrate_new_shop_order_)?"
         named = re.compile(rf"(name=|values=\{{)'{aside}{_member(change)}(_[0-9a-f]{{8}})?'")
         found = [kind for kind, arguments in written if named.search(arguments)]

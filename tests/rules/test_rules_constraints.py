@@ -1,20 +1,23 @@
 """E104, E105, E106: what the rows must obey."""
 
+import django
 import pytest
 from django.contrib.postgres import operations as contrib
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import migrations, models
 from django.db.migrations.migration import Migration
-from django.db.migrations.state import ModelState
+from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import F, Q
 
 from safemigrate.operations import (
     AddCheckConstraint,
     AddForeignKey,
     ContractAlterManyToMany,
+    ContractForeignKey,
+    ExpandAlterField,
     ExpandAlterManyToMany,
 )
-from tests.rules.asking import adding, altering, ids, on_a_new_table, one, shop
+from tests.rules.asking import adding, altering, ask, ids, on_a_new_table, one, shop
 
 CHECK = models.CheckConstraint(condition=Q(total__gte=0), name="total_positive")
 
@@ -77,6 +80,21 @@ class TestExclusionConstraint:
         assert on_a_new_table(migrations.AddConstraint("order", self.EXCLUSION)) == []
 
 
+by_the_server = pytest.mark.skipif(
+    django.VERSION < (6, 1), reason="Django 6.1 is the first to leave deleting to the server"
+)
+
+
+def to(model: str, on_delete: str, **options) -> models.ForeignKey:
+    return models.ForeignKey(f"shop.{model}", getattr(models, on_delete), **options)
+
+
+def referring(on_delete: str) -> ProjectState:
+    before = shop()
+    before.alter_field("shop", "order", "customer", to("Customer", on_delete), True)
+    return before
+
+
 class TestForeignKey:
     def test_a_new_foreign_key_is_refused_with_the_chain(self):
         key = models.ForeignKey("shop.Shop", models.CASCADE, null=True)
@@ -91,11 +109,39 @@ class TestForeignKey:
     def test_a_foreign_key_that_points_elsewhere_is_refused(self):
         assert one(altering("customer", models.ForeignKey("shop.Shop", models.CASCADE)), "E106")
 
-    def test_deleting_left_to_the_server_is_refused_with_steps(self):
-        if not hasattr(models, "DB_CASCADE"):
-            pytest.skip("Django 6.1 has this first")
-        key = models.ForeignKey("shop.Customer", models.DB_CASCADE)
-        assert one(altering("customer", key), "E106").steps
+    @pytest.mark.parametrize(("old", "new"), [("CASCADE", "DB_CASCADE"), ("DB_CASCADE", "PROTECT")])
+    @by_the_server
+    def test_deleting_left_to_the_server_or_taken_from_it_has_a_chain(self, old, new):
+        """What ends must not end before the release that counts on it is gone."""
+        finding = one(altering("customer", to("Customer", new)), "E106", before=referring(old))
+        kinds = [type(o) for o in finding.instead.operations()]
+        contract = [ContractForeignKey] if old == "DB_CASCADE" else []
+        assert kinds == [ExpandAlterField, *contract]
+
+    @pytest.mark.parametrize(
+        ("make", "steps"),
+        [
+            (lambda: to("Customer", "DB_SET_NULL", null=True), 3),
+            (lambda: to("Shop", "DB_CASCADE"), 4),
+            (lambda: to("Shop", "CASCADE"), 3),
+            (lambda: to("Customer", "CASCADE", db_constraint=False), 3),
+            (lambda: models.BigIntegerField(db_column="customer_id"), 3),
+        ],
+    )
+    @by_the_server
+    def test_what_the_server_would_do_for_one_release_alone_is_refused_with_steps(
+        self, make, steps
+    ):
+        """It does not know whose DELETE it is."""
+        finding = one(altering("customer", make()), "E106", before=referring("DB_CASCADE"))
+        assert finding.instead is None
+        assert len(finding.steps) == steps
+
+    @by_the_server
+    def test_another_column_of_a_key_waits_for_what_the_server_does(self):
+        renamed = altering("customer", to("Customer", "DB_CASCADE", db_column="buyer"))
+        finding = next(f for f in ask(renamed) if f.rule == "E106")
+        assert finding.steps[0].startswith("Change on_delete alone")
 
     def test_a_foreign_key_that_django_makes_anew_for_nothing_is_refused(self):
         key = models.ForeignKey("shop.Customer", models.CASCADE, default=1)

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError
 
 from safemigrate.backends.base import IndexState
-from safemigrate.backends.fields import column_of, has_index, parent_of
-from safemigrate.backends.postgresql.columns import (
-    CHECK_VIOLATION,
-    Columns,
-    check_name,
-    not_null_name,
-)
-from safemigrate.backends.postgresql.indexes import Indexes
+from safemigrate.backends.fields import column_of, deletes_itself, has_index, parent_of
+from safemigrate.backends.names import own_name
+from safemigrate.backends.postgresql.belongings import FOREIGN_KEY, Belonging
+from safemigrate.backends.postgresql.carrying import Carrying
+from safemigrate.backends.postgresql.columns import CHECK_VIOLATION, check_name, not_null_name
 from safemigrate.backends.postgresql.locking import sqlstate
 from safemigrate.backends.statements import (
     comment_on,
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
     from django.db.models import Field, Model
 
 
-class Altering(Columns, Indexes):
+class Altering(Carrying):
     """
     Locks: ACCESS EXCLUSIVE, had without queueing, for what touches the catalogue alone.
 
@@ -59,6 +56,8 @@ class Altering(Columns, Indexes):
             )
         if moved := _reference(old) != _reference(new):
             self._drop_other_foreign_keys(editor, model, new)
+        elif deletes_itself(old) != deletes_itself(new) and (deletes_itself(new) or not for_both):
+            self.replace_foreign_key(editor, model, new)
         self._alter_indexes(editor, model, old, new)
         if for_both:
             return
@@ -179,6 +178,47 @@ class Altering(Columns, Indexes):
     ) -> None:
         keep = name_of(foreign_key_of(editor, model, new)) if parent_of(new) else None
         self.drop_foreign_keys(editor, model, new, but_not=keep)
+
+    def replace_foreign_key(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        other = parent_of(field)
+        if other is None:
+            return
+        table, parent, does = model._meta.db_table, other._meta.db_table, deletes_itself(field)
+        statement: Any = foreign_key_of(editor, model, field)
+        name = name_of(statement)
+        if not editor.collect_sql and self._does_to_rows(table, name) == does:
+            self.drop_foreign_keys(editor, model, field, but_not=name)
+            return
+        beside = own_name("fk", table, name, does)
+        statement.parts["name"] = self._quote(beside)
+        # Both stand until the new one is validated: rows always have one that does its work.
+        self._add_key(editor, table, parent, statement)
+        old = self._dropping_keys(editor, table, column_of(field), beside)
+        key = Belonging(FOREIGN_KEY, name, beside, str(statement), parent=parent)
+
+        def swap() -> None:
+            for drop, _ in old:
+                editor.execute(drop, params=None)
+            self._give_name(editor, table, key)
+
+        both = [TableLock(table), TableLock(parent)]
+        locks = [*both, *(lock for _, taken in old for lock in taken)]
+        self._locked(editor, list(dict.fromkeys(locks)), swap)
+
+    def _does_to_rows(self, table: str, name: str) -> str | None:
+        """What a foreign key does when a row's parent is deleted; None if none is validated."""
+        rows = self._ask(
+            """
+            SELECT CASE confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL'
+                   WHEN 'd' THEN 'SET DEFAULT' WHEN 'a' THEN '' END
+            FROM pg_constraint
+            WHERE conrelid = to_regclass(%s) AND conname = %s AND contype = 'f' AND convalidated
+            """,
+            [self._quote(table), self._bare(name)],
+        )
+        return rows[0][0] if rows else None
 
     def _alter_indexes(
         self,

@@ -18,6 +18,7 @@ from safemigrate.facts.locks import LockMode, TableLock
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.backends.ddl_references import Statement
     from django.db.models import Field, Model
 
 DEPENDENT_OBJECTS = "2BP01"
@@ -91,21 +92,30 @@ class Tables(Partitions):
         field: Field[Any, Any] | None = None,
         but_not: str | None = None,
     ) -> None:
-        table = model._meta.db_table
         column = column_of(field) if field else None
+        for drop, locks in self._dropping_keys(editor, model._meta.db_table, column, but_not):
+            if not self._is_printed(editor, drop):
+                self._locked(editor, locks, partial(editor.execute, drop, params=None))
+
+    def _dropping_keys(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        column: str | None,
+        but_not: str | None,
+    ) -> list[tuple[str, list[TableLock]]]:
+        """The statement for each, and what it locks."""
         found = [key for key in self._foreign_keys(table, column) if key[1] != but_not]
         if editor.collect_sql and not found:
-            of = f"{table}.{column}" if field else f"{table}, from it and to it"
+            of = f"{table}.{column}" if column else f"{table}, from it and to it"
             self._left_open(editor, f"foreign keys of {of} are dropped; here are none.")
-        for child, constraint, parent in found:
-            drop = f"ALTER TABLE {self._quote(child)} DROP CONSTRAINT {self._quote(constraint)}"
-            if self._is_printed(editor, drop):
-                continue
-            self._locked(
-                editor,
+        return [
+            (
+                f"ALTER TABLE {self._quote(child)} DROP CONSTRAINT {self._quote(name)}",
                 [TableLock(child), TableLock(parent)],
-                partial(editor.execute, drop, params=None),
             )
+            for child, name, parent in found
+        ]
 
     def repoint(
         self, editor: BaseDatabaseSchemaEditor, was: Field[Any, Any], becomes: Field[Any, Any]
@@ -115,11 +125,13 @@ class Tables(Partitions):
     def add_foreign_key(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        other = parent_of(field)
-        if other is None:
-            return
-        table, parent = model._meta.db_table, other._meta.db_table
-        statement = foreign_key_of(editor, model, field)
+        if other := parent_of(field):
+            statement = foreign_key_of(editor, model, field)
+            self._add_key(editor, model._meta.db_table, other._meta.db_table, statement)
+
+    def _add_key(
+        self, editor: BaseDatabaseSchemaEditor, table: str, parent: str, statement: Statement
+    ) -> None:
         name = name_of(statement)
         target: Any = field
         refers_to = (parent, target.target_field.column)

@@ -103,6 +103,11 @@ class Alone(Backend):
     ) -> None:
         """None was dropped."""
 
+    def replace_foreign_key(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
+    ) -> None:
+        """It came with the column's new form."""
+
     def end_move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         """Nobody knows the old names."""
 

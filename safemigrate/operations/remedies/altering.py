@@ -13,7 +13,7 @@ from safemigrate.operations.altering import ContractFieldCheck, ExpandAlterField
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.fields import DropDatabaseDefault, SetNotNull
 from safemigrate.operations.indexes import AddFieldIndexConcurrently
-from safemigrate.operations.reading import Asked, altered, deletes_itself, is_counted
+from safemigrate.operations.reading import Asked, altered, is_counted
 from safemigrate.operations.relations import ContractForeignKey
 from safemigrate.operations.remedies import renames, types
 from safemigrate.operations.remedies.base import Chain, remedy
@@ -35,9 +35,9 @@ def alter_field(asked: Asked) -> Chain | None:
         return None
     if old.primary_key != new.primary_key or is_counted(old) != is_counted(new):
         return None  # a rule says so
-    if new.remote_field and deletes_itself(old) != deletes_itself(new):
-        return None  # code that leaves deleting to the server must find it so, all the time
     changed = facets_of(asked, old, new, operation.name)
+    if changed.lets_down:
+        return None  # a rule says in which order the releases can go
     if changed.column:
         return renames.another_column(asked, changed, _as_stated(operation))
     if changed.type and changed.foreign_key is Shift.GAINED:
@@ -110,6 +110,8 @@ def in_place(operation: migrations.AlterField, changed: Facets) -> Chain | None:
         required.append(ContractFieldCheck(*where))
     if changed.foreign_key in ARRIVES:
         required.append(ContractForeignKey(*where))
+    if changed.deletes is Shift.LOST:
+        required.append(ContractForeignKey(*where, old_field=changed.old))
     return Chain(
         expand=[ExpandAlterField(*where, _as_stated(operation))],
         backfill=list(_filling(operation, changed)),

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import migrations
 
-from safemigrate.backends.fields import has_index
+from safemigrate.backends.fields import deletes_itself, has_index
 from safemigrate.facts.types import is_free
 from safemigrate.operations.reading import (
     Asked,
@@ -50,7 +50,8 @@ class Facets:
 
     ``column``: its name. ``type``: to one that PostgreSQL does not get to without looking at the
     rows or an index, collations included; ``free_type``: to one that it does. ``index``: what
-    ``db_index`` builds, which ``unique`` makes superfluous.
+    ``db_index`` builds, which ``unique`` makes superfluous. ``deletes``: what the server does to
+    rows whose parent is deleted.
     """
 
     old: Any
@@ -63,30 +64,37 @@ class Facets:
     unique: Shift
     index: Shift
     foreign_key: Shift
+    deletes: Shift
     db_default: Shift
     comment: bool
 
     @property
     def only_python(self) -> bool:
         """Whether the database would not notice: defaults, choices, on_delete, texts."""
-        return not (self.column or self.type or self.free_type or self.null or self.check) and not (
-            self.unique or self.index or self.foreign_key or self.db_default or self.comment
-        )
+        kind = self.column or self.type or self.free_type or self.null or self.check
+        built = self.unique or self.index or self.foreign_key or self.deletes
+        return not (kind or built or self.db_default or self.comment)
 
     @property
     def plain(self) -> bool:
         """Whether Django's own way does no harm, there and back: catalogue entries alone."""
         built = self.column or self.type or self.null or self.check or self.unique or self.index
-        dropped = self.db_default is Shift.LOST
-        return not (built or dropped or self.foreign_key) and not rebuilds_foreign_key(
-            self.old, self.new
-        )
+        dropped = self.db_default is Shift.LOST or self.foreign_key or self.deletes
+        return not (built or dropped) and not rebuilds_foreign_key(self.old, self.new)
+
+    @property
+    def lets_down(self) -> bool:
+        """Whether one release leaves to the server what it will not do for it all the time."""
+        if self.deletes is Shift.OTHER or (self.deletes and (self.type or self.column)):
+            return True
+        leaves = deletes_itself(self.old) or deletes_itself(self.new)
+        return bool(leaves and self.foreign_key)
 
     @property
     def only_index(self) -> bool:
         """Whether an index or uniqueness is gained, and nothing else that the database sees."""
         gains = Shift.GAINED in (self.unique, self.index)
-        others = (self.null, self.check, self.foreign_key, self.db_default)
+        others = (self.null, self.check, self.foreign_key, self.deletes, self.db_default)
         loses = Shift.LOST in (self.unique, self.index)
         still = not (self.column or self.type or self.free_type or self.comment or any(others))
         return gains and still and not loses
@@ -114,6 +122,7 @@ def facets_of(asked: Asked, old: Any, new: Any, name: str, old_name: str = "") -
         unique=_shift(old.unique, new.unique),
         index=_shift(_own_index(old), _own_index(new)),
         foreign_key=_shift(_target(asked, old), _target(asked, new)),
+        deletes=_shift(deletes_itself(old), deletes_itself(new)),
         db_default=_shift(_db_default(old), _db_default(new)),
         comment=getattr(old, "db_comment", None) != getattr(new, "db_comment", None),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import django
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 
@@ -33,7 +34,39 @@ def key(to: str, **options: object) -> models.Field:
     return models.ForeignKey(to, models.CASCADE, related_name="+", **options)
 
 
+def by_server(rule: str, **options: object) -> models.Field:
+    """``rule``: of Django 6.1 and newer."""
+    return models.ForeignKey("shop.customer", getattr(models, rule), related_name="+", **options)
+
+
+BY_SERVER = [
+    Sample(
+        "deleted by the server",
+        lambda: altered("customer", by_server("DB_CASCADE"))(),
+        says=("ON DELETE CASCADE", "NOT VALID", "VALIDATE CONSTRAINT", "RENAME CONSTRAINT"),
+    ),
+    Sample(
+        "left alone by the server, NULL allowed",
+        lambda: altered("customer", by_server("DB_SET_NULL", null=True))(),
+        says=("ON DELETE SET NULL", "DROP NOT NULL"),
+    ),
+    Sample(
+        "given its default by the server",
+        lambda: altered("customer", by_server("DB_SET_DEFAULT", db_default=1))(),
+        says=("ON DELETE SET DEFAULT", "SET DEFAULT 1"),
+    ),
+    Sample(
+        "no longer deleted by the server",
+        lambda: ops.ContractForeignKey("order", "customer", old_field=by_server("DB_CASCADE")),
+        prepare=lambda: [
+            altered("customer", by_server("DB_CASCADE"))(),
+            altered("customer", key("shop.customer"))(),
+        ],
+        says=("NOT VALID", "VALIDATE CONSTRAINT", "RENAME CONSTRAINT"),
+    ),
+]
 SAMPLES = [
+    *(BY_SERVER if django.VERSION >= (6, 1) else []),
     Sample(
         "null allowed",
         altered("flag", models.BooleanField(null=True)),

@@ -25,6 +25,10 @@ def key(more: str = "") -> str:
     return order(KEY.format(more and f", {more}"))
 
 
+def by_server(what: str, more: str = "") -> str:
+    return key(more).replace("models.CASCADE", f"models.DB_{what}")
+
+
 def change(what: str, before: str, after: str, **more) -> Row:
     return Row(what, before, after, **more)
 
@@ -67,16 +71,108 @@ class Tagged(models.Model):
         db_table = "shop_order_tags"
 """
 )
+LINE = """
+class Line(models.Model):
+    order = models.ForeignKey(Order, {})
+"""
+GONE = """
+from shop.models import Customer, Order
+parent = Customer.objects.create(name="goes")
+child = Order.objects.create(total=1, customer=parent)
+parent.delete()
+"""
+GOES = GONE + "assert not Order.objects.filter(pk=child.pk).exists()"
+STAYS = GONE + "child.refresh_from_db(); assert child.customer is None; child.delete()"
 ROWS = [
     change("a default of a foreign key", key(), key("default=1")),
     change(
         "on_delete and related_name", key(), key('related_name="+"').replace("CASCADE", "PROTECT")
     ),
-    change(
+    Row(
         "rows that the database deletes",
         key(),
-        key().replace("models.CASCADE", "models.DB_CASCADE"),
-        refused="Deploy code that writes both",
+        by_server("CASCADE"),
+        old_code=GOES,
+        new_code=GOES,
+        django=(6, 1),
+    ),
+    Row(
+        "rows that code deletes, no longer the database",
+        by_server("CASCADE"),
+        key(),
+        phases=["expand", "contract"],
+        old_code=GOES,
+        new_code=GOES,
+        django=(6, 1),
+    ),
+    Row(
+        "rows that code protects, no longer the database deletes",
+        by_server("CASCADE", "null=True"),
+        key("null=True").replace("CASCADE", "PROTECT"),
+        phases=["expand", "contract"],
+        old_code=GOES,
+        new_code=GOES.replace("parent.delete()", "child.delete(); parent.delete()"),
+        django=(6, 1),
+    ),
+    Row(
+        "rows that the database leaves without a parent",
+        key("null=True").replace("CASCADE", "SET_NULL"),
+        by_server("SET_NULL", "null=True"),
+        old_code=STAYS,
+        new_code=STAYS,
+        django=(6, 1),
+    ),
+    Row(
+        "rows that the database leaves without a parent and code deleted",
+        key(),
+        by_server("SET_NULL", "null=True"),
+        old_code=GOES,
+        new_code=STAYS,
+        back="is NULL in",
+        django=(6, 1),
+    ),
+    Row(
+        "rows that code deletes and the database left without a parent",
+        by_server("SET_NULL", "null=True"),
+        key("null=True"),
+        old_code=STAYS,
+        new_code=GOES,
+        django=(6, 1),
+    ),
+    Row(
+        "rows of rows that the database deletes",
+        key() + LINE.format("models.CASCADE"),
+        by_server("CASCADE") + LINE.format("models.DB_CASCADE"),
+        old_code=GOES,
+        new_code=GOES,
+        django=(6, 1),
+    ),
+    Row(
+        "rows that the database treats otherwise",
+        by_server("CASCADE", "null=True"),
+        by_server("SET_NULL", "null=True"),
+        refused="Make this change with on_delete=models.SET_NULL",
+        django=(6, 1),
+    ),
+    Row(
+        "a foreign key to another model by which the database deletes",
+        FIRM + by_server("CASCADE"),
+        FIRM + by_server("CASCADE").replace("Key(Customer", "Key(Firm"),
+        refused="on_delete=models.CASCADE in place of models.DB_CASCADE",
+        django=(6, 1),
+    ),
+    Row(
+        "a number becomes a foreign key by which the database deletes",
+        NUMBER.format(""),
+        by_server("CASCADE"),
+        refused="Make this change with on_delete=models.CASCADE",
+        django=(6, 1),
+    ),
+    Row(
+        "a foreign key by which the database deletes becomes a number",
+        by_server("CASCADE"),
+        NUMBER.format(""),
+        refused="on_delete=models.CASCADE in place of models.DB_CASCADE",
         django=(6, 1),
     ),
     change("a foreign key without its constraint", key(), key("db_constraint=False")),
