@@ -51,7 +51,23 @@ def foreign_key(step: Step) -> Iterator[Finding]:
             "wait until every row has been checked and the index is built."
         ),
         instead=chain,
-        steps=() if chain else _STEPS,
+        steps=() if chain else _after_a_proxy(step) or _STEPS,
+    )
+
+
+def _after_a_proxy(step: Step) -> tuple[str, ...]:
+    """What plain Django removes too early, so that nobody can tell what the field referred to."""
+    if not isinstance(step.operation, migrations.AlterField):
+        return ()
+    target = target_of(step, altered(step)[0])
+    if target is None or target.app_label in step.before.real_apps:
+        return ()
+    if (target.app_label, target.model) in step.before.models:
+        return ()
+    return (
+        f"Move the DeleteModel of {target.app_label}.{target.model} behind this, into a migration "
+        "that depends on this one.",
+        "Where both are proxies of one table, it then changes the state alone.",
     )
 
 
@@ -114,7 +130,7 @@ def _other_table(step: Step) -> Finding:
             "finds it."
         ),
         instead=chain,
-        steps=() if chain else _STEPS,
+        steps=() if chain else _after_a_proxy(step) or _STEPS,
     )
 
 

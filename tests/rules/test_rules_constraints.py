@@ -175,6 +175,15 @@ class TestForeignKey:
         same = models.ManyToManyField("shop.Customer", related_name="marked", blank=True)
         assert ids(altering("tags", same)) == []
 
+    def test_a_proxy_that_went_before_the_key_to_it_is_to_go_after_it(self):
+        """Plain Django removes it first, which an empty database does not bear."""
+        before = shop()
+        key = models.ForeignKey("shop.Gone", models.CASCADE)
+        before.models["shop", "order"].fields["customer"] = key
+        changed = altering("customer", models.ForeignKey("shop.Customer", models.CASCADE))
+        finding = next(f for f in ask(changed, before=before) if f.rule == "E106")
+        assert finding.steps[0].startswith("Move the DeleteModel of shop.gone behind this")
+
     def test_an_integer_that_becomes_a_foreign_key_of_the_same_type_is_one_hazard(self):
         # The column's name changes with it, so it must be kept for this to be one.
         key = models.ForeignKey("shop.Shop", models.CASCADE, null=True, db_column="shop_id")
