@@ -216,7 +216,7 @@ class Altering(Carrying):
             FROM pg_constraint
             WHERE conrelid = to_regclass(%s) AND conname = %s AND contype = 'f' AND convalidated
             """,
-            [self._quote(table), self._bare(name)],
+            [self._regclass(table), self._bare(name)],
         )
         return rows[0][0] if rows else None
 

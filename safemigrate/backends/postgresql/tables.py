@@ -125,17 +125,21 @@ class Tables(Partitions):
     def add_foreign_key(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], field: Field[Any, Any]
     ) -> None:
-        if other := parent_of(field):
-            statement = foreign_key_of(editor, model, field)
-            self._add_key(editor, model._meta.db_table, other._meta.db_table, statement)
+        other = parent_of(field)
+        if other is None:
+            return
+        table, parent = model._meta.db_table, other._meta.db_table
+        statement = foreign_key_of(editor, model, field)
+        target: Any = field
+        refers_to = (parent, target.target_field.column)
+        columns = [column_of(field)]
+        self._note_made(editor, "CONSTRAINT", table, name_of(statement), columns, refers_to)
+        self._add_key(editor, table, parent, statement)
 
     def _add_key(
         self, editor: BaseDatabaseSchemaEditor, table: str, parent: str, statement: Statement
     ) -> None:
         name = name_of(statement)
-        target: Any = field
-        refers_to = (parent, target.target_field.column)
-        self._note_made(editor, "CONSTRAINT", table, name, [column_of(field)], refers_to)
         if self._cannot_add_not_valid(table):
             self._add_foreign_key_in_parts(editor, table, name, parent, str(statement))
         else:
