@@ -347,6 +347,8 @@ def waits_by_turns(bench: Bench, console: Console, options: argparse.Namespace) 
     for _ in range(options.turns):
         worst, p99 = bench.quiet(options.rows)
         found = bench.measure("safemigrate", options.rows, options.traffic)
+        if None in (worst, p99, found.worst_ms, found.p99_ms):
+            raise SystemExit("A turn had no request: give it more --traffic or --quiet-seconds.")
         p99_ratios.append(found.p99_ms / p99)
         worst_ratios.append(found.worst_ms / worst)
         table.add_row(

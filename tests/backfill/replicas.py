@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from testproject import database
+from tests.conftest import SERVER_OPTIONS
 
 
 def standby_of(server: database.Server, data: Path) -> database.Server:
@@ -20,4 +21,6 @@ def standby_of(server: database.Server, data: Path) -> database.Server:
         capture_output=True,
         env=database._environment(server.bin),
     )
-    return database.start(data, durable=False, options={"hot_standby": "on"})
+    # A standby asks for at least the limits of its primary; of sessions it has more already.
+    limits = SERVER_OPTIONS | {"max_connections": "100", "hot_standby": "on"}
+    return database.start(data, durable=False, options=limits)

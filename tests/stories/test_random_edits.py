@@ -278,7 +278,7 @@ def _options(draw: Any, model: Model, name: str, renamed: dict[str, str]) -> Mod
     may += ["db_index"] if field.kind not in ("JSONField", *KEYS) else []
     may += ["unique"] if field.kind not in {*NEVER_UNIQUE, "OneToOneField"} else []
     what = draw(st.sampled_from(may))
-    words = {"db_column": f"its {field.name}", "db_comment": "it's 100%", "target": "Firm"}
+    words = {"db_column": f"its {field.name}", "db_comment": "it's his", "target": "Firm"}
     changes = {what: words.get(what, not getattr(field, what))}
     if what == "null" and field.null and not field.db_default:
         changes["default"] = field.kind not in KEYS
