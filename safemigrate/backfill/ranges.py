@@ -144,7 +144,8 @@ class Keys:
         ]
 
     def all(self) -> QuerySet[Model]:
-        return self.model._base_manager.using(self.connection.alias)
+        # Not in the order of Meta, which may name a field by a name that it has only later.
+        return self.model._base_manager.using(self.connection.alias).order_by()
 
     def rows(self, after: Sequence[Any] | None, upto: Sequence[Any] | None) -> QuerySet[Model]:
         """Return the rows between two keys, given as the database takes them."""

@@ -196,6 +196,15 @@ ROWS = [
         phases=["expand", "backfill", "expand", "contract"],
     ),
     Row(
+        "the field of the ordering renamed",
+        HEAD + "    a = models.DateField(default=timezone.now)\n    class Meta:\n"
+        '        ordering = ["-a"]\n        get_latest_by = "a"\n',
+        HEAD + "    b = models.DateField(default=timezone.now)\n    class Meta:\n"
+        '        ordering = ["-b"]\n        get_latest_by = "b"\n',
+        renamed={"Order.a": "Order.b"},
+        phases=PHASES,
+    ),
+    Row(
         "a field renamed in the code alone",
         HEAD + "    a = models.IntegerField()\n",
         HEAD + '    b = models.IntegerField(db_column="a")\n',
