@@ -47,10 +47,10 @@ _KNOWN = {
     "inet",
 }
 _SPELT = re.compile(r"([a-z][a-z0-9_ ]*?)\s*(?:\((\d+)(?:,\s*(-?\d+))?\))?((?:\[\d*\])*)")
-_FLOATS = {"real": 24, "double precision": 53}
+FLOATS = {"real": 24, "double precision": 53}
 """Integers below two to this power are kept exactly."""
 _KINDS = {
-    **dict.fromkeys((*INTEGERS, "numeric", *_FLOATS), "number"),
+    **dict.fromkeys((*INTEGERS, "numeric", *FLOATS), "number"),
     **dict.fromkeys(("varchar", "text", "char", "citext"), "text"),
     **dict.fromkeys(("date", "timestamp with time zone"), "moment"),
 }
@@ -98,6 +98,11 @@ def differ(found: str, wanted: str) -> bool:
     """
     one, other = (replace(t, dimensions=min(t.dimensions, 1)) for t in map(parsed, (found, wanted)))
     return one != other and {one.name, other.name} <= _KNOWN
+
+
+def is_known(kind: str) -> bool:
+    """Whether it is one of PostgreSQL's own that Django uses, or an array of them."""
+    return parsed(kind).name in _KNOWN
 
 
 def change(was: str, becomes: str) -> TypeChange:
@@ -154,8 +159,8 @@ def _same_python(old: Type, new: Type) -> bool:
         return True
     if old.name in INTEGERS:
         # An int is as good as a Decimal or a float to add to; the other way it is not.
-        return new.name in (*INTEGERS, "numeric", *_FLOATS)
-    return old.name == new.name == "numeric" or (old.name in _FLOATS and new.name in _FLOATS)
+        return new.name in (*INTEGERS, "numeric", *FLOATS)
+    return old.name == new.name == "numeric" or (old.name in FLOATS and new.name in FLOATS)
 
 
 def holds(old: Type, new: Type) -> bool:
@@ -164,10 +169,10 @@ def holds(old: Type, new: Type) -> bool:
         return _room(old.size) <= _room(new.size)
     if old.name in INTEGERS and new.name in INTEGERS:
         return INTEGERS[old.name] <= INTEGERS[new.name]
-    if old.name in INTEGERS and new.name in _FLOATS:
-        return INTEGERS[old.name] <= 1 << _FLOATS[new.name]
-    if old.name in _FLOATS and new.name in _FLOATS:
-        return _FLOATS[old.name] <= _FLOATS[new.name]
+    if old.name in INTEGERS and new.name in FLOATS:
+        return INTEGERS[old.name] <= 1 << FLOATS[new.name]
+    if old.name in FLOATS and new.name in FLOATS:
+        return FLOATS[old.name] <= FLOATS[new.name]
     if new.name == "numeric" and old.name in INTEGERS:
         return new.size is None or len(str(INTEGERS[old.name])) <= (new.whole_digits or 0)
     if new.name == "numeric" and old.name == "numeric":

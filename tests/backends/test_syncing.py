@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
+from django.contrib.postgres.fields import ArrayField
 from django.db import DatabaseError, migrations, models
 from django.db.models.functions import Now
 
@@ -232,6 +234,51 @@ def test_decimal_places_that_the_old_type_has_not_are_no_fit(made):
     columns.update("new = new, other = 3")
     texts = [tuple(map(str, row)) for row in columns.rows]
     assert texts == [("None", "1.234"), ("1.2", "1.200")]
+
+
+class CIText(models.TextField):
+    def db_type(self, connection):
+        return "citext"
+
+
+class JSONText(models.TextField):
+    def db_type(self, connection):
+        return "json"
+
+
+SAME_TO_THE_SERVER = {
+    "citext": (CIText(null=True), CIText(null=True), ["Ann", "ANN", "ann"]),
+    "two collations": (
+        models.CharField(max_length=9, null=True, db_collation="C", db_default="a"),
+        models.TextField(null=True, db_collation="ucs_basic", db_default="a"),
+        ["b", "a", "B"],
+    ),
+    "arrays of text": (
+        ArrayField(models.CharField(max_length=9, db_collation="C"), null=True),
+        ArrayField(models.CharField(max_length=20, db_collation="ucs_basic"), null=True),
+        ["{b}", "{B}", "{}"],
+    ),
+    "no equality": (JSONText(null=True), JSONText(null=True), ['{"a": 1}', '{"a":1}', "[]"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "values"), SAME_TO_THE_SERVER.values(), ids=SAME_TO_THE_SERVER
+)
+def test_texts_follow_letter_by_letter(pg, made, old, new, values):
+    """Somebody corrects the case of a name in a column that knows no case: no write is lost."""
+    with pg.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION citext")
+    columns = made(old, new).sync()
+    wanted = []
+    for one, other in itertools.pairwise(values):
+        columns.insert(old=f"'{one}'")
+        columns.insert(new=f"'{one}'")
+        columns.update(f"old = '{other}'", "id % 2 = 1")
+        columns.update(f"new = '{other}'", "id % 2 = 0")
+        wanted = [(other, other)] * (len(wanted) + 2)
+        texts = columns.shop.ask("SELECT old::text, new::text FROM shop_thing ORDER BY id")
+        assert texts == wanted
 
 
 def test_in_a_replica_session_it_fires_as_well(plain):

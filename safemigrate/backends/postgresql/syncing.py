@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from safemigrate.backends.fields import column_of
 from safemigrate.backends.names import PREFIX, own_name
 from safemigrate.backends.postgresql.locking import Locking
-from safemigrate.backends.postgresql.types import cast
+from safemigrate.backends.postgresql.types import cast, unlike
 from safemigrate.facts.locks import LockMode, TableLock
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Pair:
     """
     Two columns of ``table``, their names unquoted, and what each becomes in the other's type.
 
-    ``up`` and ``down`` are SQL over ``NEW``. ``default``: SQL of the database default that the
-    new column has while they are kept the same, a constant that the old one has too; NULL for
-    none. PostgreSQL does not tell a trigger which columns an INSERT named.
+    ``up`` and ``down`` are SQL over ``NEW``, ``kinds`` both types. ``default``: SQL of the database
+    default that the new column has while they are kept the same, a constant that the old one has
+    too; NULL for none. PostgreSQL does not tell a trigger which columns an INSERT named.
     """
 
     table: str
@@ -41,6 +41,7 @@ class Pair:
     new: str
     up: str
     down: str
+    kinds: tuple[str, str]
     default: str = "NULL"
 
     @property
@@ -110,6 +111,7 @@ class Syncing(Locking):
             column_of(new),
             cast(f"NEW.{a}", was, becomes),
             cast(f"NEW.{b}", becomes, was),
+            (was, becomes),
             self._standing_default(editor, model, new),
         )
 
@@ -128,12 +130,14 @@ class Syncing(Locking):
     def _create_sync(self, editor: BaseDatabaseSchemaEditor, pair: Pair) -> None:
         a, b = (f"NEW.{self._quote(column)}" for column in (pair.old, pair.new))
         was_a, was_b = (f"OLD.{self._quote(column)}" for column in (pair.old, pair.new))
-        differ = f"{b} IS DISTINCT FROM {pair.up}"
-        written = f"{a} IS DISTINCT FROM {was_a} OR {b} IS DISTINCT FROM {was_b}"
+        was, becomes = pair.kinds
+        apart = unlike(b, pair.up, becomes)
+        new_is_written = unlike(b, was_b, becomes)
+        written = f"{unlike(a, was_a, was)} OR {new_is_written}"
         body = (
             "DECLARE new_wins boolean; BEGIN "
-            f"IF TG_OP = 'INSERT' THEN new_wins := {b} IS DISTINCT FROM {pair.default}; "
-            f"ELSE new_wins := {b} IS DISTINCT FROM {was_b}; END IF; "
+            f"IF TG_OP = 'INSERT' THEN new_wins := {unlike(b, pair.default, becomes)}; "
+            f"ELSE new_wins := {new_is_written}; END IF; "
             f"IF new_wins THEN {a} := {pair.down}; ELSE {b} := {pair.up}; END IF; "
             "RETURN NEW; END"
         )
@@ -146,8 +150,8 @@ class Syncing(Locking):
         )
         self._comment(editor, f"FUNCTION {function}", says)
         for name, event, when in (
-            (pair.on_insert, "INSERT", differ),
-            (pair.on_update, "UPDATE", f"({written}) AND {differ}"),
+            (pair.on_insert, "INSERT", apart),
+            (pair.on_update, "UPDATE", f"({written}) AND {apart}"),
         ):
             on = f"{self._quote(name)} ON {self._quote(pair.table)}"
             editor.execute(

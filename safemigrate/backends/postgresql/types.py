@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from safemigrate.facts.types import INTEGERS, Type, holds, parsed
+from safemigrate.facts.types import FLOATS, INTEGERS, Type, holds, is_known, parsed
+
+
+def unlike(one: str, other: str, kind: str) -> str:
+    """
+    SQL for whether two values of one type are not the same, letter by letter.
+
+    For a collation that knows no case, and for ``citext``, "Ann" is "ann"; of two collations the
+    server would not know which to ask; and not every type has an equality.
+    """
+    if parsed(kind).is_text:
+        return f'{one} COLLATE "C" IS DISTINCT FROM {other}'
+    if is_known(kind):
+        return f"{one} IS DISTINCT FROM {other}"
+    return f'CAST({one} AS text) COLLATE "C" IS DISTINCT FROM CAST({other} AS text)'
 
 
 def cast(value: str, was: str, becomes: str) -> str:
@@ -34,6 +48,9 @@ def fitting(value: str, was: str, becomes: str) -> str:
         bounds = f"abs({number}) < 1e{new.whole_digits}"
         whole = old.name in INTEGERS or ((old.scale or 0) <= (new.scale or 0) and old.size)
         return bounds if whole else f"{bounds} AND {number} = round({number}, {new.scale})"
+    if new.name in FLOATS and old.name in INTEGERS:
+        most = 1 << FLOATS[new.name]  # up to here each is kept exactly
+        return f"{value} BETWEEN {-most} AND {most}"
     if new.name == "real" and old.name == "double precision":
         finite = "abs({0}) <= 3.4028234e38 OR {0} IN ('Infinity', '-Infinity', 'NaN')"
         return f"({finite.format(value)})"

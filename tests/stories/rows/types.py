@@ -110,6 +110,12 @@ ROWS = [
         "CharField(max_length=20, unique=True, db_collation='C')",
     ),
     changed(
+        "another collation in the place of one",
+        "CharField(max_length=20, db_index=True, db_collation='C')",
+        "CharField(max_length=20, db_index=True, db_collation='ucs_basic')",
+        phases=BEFORE_ROLLOUT,
+    ),
+    changed(
         "smaller integer",
         "BigIntegerField()",
         "IntegerField()",
