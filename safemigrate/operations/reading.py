@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +14,7 @@ from django.db.migrations.utils import get_references, resolve_relation
 from django.db.models import CheckConstraint, Field
 from django.utils.module_loading import import_string
 
-from safemigrate.operations.redefining import fields_of
+from safemigrate.operations.redefining import fields_of, fields_read
 
 if TYPE_CHECKING:
     from django.db import migrations
@@ -158,6 +159,15 @@ def _target_field(state: ProjectState, target: Target) -> tuple[Any, str]:
     return import_string(settings.DEFAULT_AUTO_FIELD)(primary_key=True), "id"
 
 
+def referred(state: ProjectState, key: tuple[str, str], field: Any) -> Iterator[Any]:
+    """The field that a foreign key of the model ``key`` refers to, what that refers to, and on."""
+    while getattr(field, "remote_field", None) is not None and not field.many_to_many:
+        key = resolve_relation(field.remote_field.model, *key)
+        name = (getattr(field, "to_fields", None) or [None])[0]
+        field, _ = _target_field(state, Target(*key, name))
+        yield field
+
+
 def is_counted(field: Field[Any, Any]) -> bool:
     """Whether a sequence gives it its values."""
     return field.get_internal_type().endswith("AutoField")
@@ -201,6 +211,14 @@ def is_read_again(asked: Asked, name: str) -> bool:
         or getattr(one, "condition", None) is not None
         or getattr(one, "expressions", None)
     )
+
+
+def computed_from(asked: Asked, name: str) -> list[str]:
+    """The generated fields that read the field: PostgreSQL then gives its column no other type."""
+    expressions = (
+        (other, getattr(field, "expression", None)) for other, field in asked.model.fields.items()
+    )
+    return [other for other, expression in expressions if name.lower() in fields_read(expression)]
 
 
 def is_referred_to(asked: Asked, name: str) -> bool:

@@ -14,6 +14,7 @@ from safemigrate.backends.versions import judged_version
 from safemigrate.operations import (
     AddOrderColumn,
     AddRenamedField,
+    AddShadowField,
     Assured,
     ContractDrop,
     ContractRenameModel,
@@ -22,7 +23,7 @@ from safemigrate.operations import (
     SafeOperation,
 )
 from safemigrate.operations.phases import touches_no_table
-from safemigrate.operations.reading import altered, has_table, target_of
+from safemigrate.operations.reading import altered, has_table, referred, target_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
 from safemigrate.planner.combine import combine, followed
@@ -54,8 +55,9 @@ class Walk:
     A state that goes along with the operations that were asked about.
 
     ``state`` is changed in place. ``new_models``: made on the way, so nobody uses them yet.
-    ``renamed``, ``moved``: what has got another name on the way. ``referred_to``: models to which
-    fields refer that stay until a later release drops them.
+    ``renamed``, ``moved``: what has got another name on the way; ``retyped``: another type, by a
+    second column. ``computed``: the generated fields that go, which are there until the contract.
+    ``referred_to``: models to which fields refer that stay until a later release drops them.
     """
 
     state: ProjectState
@@ -65,6 +67,8 @@ class Walk:
     renamed: dict[tuple[str, str, str], AddRenamedField] = field(default_factory=dict)
     moved: dict[ModelKey, list[_ContractMove]] = field(default_factory=dict)
     referred_to: set[ModelKey] = field(default_factory=set)
+    retyped: set[tuple[str, str, str]] = field(default_factory=set)
+    computed: dict[ModelKey, dict[str, Any]] = field(default_factory=dict)
 
     def through(
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
@@ -161,6 +165,14 @@ class Walk:
         found = model.fields.get(operation.name) if model else None
         return bool(getattr(found, "generated", False))
 
+    def _note_computed(self, operation: Any, app_label: str) -> None:
+        if isinstance(operation, migrations.RemoveField) and self._is_computed(
+            operation, app_label
+        ):
+            key = app_label, operation.model_name_lower
+            found = self.state.models[key].fields[operation.name]
+            self.computed.setdefault(key, {})[operation.name] = found
+
     def _step(
         self,
         operation: Operation,
@@ -183,6 +195,7 @@ class Walk:
             if isinstance(written, ContractDrop):
                 self._note_referred_to(written, app_label)
         note_new(operation, app_label, self.new_models)
+        self._note_computed(operation, app_label)
         operation.state_forwards(app_label, self.state)
         return found
 
@@ -203,16 +216,37 @@ class Walk:
             return Rewritten(operation, [operation])
         chain = chain_for(step)
         if chain is not None:
-            self._note_renamed(chain.expand, app_label)
+            self._note_two_columns(chain.expand, app_label)
+            self._refuse_two_of_a_key(operation, app_label)
             return Rewritten(operation, chain.operations())
         findings = judge(step)
         self.refusals += [Refusal(app_label, operation, finding) for finding in findings]
         return Rewritten(operation, [operation], unseen=not findings and is_unseen(step))
 
-    def _note_renamed(self, expand: Iterable[Operation], app_label: str) -> None:
+    def _note_two_columns(self, expand: Iterable[Operation], app_label: str) -> None:
         for one in expand:
             if isinstance(one, AddRenamedField):
                 self.renamed[app_label, one.model_name_lower, one.new_name] = one
+            elif isinstance(one, AddShadowField):
+                self.retyped.add((app_label, one.model_name_lower, one.name))
+
+    def _refuse_two_of_a_key(self, operation: Operation, app_label: str) -> None:
+        """
+        A foreign key with a second column for its name, and one for what it refers to.
+
+        The state has one column of it; that of its other name would keep the old type.
+        """
+        for (app, model, _), rename in self.renamed.items():
+            names = (rename.old_name, rename.new_name)
+            key = next(filter(None, (self._field(app, model, name) for name in names)), None)
+            for target in referred(self.state, (app, model), key):
+                found = [o for o in self.retyped if self._field(*o) is target]
+                if found and operation not in [refusal.operation for refusal in self.refusals]:
+                    self.refusals.append(_two_of_a_key(operation, app_label, rename, found[0]))
+
+    def _field(self, app_label: str, model: str, name: str) -> Any:
+        found = self.state.models.get((app_label, model))
+        return found.fields.get(name) if found else None
 
     def _note_moved(self, operation: Operation, app_label: str) -> None:
         """Older code has a view of the table, without the columns that come behind its new name."""
@@ -270,12 +304,34 @@ class Walk:
         return Step(
             app_label=app_label,
             operation=operation,
-            before=self.state,
+            before=self._before(operation, app_label),
             vendor=self.connection.vendor,
             version=judged_version(self.connection),
             new_models=frozenset(self.new_models),
             connection=self.connection,
         )
+
+    def _before(self, operation: Any, app_label: str) -> ProjectState:
+        """Columns that go are there still; of those that are computed that is felt."""
+        key = app_label, getattr(operation, "model_name", "").lower()
+        if not isinstance(operation, migrations.AlterField) or key not in self.computed:
+            return self.state
+        before = self.state.clone()
+        before.models[key].fields.update(self.computed[key])
+        return before
+
+
+def _two_of_a_key(
+    operation: Operation, app_label: str, rename: AddRenamedField, key: tuple[str, str, str]
+) -> Refusal:
+    renamed = f"{rename.model_name}.{rename.old_name}"
+    return Refusal(
+        app_label,
+        operation,
+        reason=f"{renamed} gets another column, and {'.'.join(key[1:])}, which it refers to, "
+        "another type in the same run: only one of its two columns would follow.",
+        do=f"Make the change of {renamed} now, and the other one in the next release.",
+    )
 
 
 def come_again(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ from safemigrate.facts.types import is_free
 from safemigrate.operations.reading import (
     altered,
     collation_of,
+    computed_from,
     db_type,
     is_read_again,
     like_index_is_rebuilt,
@@ -27,6 +28,9 @@ def column_type(step: Step) -> Iterator[Finding]:
     op = step.of(migrations.AlterField)
     if not step.existed_before or not (change := _change(step)):
         return
+    if computed := computed_from(step, op.name):
+        yield _computed(step, change, computed)
+        return
     chain = chain_for(step)
     yield Finding(
         what=f"AlterField changes the type of {short(op.name)} in {short(step.table)}.",
@@ -37,6 +41,23 @@ def column_type(step: Step) -> Iterator[Finding]:
         ),
         instead=chain,
         steps=() if chain else free_of_index_together(step, op.name) or tuple(_steps(op)),
+    )
+
+
+def _computed(step: Step, change: str, computed: list[str]) -> Finding:
+    op, names = step.of(migrations.AlterField), " and ".join(computed)
+    return Finding(
+        what=f"AlterField changes the type of {short(op.name)} in {short(step.table)}.",
+        why=(
+            f"{names} of {step.table} is computed from it, and PostgreSQL changes no type of such "
+            f"a column ({change}): the migration would fail."
+        ),
+        steps=(
+            f"Remove {names} in a release of its own; code computes it meanwhile.",
+            f"Change {op.name} in the release after it; makemigrations writes it.",
+            f"Add {names} again then. A virtual one comes at once; a stored one rewrites the "
+            "table, which E115 has the steps for.",
+        ),
     )
 
 
@@ -66,6 +87,8 @@ def _change(step: Step) -> str:
     if was is None or becomes is None:
         return "" if same_column(old, new) else "to one that cannot be told without the database"
     if not is_free(was, becomes):
+        return f"{was} to {becomes}"
+    if was != becomes and computed_from(step, name):
         return f"{was} to {becomes}"
     if was != becomes and is_read_again(step, name):
         return f"{was} to {becomes}, and a CHECK or index that rests on it"

@@ -197,6 +197,19 @@ class TestColumnType:
     def test_a_change_of_the_catalogue_alone_is_left_alone(self, name, field):
         assert ids(altering(name, field)) == []
 
+    def test_more_room_in_what_another_column_is_computed_from_says_which(self):
+        """The server refuses it whatever the size of the table, so there is no chain."""
+        doubled = models.GeneratedField(
+            expression=F("price") * 2, output_field=models.FloatField(), db_persist=True
+        )
+        step = altering("price", models.DecimalField(max_digits=9, decimal_places=2))
+        before = shop()
+        migrations.AddField("order", "twice", doubled).state_forwards("shop", before)
+        found = one(step, "E110", before=before)
+        assert not found.instead
+        assert "twice of shop_order is computed from it" in found.why
+        assert "Remove twice" in found.steps[0]
+
     def test_the_like_index_of_an_indexed_text_is_not_free(self):
         wider = models.CharField(max_length=80, db_index=True)
         assert ids(altering("email", wider, "customer")) == []

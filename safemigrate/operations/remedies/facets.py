@@ -16,6 +16,7 @@ from safemigrate.operations.reading import (
     check_of,
     collation_of,
     column_name,
+    computed_from,
     db_type,
     has_foreign_key,
     is_read_again,
@@ -108,7 +109,9 @@ def facets_of(asked: Asked, old: Any, new: Any, name: str, old_name: str = "") -
         costly, free = not same_column(old, new), False
     else:
         costly = not is_free(was, becomes) or like_index_is_rebuilt(old, was, becomes) or collation
-        again = is_read_again(asked, old_name or name) or is_referred_to(asked, old_name or name)
+        again = any(
+            asks(asked, old_name or name) for asks in (is_read_again, is_referred_to, computed_from)
+        )
         costly = costly or (was != becomes and again)
         free = was != becomes and not costly
     return Facets(

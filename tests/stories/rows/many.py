@@ -36,6 +36,20 @@ class Client(models.Model):
 """
 LAST = 'models.ForeignKey("shop.Order", models.CASCADE, null=True, related_name="+")'
 
+KEYED = """
+class Customer(models.Model):
+    id = models.{}(primary_key=True)
+    name = models.CharField(max_length=20)
+class Order(models.Model):
+    {} = models.ForeignKey(Customer, models.CASCADE)
+    total = models.IntegerField(default=0)
+"""
+CAGE = """
+class Cage(models.Model):
+    size = models.IntegerField(default=0)
+    {}
+"""
+
 
 def moved(fields: str, table: str = "") -> str:
     return f"{ORDER}{fields}    class Meta:\n        db_table = {table or 'shop_order'!r}\n"
@@ -46,6 +60,24 @@ def lines(*fields: str) -> str:
 
 
 ROWS = [
+    Row(
+        "a key gets another name, and what it refers to another type",
+        KEYED.format("AutoField", "customer"),
+        KEYED.format("BigAutoField", "client"),
+        renamed={"Order.customer": "Order.client"},
+        answers=("y",),
+        refused="order.customer gets another column, and customer.id, which it refers to,",
+    ),
+    Row(
+        "a new key of another app, and what it refers to gets another type",
+        {"shop": KEYED.format("AutoField", "customer"), "zoo": CAGE.format("")},
+        {
+            "shop": KEYED.format("BigAutoField", "customer"),
+            "zoo": CAGE.format(
+                'owner = models.ForeignKey("shop.Customer", models.CASCADE, null=True)'
+            ),
+        },
+    ),
     Row(
         "two types changed at once",
         lines("x = models.IntegerField()", "y = models.IntegerField(null=True, db_index=True)"),

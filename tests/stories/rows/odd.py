@@ -113,6 +113,12 @@ class Seen(Order):
         ordering = ["total"]
 """
 
+PRICE = (
+    "price = models.DecimalField(max_digits={}, decimal_places=2)\n    "
+    "twice = models.GeneratedField("
+    'expression=models.F("price") * 2, output_field=models.FloatField(), db_persist=True)'
+)
+
 
 def twice(expression: str = 'models.F("total") * 2', stored: bool = True) -> str:
     return COMPUTED.format(TWICE.format(expression, stored))
@@ -219,6 +225,18 @@ ROWS = [
         twice(),
         twice('models.F("total") * 3'),
         refused="how twice",
+    ),
+    Row(
+        "more digits for what a stored generated field is made of",
+        COMPUTED.format(PRICE.format(8)),
+        COMPUTED.format(PRICE.format(10)),
+        refused="twice of shop_order is computed from it",
+    ),
+    Row(
+        "more digits for what a generated field was made of that goes",
+        COMPUTED.format(PRICE.format(8)),
+        COMPUTED.format(PRICE.format(10).partition("\n")[0]),
+        refused="Remove twice in a release of its own",
     ),
     Row(
         "a field that has no column gone",
