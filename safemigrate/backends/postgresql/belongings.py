@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 STANDS_IN = "safemigrate: the names of "
 """How the comment begins of a view that has the old names of a table."""
 INDEX, UNIQUE, CHECK, FOREIGN_KEY, PRIMARY_KEY = "index", "unique", "check", "foreign key", "pk"
+OF_A_FIELD = re.compile(r"_check\d*$")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Belonging:
     ``build`` makes it, or the index that it will use, while writes go on; under ``name``, which
     it has at last, or under ``temporary`` beside the one that is in use. ``use``: how a built
     index becomes the constraint, which may be ``deferrable``; ``parent``: the table that a foreign
-    key refers to.
+    key refers to; ``stands``: what it takes the place of is called so, if not ``name``.
     """
 
     kind: str
@@ -52,6 +54,7 @@ class Belonging:
     use: str = ""
     parent: str = ""
     deferrable: str = ""
+    stands: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -157,9 +160,11 @@ class Belongings(Partitions):
         return statement
 
     def _belonging(
-        self, editor: Any, final: type[Model], kind: str, one: Any, other: Any
+        self, editor: Any, final: type[Model], kind: str, one: Any, other: Any, before: Any = None
     ) -> Belonging:
+        """``before``: what it takes the place of, if that is not the one of its name."""
         table = final._meta.db_table
+        stands = self._name_standing(table, kind, before) if before else ""
         columns = str(one.parts.get("columns", ""))
         name = self._standing_name(table, kind, name_of(one), columns)
         temporary = own_name("shadow", table, name)
@@ -167,14 +172,19 @@ class Belongings(Partitions):
         if kind in (CHECK, FOREIGN_KEY):
             # to_table is a reference of Django's that prints itself quoted.
             parent = str(other.parts.get("to_table", "")).strip('"')
+            if kind == FOREIGN_KEY and not other.parts.get("on_delete_db"):
+                column = str((before or one).parts["column"]).strip('"')
+                other.parts["deferrable"] = (
+                    f"{self._actions_of(table, column)}{other.parts['deferrable']}"
+                )
             return Belonging(kind, name, temporary, f"{other} NOT VALID", parent=parent)
         if kind == INDEX or other.template != editor.sql_create_unique:
             if kind == UNIQUE:
                 # Not a constraint but an index: it has a condition, expressions or INCLUDE.
                 other.template = _concurrently(other.template)
                 kind = INDEX
-            return Belonging(kind, name, temporary, str(other))
-        return self._by_index(editor, table, kind, name, temporary, other)
+            return Belonging(kind, name, temporary, str(other), stands=stands)
+        return replace(self._by_index(editor, table, kind, name, temporary, other), stands=stands)
 
     def _by_index(
         self, editor: Any, table: str, kind: str, name: str, temporary: str, other: Any
@@ -210,6 +220,33 @@ class Belongings(Partitions):
         )
         return self._printed.name(rows[0][0]) if rows else name
 
+    def _name_standing(self, table: str, kind: str, statement: Any) -> str:
+        columns = str(statement.parts.get("columns", ""))
+        return self._standing_name(table, kind, name_of(statement), columns)
+
+    def _actions_of(self, table: str, column: str) -> str:
+        """
+        What the server does, by somebody's hand, where a row that is referred to goes or changes.
+
+        Code may leave it to that, with DO_NOTHING.
+        """
+        rows = self._ask(
+            """
+            SELECT string_agg(format(' ON %%s %%s', event, does), '' ORDER BY event)
+            FROM pg_constraint c
+            JOIN pg_attribute a ON a.attrelid = c.conrelid AND c.conkey = ARRAY[a.attnum]
+            CROSS JOIN LATERAL (
+                VALUES ('DELETE', c.confdeltype::text), ('UPDATE', c.confupdtype::text)
+            ) e (event, letter)
+            JOIN (VALUES ('c', 'CASCADE'), ('n', 'SET NULL'), ('d', 'SET DEFAULT'),
+                         ('r', 'RESTRICT')) w (letter, does) USING (letter)
+            WHERE c.conrelid = to_regclass(%s) AND a.attname = %s AND c.contype = 'f'
+            GROUP BY c.oid LIMIT 1
+            """,
+            [self._quote(table), column],
+        )
+        return str(rows[0][0]) if rows else ""
+
     # What is there -------------------------------------------------------------------------
 
     def refuse_strangers(
@@ -228,7 +265,7 @@ class Belongings(Partitions):
             column = column_of(shadow.old)
             renamed = column != column_of(shadow.new)
             parts = self._refuse_special_table(shadow.table, column, renamed)
-            known = self._known(editor, shadow.old.model)
+            known = self._known(editor, shadow.old.model) | self._indexed(editor, shadow)
             hanging = (
                 (table, *found)
                 for table in (shadow.table, *parts)
@@ -258,6 +295,13 @@ class Belongings(Partitions):
                 names.add(self._standing_name(table, kind, name, ",".join(spelled)))
         return names
 
+    def _indexed(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> set[str]:
+        """The indexes that are those of `db_index` or `unique`, whatever they are called."""
+        model, field = shadow.old.model, shadow.old
+        made = {False: index_of(editor, model, field), True: like_index_of(editor, model, field)}
+        found = self._indexes_on(shadow.table, column_of(field))
+        return {name for name, like in found if made[like] is not None}
+
     def _twins(self, table: str) -> dict[str, list[str]]:
         """``{column: [column that is kept the same]}``, by the triggers that keep them so."""
         found: dict[str, list[str]] = {}
@@ -280,7 +324,9 @@ class Belongings(Partitions):
         return found
 
     def _knows(self, known: set[str], shadow: Shadow, kind: str, name: str) -> bool:
-        alone = kind == "c1" and bool(shadow.old.db_check(self.connection))
+        # Django, and the server where nobody names it, end its name so.
+        alone = kind == "c1" and bool(OF_A_FIELD.search(name))
+        alone = alone and bool(shadow.old.db_check(self.connection))
         return name in known or alone or (kind == "f1" and parent_of(shadow.old) is not None)
 
     def _dependents(

@@ -95,6 +95,54 @@ class Carrying(Columns, Indexes):
         locks = [TableLock(one) for one in tables]
         self._locked(editor, locks, lambda: self._alter(editor, table, drop))
 
+    # What somebody has set by hand ------------------------------------------------------------
+
+    def _settings_of(self, table: str, column: str) -> list[str]:
+        """How the planner and the disk are to treat the column, as ``ALTER COLUMN`` says it."""
+        rows = self._ask(
+            """
+            SELECT CASE WHEN a.attstattarget >= 0
+                        THEN format('SET STATISTICS %%s', a.attstattarget) END,
+                   CASE WHEN a.attoptions IS NOT NULL
+                        THEN format('SET (%%s)', array_to_string(a.attoptions, ', ')) END,
+                   CASE WHEN a.attstorage <> t.typstorage THEN 'SET STORAGE '
+                        || CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
+                                             WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
+                   CASE a.attcompression WHEN 'p' THEN 'SET COMPRESSION pglz'
+                                         WHEN 'l' THEN 'SET COMPRESSION lz4' END
+            FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+            WHERE a.attrelid = to_regclass(%s) AND a.attname = %s
+            """,
+            [self._quote(table), self._bare(column)],
+        )
+        return [words for row in rows for words in row if words]
+
+    def _set_as(self, editor: BaseDatabaseSchemaEditor, table: str, column: str, like: str) -> None:
+        for words in self._settings_of(table, like):
+            self._alter(editor, table, f"ALTER COLUMN {self._quote(column)} {words}")
+
+    def _marks(self, table: str, things: Sequence[Belonging]) -> list[str]:
+        """
+        What the table says of these indexes, which it forgets with them.
+
+        Without its replica identity a published table refuses every UPDATE and DELETE.
+        """
+        names = {self._bare(thing.stands or thing.name): thing.name for thing in things}
+        rows = self._ask(
+            """
+            SELECT c.relname::text, i.indisreplident, i.indisclustered
+            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            WHERE i.indrelid = to_regclass(%s) AND c.relname = ANY (%s)
+            """,
+            [self._quote(table), [*names]],
+        )
+        marks = []
+        for found, identifies, clusters in rows:
+            index = self._quote(names[found])
+            marks += [f"REPLICA IDENTITY USING INDEX {index}"] if identifies else []
+            marks += [f"CLUSTER ON {index}"] if clusters else []
+        return marks
+
     # A primary key of partitions -------------------------------------------------------------
 
     def _leaves(self, table: str) -> list[Partition]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from safemigrate.facts.types import differ
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+NAMED_BY_DJANGO = re.compile("_[0-9a-f]{8}$")
 
 
 def left_behind(table: str, column: str, what: str) -> PlanRefused:
@@ -167,21 +170,31 @@ class Catalog(Backend):
 
         An index that somebody made by hand has another name, and stays.
         """
+        found = self._indexes_on(table, column)
+        return [name for name, like in found if not like and NAMED_BY_DJANGO.search(name)]
+
+    def _indexes_on(self, table: str, column: str) -> list[tuple[str, bool]]:
+        """
+        ``[(name, whether it is the one for LIKE)]`` of what ``db_index`` may have built.
+
+        Whatever they are called: a table that was renamed, or made by an old Django, has others.
+        """
         rows = self._ask(
             """
-            SELECT n.relname FROM pg_index i
+            SELECT n.relname::text, NOT o.opcdefault FROM pg_index i
             JOIN pg_class n ON n.oid = i.indexrelid
             JOIN pg_am m ON m.oid = n.relam
             JOIN pg_opclass o ON o.oid = i.indclass[0]
             JOIN pg_attribute a ON a.attrelid = i.indrelid
             WHERE i.indrelid = to_regclass(%s) AND a.attname = %s
               AND i.indnatts = 1 AND i.indkey[0] = a.attnum AND NOT i.indisunique
-              AND i.indpred IS NULL AND m.amname = 'btree' AND o.opcdefault
-              AND n.relname ~ '_[0-9a-f]{8}$' ORDER BY 1
+              AND i.indpred IS NULL AND m.amname = 'btree' AND i.indoption[0] = 0
+              AND (o.opcdefault OR o.opcname IN ('varchar_pattern_ops', 'text_pattern_ops'))
+            ORDER BY 1
             """,
             [self._regclass(table), self._bare(column)],
         )
-        return [self._printed.name(name) for (name,) in rows]
+        return [(self._printed.name(name), like) for name, like in rows]
 
     def index_state(self, table: str, name: str) -> IndexState:
         rows = self._ask(

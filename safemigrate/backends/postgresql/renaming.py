@@ -52,6 +52,7 @@ class ColumnNames(Shadows):
         words = f" COLLATE {self._quote(collation)}" if collation else ""
         add = f"ADD COLUMN {self._quote(column_of(new))} {says['type']}{words}"
         self._alter(editor, table, add)
+        self._set_as(editor, table, column_of(new), column_of(renaming.old))
         if _has_constant(new):
             # In a statement of its own: rows that are there must not have it.
             self._send_default(editor, new.model, new, new.db_default)
@@ -106,7 +107,7 @@ class ColumnNames(Shadows):
             strict=True,
         )
         return [
-            self._belonging(editor, new, kind, named, built)
+            self._belonging(editor, new, kind, named, built, before)
             for (kind, before), (_, named), (_, built) in declared
             if str(before) != str(built)
         ]
@@ -141,6 +142,7 @@ class ColumnNames(Shadows):
         for pair in (self._sync_of(editor, renaming), self._sync_of(editor, renaming.back)):
             if editor.collect_sql or self._syncs(pair):
                 self._drop_sync(editor, pair)
+        marks = self._marks(table, things)
         # No CASCADE: its own indexes and constraints go with it, other things are not ours.
         self._alter(editor, table, f"DROP COLUMN {self._quote(column_of(renaming.old))}")
         if new.has_db_default() and not _has_constant(new):
@@ -149,6 +151,8 @@ class ColumnNames(Shadows):
         named = [t for t in things if unseen or self._has_temporary_name(editor, table, t)]
         for thing in named:
             self._give_name(editor, table, thing)
+        for mark in marks:
+            self._alter(editor, table, mark)
         # While sqlmigrate looks, the two columns are still twins.
         ended = {column_of(renaming.old), column_of(new)} if editor.collect_sql else set()
         if self._twins(table).keys() - ended:

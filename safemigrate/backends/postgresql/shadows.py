@@ -117,6 +117,7 @@ class Shadows(Carrying, Syncing, Belongings):
         words = f" COLLATE {self._quote(collation)}" if collation else ""
         column = self._quote(column_of(shadow.beside))
         self._alter(editor, shadow.table, f"ADD COLUMN {column} {says['type']}{words}")
+        self._set_as(editor, shadow.table, column_of(shadow.beside), column_of(shadow.old))
         old, beside = _without_default(shadow.old), _without_default(shadow.beside)
         self._create_sync(editor, self._pair(editor, shadow.old.model, old, beside))
 
@@ -244,6 +245,7 @@ class Shadows(Carrying, Syncing, Belongings):
             if not editor.collect_sql and not self._keys_are_built(table, things):
                 return
             keys = self._key_names(table)
+            marks = self._marks(table, things)
             with in_one_journey(editor, self.composed) as journey:
                 self._drop_belongings(journey, group)
                 for shadow in group:
@@ -251,6 +253,8 @@ class Shadows(Carrying, Syncing, Belongings):
             with in_one_journey(editor, self.composed) as journey:
                 for thing in things:
                     self._give_name(journey, table, thing, keys)
+                for mark in marks:
+                    self._alter(journey, table, mark)
 
         self._locked(editor, [TableLock(name) for name in tables], swap)
         if not editor.collect_sql and self._waits(group):
