@@ -294,6 +294,19 @@ def test_what_the_server_does_where_a_parent_goes_it_does_with_the_new_column_to
     assert "ON UPDATE CASCADE ON DELETE SET NULL" in words
 
 
+def test_a_key_whose_old_column_is_still_there_says_what_to_wait_for(tables):
+    """The contract of its rename is held back; to drop the foreign key would be bad advice."""
+    key = models.ForeignKey("shop.box", models.CASCADE, null=True)
+    box = migrations.CreateModel("Box", [("id", AUTO(primary_key=True))])
+    tables.make(box, thing(models.IntegerField(), ("box", key)))
+    renames = (ops.AddRenamedField, ops.CopyRenamedField, ops.CompleteRenamedField)
+    tables.apply(*(step("thing", "box", "crate") for step in renames))
+    step, *_ = tables.steps("box", "id", BIG(primary_key=True))
+    with tables.sent() as sent, pytest.raises(PlanRefused, match="contract of that rename"):
+        tables.apply(step)
+    assert sent == []
+
+
 def test_a_stranger_that_came_after_the_first_step_stops_the_swap(tables):
     """Dropped with the old column it would be missed."""
     tables.make(thing(models.IntegerField()))

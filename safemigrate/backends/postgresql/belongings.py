@@ -275,6 +275,13 @@ class Belongings(Partitions):
                 ours = name.startswith(("safemigrate_", "zz_safemigrate_"))
                 if ours or child in own or self._knows(known, shadow, kind, name):
                     continue
+                if child and any((child[0], twin) in own for twin in self._twins_of(*child)):
+                    raise PlanRefused(
+                        f"{child[0]}.{child[1]} refers to {table}.{column} and is the old column "
+                        "of a renamed field, which is not done: it would keep its type.",
+                        do="Wait until migrate has applied the contract of that rename "
+                        "(safemigrate status), then run it again.",
+                    )
                 raise PlanRefused(
                     f"{words} depends on {table}.{column} and is in no model, so it would stay "
                     "behind when the column gets its new type or name.",
@@ -322,6 +329,9 @@ class Belongings(Partitions):
         for column, twin in rows:
             found.setdefault(column, []).append(twin)
         return found
+
+    def _twins_of(self, table: str, column: str) -> list[str]:
+        return self._twins(table).get(column, [])
 
     def _knows(self, known: set[str], shadow: Shadow, kind: str, name: str) -> bool:
         # Django, and the server where nobody names it, end its name so.
