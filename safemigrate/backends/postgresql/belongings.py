@@ -417,6 +417,25 @@ class Belongings(Partitions):
         )
         return [(kind, self._printed.name(name)) for kind, name in rows]
 
+    def _keys_to(self, table: str, columns: Sequence[str]) -> list[tuple[str, str]]:
+        """``[(table, name)]`` of foreign keys that other tables have to these columns."""
+        return self._ask(
+            """
+            SELECT CASE WHEN pg_table_is_visible(r.oid) THEN ''
+                        ELSE replace(n.nspname, '"', '""') || '"."' END
+                   || replace(r.relname, '"', '""'),
+                   replace(k.conname, '"', '""')
+            FROM pg_constraint k
+            JOIN pg_class r ON r.oid = k.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+            WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = to_regclass(%s)
+              AND k.conrelid <> k.confrelid AND EXISTS (
+                  SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid
+                  AND a.attnum = ANY (k.confkey) AND a.attname = ANY (%s))
+            ORDER BY 1, 2
+            """,
+            [self._quote(table), [self._bare(column) for column in columns]],
+        )
+
     def _refuse_special_table(self, table: str, column: str, renamed: bool) -> list[str]:
         """The partitions, or PlanRefused where the column cannot be exchanged for another one."""
         rows = self._ask(

@@ -240,6 +240,8 @@ class Shadows(Carrying, Syncing, Belongings):
         for shadow in group:
             keys = self._foreign_keys(table, column_of(shadow.old))
             tables |= {parent for _, _, parent in keys}
+        columns = [column_of(shadow.old) for shadow in group]
+        tables |= {child for child, _ in self._keys_to(table, columns)}
 
         def swap() -> None:
             if not editor.collect_sql and not self._keys_are_built(table, things):
@@ -247,6 +249,7 @@ class Shadows(Carrying, Syncing, Belongings):
             keys = self._key_names(table)
             marks = self._marks(table, things)
             with in_one_journey(editor, self.composed) as journey:
+                self._drop_keys_to(journey, table, columns)
                 self._drop_belongings(journey, group)
                 for shadow in group:
                     self._exchange(journey, shadow)
@@ -273,7 +276,23 @@ class Shadows(Carrying, Syncing, Belongings):
             if kind == INDEX:
                 editor.execute(f"DROP INDEX {self._beside(editor, table, name)}", params=None)
             else:
-                self._alter(editor, table, f"DROP CONSTRAINT {self._quote(name)}")
+                self._drop_once(editor, table, name)
+
+    def _drop_keys_to(
+        self, editor: BaseDatabaseSchemaEditor, table: str, columns: Sequence[str]
+    ) -> None:
+        """
+        Those of tables whose turn is still to come: a table may refer to one before it as well.
+
+        The new ones are there and valid, so nothing comes to refer to a row that is not there.
+        """
+        for child, name in self._keys_to(table, columns):
+            self._drop_once(editor, child, name)
+
+    def _drop_once(self, editor: BaseDatabaseSchemaEditor, table: str, name: str) -> None:
+        drop = f"ALTER TABLE {self._quote(table)} DROP CONSTRAINT {self._quote(name)}"
+        if not self._is_printed(editor, drop):
+            editor.execute(drop, params=None)
 
     def _exchange(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
         """The new column takes the name, and all that the old one was besides its type."""
