@@ -9,13 +9,13 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from django.db.models import BooleanField, Expression, F
+from django.db.models import BooleanField, Expression, F, QuerySet
 
 from safemigrate.backfill.writing import column_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models import Field, Model, Q, QuerySet
+    from django.db.models import Field, Model, Q
 
 Key = tuple[Any, ...]
 
@@ -144,8 +144,9 @@ class Keys:
         ]
 
     def all(self) -> QuerySet[Model]:
-        # Not in the order of Meta, which may name a field by a name that it has only later.
-        return self.model._base_manager.using(self.connection.alias).order_by()
+        # By no manager of the model's own, which may hide rows; and not in the order of Meta, which
+        # may name a field by a name that it has only later.
+        return QuerySet(self.model, using=self.connection.alias).order_by()
 
     def rows(self, after: Sequence[Any] | None, upto: Sequence[Any] | None) -> QuerySet[Model]:
         """Return the rows between two keys, given as the database takes them."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps as installed
 from django.db import DatabaseError, migrations
 from django.db.migrations.migration import Migration
+from django.db.models import QuerySet
 
 from safemigrate.executor.ledger import Ledger, Statement
 from safemigrate.facts.errors import PlanRefused
@@ -137,7 +138,7 @@ class ForeignMigrations:
 
         try:
             model = self._state_before(key).apps.get_model(key[0], model_name_of(operation))
-            return not model._base_manager.using(self.connection.alias).exists()
+            return not QuerySet(model, using=self.connection.alias).exists()
         except (LookupError, DatabaseError):
             return False
 

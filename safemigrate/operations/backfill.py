@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings as django_settings
 from django.db.migrations.operations.base import OperationCategory
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from safemigrate import backfill
 from safemigrate.backends import backend_for
@@ -157,7 +157,7 @@ class BatchedBackfill(SafeOperation):
             project_settings().hold_contract
             and not django_settings.DEBUG
             and backend_for(connection).commits_by_itself
-            and task.model._base_manager.using(connection.alias).exists()
+            and QuerySet(task.model, using=connection.alias).exists()
         )
 
     def _ask_for(self, way: Way, task: backfill.Backfill) -> None:

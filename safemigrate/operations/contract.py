@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.models import QuerySet
 
 from safemigrate.backends.fields import through_of
 from safemigrate.facts.defaults import standing_default
@@ -105,7 +106,7 @@ class ContractDrop(SafeOperation):
         backend = self._backend(schema_editor, model)
         if backend is None or not backend.commits_by_itself or not getattr(field, "db_persist", 0):
             return
-        if model._base_manager.using(schema_editor.connection.alias).exists():
+        if QuerySet(model, using=schema_editor.connection.alias).exists():
             raise PlanRefused(
                 f"{model._meta.label}.{self.name} is computed by the database and stored: to add "
                 f"it again would rewrite {model._meta.db_table} while every query on it waits.",

@@ -249,6 +249,30 @@ def test_what_somebody_has_set_on_the_column_and_its_index_goes_on(tables, way, 
     assert tables.ask(SET_BY_HAND, ["size" if way == "type" else "extent"]) == before != []
 
 
+class Kept(models.Manager):
+    """As of a project that marks rows as deleted, and lets migrations know."""
+
+    use_in_migrations = True
+
+    def get_queryset(self):
+        return super().get_queryset().filter(gone=False)
+
+
+@pytest.mark.parametrize("way", ["type", "name"])
+def test_rows_that_the_models_manager_hides_are_copied_too(tables, way):
+    """The old column goes with what was not copied; of a nullable field nobody would be told."""
+    kept = thing(
+        models.CharField(max_length=9, null=True, db_index=True),
+        ("gone", models.BooleanField(default=False)),
+        base_manager_name="objects",
+    )
+    kept.managers = [("objects", Kept())]
+    tables.make(kept)
+    tables.model("Thing").objects.create(size="a", gone=True)
+    tables.apply(*ways(tables, way))
+    assert tables.ask("SELECT * FROM shop_thing") in ([(1, True, "a")], [(1, "a", True)])
+
+
 def test_a_check_by_hand_on_a_positive_number_is_no_part_of_its_field(tables):
     """It would be lost with the old column, and nobody told."""
     tables.make(thing(models.PositiveIntegerField()))
