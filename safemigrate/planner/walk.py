@@ -24,6 +24,7 @@ from safemigrate.operations import (
 )
 from safemigrate.operations.phases import touches_no_table
 from safemigrate.operations.reading import altered, has_table, referred, target_of
+from safemigrate.operations.redefining import fields_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
 from safemigrate.planner.combine import combine, followed
@@ -218,6 +219,7 @@ class Walk:
         if chain is not None:
             self._note_two_columns(chain.expand, app_label)
             self._refuse_two_of_a_key(operation, app_label)
+            self._refuse_one_over_both(operation, app_label)
             return Rewritten(operation, chain.operations())
         findings = judge(step)
         self.refusals += [Refusal(app_label, operation, finding) for finding in findings]
@@ -243,6 +245,28 @@ class Walk:
                 found = [o for o in self.retyped if self._field(*o) is target]
                 if found and operation not in [refusal.operation for refusal in self.refusals]:
                     self.refusals.append(_two_of_a_key(operation, app_label, rename, found[0]))
+
+    def _refuse_one_over_both(self, operation: Operation, app_label: str) -> None:
+        """An index or constraint over a field that gets another name and one of another type."""
+        for (app, model, _), rename in self.renamed.items():
+            if (state := self.state.models.get((app, model))) is None:
+                continue
+            names = {rename.old_name.lower(), rename.new_name.lower()}
+            over = [(thing, rests) for thing, rests in _rests(state) if rests & names]
+            found = [
+                (name, thing)
+                for name, field in state.fields.items()
+                for thing, rests in over
+                if name.lower() in rests - names and self._is_retyped((app, model), name, field)
+            ]
+            if found and operation not in [refusal.operation for refusal in self.refusals]:
+                self.refusals.append(_one_over_both(operation, app_label, rename, *found[0]))
+
+    def _is_retyped(self, model: ModelKey, name: str, field: Any) -> bool:
+        if (*model, name) in self.retyped:
+            return True
+        targets = referred(self.state, model, field)
+        return any(self._field(*one) is target for target in targets for one in self.retyped)
 
     def _field(self, app_label: str, model: str, name: str) -> Any:
         found = self.state.models.get((app_label, model))
@@ -332,6 +356,28 @@ def _two_of_a_key(
         "another type in the same run: only one of its two columns would follow.",
         do=f"Make the change of {renamed} now, and the other one in the next release.",
     )
+
+
+def _one_over_both(
+    operation: Operation, app_label: str, rename: AddRenamedField, name: str, thing: str
+) -> Refusal:
+    renamed = f"{rename.model_name}.{rename.old_name}"
+    return Refusal(
+        app_label,
+        operation,
+        reason=f"{renamed} gets another column and {name} another type in the same run, and "
+        f"{thing} rests on both: it could be built for one of the two changes only.",
+        do=f"Make the change of {renamed} now, and the other one in the next release.",
+    )
+
+
+def _rests(model: ModelState) -> Iterator[tuple[str, set[str]]]:
+    """Shape: (what it is called, the fields that it rests on, in lower case)."""
+    for option in ("indexes", "constraints"):
+        for thing in model.options.get(option) or ():
+            yield thing.name, fields_of(thing)
+    for names in model.options.get("unique_together") or ():
+        yield "unique_together", {name.lower() for name in names}
 
 
 def come_again(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:

@@ -190,8 +190,7 @@ def ways(tables, name: str) -> list[Any]:
     """To another type, or to another name."""
     if name == "type":
         return tables.steps("thing", "size", models.TextField(unique=False, db_index=True))
-    steps = (ops.AddRenamedField, ops.CopyRenamedField, ops.CompleteRenamedField)
-    return [step("thing", "size", "extent") for step in (*steps, ops.DropRenamedField)]
+    return renaming("size", "extent")
 
 
 @pytest.mark.parametrize("way", ["type", "name"])
@@ -300,8 +299,7 @@ def test_what_the_server_does_where_a_parent_goes_it_does_with_the_new_column_to
         )
     steps = tables.steps("box", "id", BIG(primary_key=True))
     if way == "name":
-        renames = (ops.AddRenamedField, ops.CopyRenamedField, ops.CompleteRenamedField)
-        steps = [step("thing", "box", "crate") for step in (*renames, ops.DropRenamedField)]
+        steps = renaming("box", "crate")
     for step in steps:
         tables.apply(step)
         box = tables.model("Box").objects.create()
@@ -318,13 +316,56 @@ def test_what_the_server_does_where_a_parent_goes_it_does_with_the_new_column_to
     assert "ON UPDATE CASCADE ON DELETE SET NULL" in words
 
 
+def renaming(old: str, new: str) -> list[Any]:
+    steps = (ops.AddRenamedField, ops.CopyRenamedField, ops.CompleteRenamedField)
+    return [step("thing", old, new) for step in (*steps, ops.DropRenamedField)]
+
+
+OVER_BOTH = {
+    "unique_together": {("size", "other")},
+    "indexes": [models.Index(fields=["other", "-size"], name="both")],
+    "constraints": [
+        models.UniqueConstraint(fields=["other"], condition=Q(size=7), name="once"),
+        models.CheckConstraint(condition=Q(size__lt=F("other") + 1000), name="less"),
+    ],
+}
+
+
+def over_both() -> migrations.CreateModel:
+    return thing(models.IntegerField(), ("other", models.IntegerField(default=0)), **OVER_BOTH)
+
+
+def test_a_second_rename_while_the_first_waits_for_its_contract_leaves_no_constraint_out(tables):
+    """An old session holds the first one's contract back, and the next release renames more."""
+    tables.make(over_both())
+    *first, end_first = renaming("size", "extent")
+    *second, end_second = renaming("other", "more")
+    tables.apply(*first, *second)
+    for number, end in enumerate((end_first, end_second)):
+        tables.model("Thing").objects.create(extent=1, more=number)
+        tables.apply(end)
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_a_type_under_an_index_of_a_rename_that_waits_says_what_to_wait_for(tables):
+    """The index is there for both names; which of them is to get the new column?"""
+    tables.make(over_both())
+    *begun, end = renaming("size", "extent")
+    tables.apply(*begun)
+    steps = tables.steps("thing", "other", models.BigIntegerField(default=0))
+    with tables.sent() as sent, pytest.raises(PlanRefused, match="contract of that rename"):
+        tables.apply(steps[0])
+    assert sent == []
+    tables.apply(end, *steps)
+    assert tables.everything() == tables.from_scratch()
+
+
 def test_a_key_whose_old_column_is_still_there_says_what_to_wait_for(tables):
     """The contract of its rename is held back; to drop the foreign key would be bad advice."""
     key = models.ForeignKey("shop.box", models.CASCADE, null=True)
     box = migrations.CreateModel("Box", [("id", AUTO(primary_key=True))])
     tables.make(box, thing(models.IntegerField(), ("box", key)))
-    renames = (ops.AddRenamedField, ops.CopyRenamedField, ops.CompleteRenamedField)
-    tables.apply(*(step("thing", "box", "crate") for step in renames))
+    tables.apply(*renaming("box", "crate")[:3])
     step, *_ = tables.steps("box", "id", BIG(primary_key=True))
     with tables.sent() as sent, pytest.raises(PlanRefused, match="contract of that rename"):
         tables.apply(step)

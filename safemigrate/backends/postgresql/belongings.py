@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import CheckConstraint, UniqueConstraint
 
 from safemigrate.backends.fields import column_of, parent_of
-from safemigrate.backends.names import own_name
+from safemigrate.backends.names import PREFIX, own_name
 from safemigrate.backends.postgresql.partitions import Partitions
 from safemigrate.backends.postgresql.syncing import ON_UPDATE
 from safemigrate.backends.statements import (
@@ -167,7 +167,8 @@ class Belongings(Partitions):
         stands = self._name_standing(table, kind, before) if before else ""
         columns = str(one.parts.get("columns", ""))
         name = self._standing_name(table, kind, name_of(one), columns)
-        temporary = own_name("shadow", table, name)
+        # While one change of the table waits for its contract, another may be under way.
+        temporary = own_name("shadow", table, name, *_identifiers(str(other)))
         other.parts["name"] = self._quote(temporary)
         if kind in (CHECK, FOREIGN_KEY):
             # to_table is a reference of Django's that prints itself quoted.
@@ -272,7 +273,14 @@ class Belongings(Partitions):
                 for found in self._dependents(table, column)
             )
             for table, kind, name, words, child in hanging:
-                ours = name.startswith(("safemigrate_", "zz_safemigrate_"))
+                ours = name.startswith((PREFIX, f"zz_{PREFIX}"))
+                if not renamed and name.startswith(f"{PREFIX}_shadow_"):
+                    raise PlanRefused(
+                        f"{words} rests on {table}.{column} and on a field that was renamed, which "
+                        "is not done: what it was built over would be gone.",
+                        do="Wait until migrate has applied the contract of that rename "
+                        "(safemigrate status), then run it again.",
+                    )
                 if ours or child in own or self._knows(known, shadow, kind, name):
                     continue
                 if child and any((child[0], twin) in own for twin in self._twins_of(*child)):
@@ -501,6 +509,11 @@ def _primary_key_of(editor: Any, model: type[Model]) -> Statement:
     name = f"{table}_pkey"
     statement: Statement = editor._create_unique_sql(model, list(model._meta.pk_fields), name=name)
     return statement
+
+
+def _identifiers(statement: str) -> list[str]:
+    """In one order, whatever the words between them are in this version of Django."""
+    return sorted(set(re.findall(r'"([^"]+)"', statement)))
 
 
 def _columns(quoted: str) -> list[str]:

@@ -50,6 +50,8 @@ class Cage(models.Model):
     {}
 """
 
+BY_BOTH = 'class Meta: indexes = [models.Index(fields=["{}", "{}"], name="by_both")]'
+
 
 def moved(fields: str, table: str = "") -> str:
     return f"{ORDER}{fields}    class Meta:\n        db_table = {table or 'shop_order'!r}\n"
@@ -67,6 +69,16 @@ ROWS = [
         renamed={"Order.customer": "Order.client"},
         answers=("y",),
         refused="order.customer gets another column, and customer.id, which it refers to,",
+    ),
+    Row(
+        "a field gets another name, and another one of its index another type",
+        lines("a = models.IntegerField()", BY_BOTH.format("total", "a")),
+        lines("b = models.IntegerField()", BY_BOTH.format("total", "b")).replace(
+            "total = models.IntegerField", "total = models.BigIntegerField"
+        ),
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+        refused="order.a gets another column and total another type in the same run, and by_both",
     ),
     Row(
         "a new key of another app, and what it refers to gets another type",
