@@ -68,7 +68,7 @@ class Walk:
     renamed: dict[tuple[str, str, str], AddRenamedField] = field(default_factory=dict)
     moved: dict[ModelKey, list[_ContractMove]] = field(default_factory=dict)
     referred_to: set[ModelKey] = field(default_factory=set)
-    retyped: set[tuple[str, str, str]] = field(default_factory=set)
+    retyped: dict[tuple[str, str, str], Operation] = field(default_factory=dict)
     computed: dict[ModelKey, dict[str, Any]] = field(default_factory=dict)
 
     def through(
@@ -85,6 +85,7 @@ class Walk:
             self._step(operation, app_label, going, instead.get(place), altered.get(place))
             for place, operation in enumerate(ordered)
         ]
+        self._refuse_two_at_once()
         return [
             replace(one, operations=[*one.operations, *follow.get(place, [])])
             for place, one in enumerate(found)
@@ -217,56 +218,53 @@ class Walk:
             return Rewritten(operation, [operation])
         chain = chain_for(step)
         if chain is not None:
-            self._note_two_columns(chain.expand, app_label)
-            self._refuse_two_of_a_key(operation, app_label)
-            self._refuse_one_over_both(operation, app_label)
+            self._note_two_columns(chain.expand, app_label, operation)
             return Rewritten(operation, chain.operations())
         findings = judge(step)
         self.refusals += [Refusal(app_label, operation, finding) for finding in findings]
         return Rewritten(operation, [operation], unseen=not findings and is_unseen(step))
 
-    def _note_two_columns(self, expand: Iterable[Operation], app_label: str) -> None:
+    def _note_two_columns(
+        self, expand: Iterable[Operation], app_label: str, operation: Operation
+    ) -> None:
         for one in expand:
             if isinstance(one, AddRenamedField):
                 self.renamed[app_label, one.model_name_lower, one.new_name] = one
             elif isinstance(one, AddShadowField):
-                self.retyped.add((app_label, one.model_name_lower, one.name))
+                self.retyped[app_label, one.model_name_lower, one.name] = operation
 
-    def _refuse_two_of_a_key(self, operation: Operation, app_label: str) -> None:
+    def _refuse_two_at_once(self) -> None:
         """
-        A foreign key with a second column for its name, and one for what it refers to.
+        A field with a second column for its name, and one for a type that concerns it as well.
 
-        The state has one column of it; that of its other name would keep the old type.
+        The state has one column of each: of a foreign key the other would keep the old type, and
+        an index over both fields would be built for one of the two.
         """
-        for (app, model, _), rename in self.renamed.items():
-            names = (rename.old_name, rename.new_name)
-            key = next(filter(None, (self._field(app, model, name) for name in names)), None)
-            for target in referred(self.state, (app, model), key):
-                found = [o for o in self.retyped if self._field(*o) is target]
-                if found and operation not in [refusal.operation for refusal in self.refusals]:
-                    self.refusals.append(_two_of_a_key(operation, app_label, rename, found[0]))
-
-    def _refuse_one_over_both(self, operation: Operation, app_label: str) -> None:
-        """An index or constraint over a field that gets another name and one of another type."""
-        for (app, model, _), rename in self.renamed.items():
+        for (app, model, new_name), rename in self.renamed.items():
             if (state := self.state.models.get((app, model))) is None:
                 continue
             names = {rename.old_name.lower(), rename.new_name.lower()}
-            over = [(thing, rests) for thing, rests in _rests(state) if rests & names]
-            found = [
-                (name, thing)
-                for name, field in state.fields.items()
-                for thing, rests in over
-                if name.lower() in rests - names and self._is_retyped((app, model), name, field)
-            ]
-            if found and operation not in [refusal.operation for refusal in self.refusals]:
-                self.refusals.append(_one_over_both(operation, app_label, rename, *found[0]))
+            over = [(thing, rests - names) for thing, rests in _rests(state) if rests & names]
+            for name, own in state.fields.items():
+                key = self._retyped((app, model), name, own)
+                if key is None or self.retyped[key] in [r.operation for r in self.refusals]:
+                    continue
+                things = [thing for thing, others in over if name.lower() in others]
+                if name == new_name:
+                    self.refusals.append(_two_of_a_key(key, self.retyped[key], rename))
+                elif things:
+                    refusal = _one_over_both(key, self.retyped[key], rename, name, things[0])
+                    self.refusals.append(refusal)
 
-    def _is_retyped(self, model: ModelKey, name: str, field: Any) -> bool:
+    def _retyped(self, model: ModelKey, name: str, own: Any) -> tuple[str, str, str] | None:
+        """The field whose other type this one gets: itself, or what it refers to."""
         if (*model, name) in self.retyped:
-            return True
-        targets = referred(self.state, model, field)
-        return any(self._field(*one) is target for target in targets for one in self.retyped)
+            return (*model, name)
+        for target in referred(self.state, model, own):
+            for key in self.retyped:
+                if self._field(*key) is target:
+                    return key
+        return None
 
     def _field(self, app_label: str, model: str, name: str) -> Any:
         found = self.state.models.get((app_label, model))
@@ -346,11 +344,11 @@ class Walk:
 
 
 def _two_of_a_key(
-    operation: Operation, app_label: str, rename: AddRenamedField, key: tuple[str, str, str]
+    key: tuple[str, str, str], operation: Operation, rename: AddRenamedField
 ) -> Refusal:
     renamed = f"{rename.model_name}.{rename.old_name}"
     return Refusal(
-        app_label,
+        key[0],
         operation,
         reason=f"{renamed} gets another column, and {'.'.join(key[1:])}, which it refers to, "
         "another type in the same run: only one of its two columns would follow.",
@@ -359,11 +357,15 @@ def _two_of_a_key(
 
 
 def _one_over_both(
-    operation: Operation, app_label: str, rename: AddRenamedField, name: str, thing: str
+    key: tuple[str, str, str],
+    operation: Operation,
+    rename: AddRenamedField,
+    name: str,
+    thing: str,
 ) -> Refusal:
     renamed = f"{rename.model_name}.{rename.old_name}"
     return Refusal(
-        app_label,
+        key[0],
         operation,
         reason=f"{renamed} gets another column and {name} another type in the same run, and "
         f"{thing} rests on both: it could be built for one of the two changes only.",
