@@ -6,6 +6,8 @@ import hashlib
 import re
 
 PREFIX = "safemigrate"
+LEAD = "zz_"
+"""Triggers fire in the order of their names: after those that may set the old column."""
 
 
 def own_name(kind: str, table: str, *parts: str, lead: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -183,13 +183,24 @@ class SafeExecutor(MigrationExecutor):
         place = {migration: number for number, (migration, _) in enumerate(everything)}
         return [list(part) for part in rising(plan, lambda step: place[step[0]])]
 
+    def _migrate_all_backwards(self, plan: Any, full_plan: Any, fake: bool) -> ProjectState:
+        """
+        Django's states have no model of an app that its order has later, though it is applied.
+
+        What refers to a field that goes back from there would be taken for somebody's own.
+        """
+        others_first = _others_first(full_plan, [migration for migration, _ in plan])
+        below: Any = super()
+        after: ProjectState = below._migrate_all_backwards(plan, others_first, fake)
+        return after
+
     def _refuse_half_a_way_back(self, plan: Sequence[Migration]) -> None:
         if len(plan) < 2 or self.connection.in_atomic_block:
             return  # a question that fails would end somebody's transaction
         everything = super().migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
         states = states_before(
             plan,
-            [migration for migration, _ in everything],
+            [migration for migration, _ in _others_first(everything, plan)],
             self.loader.applied_migrations,
             ProjectState(real_apps=self.loader.unmigrated_apps),
         )
@@ -468,3 +479,8 @@ def _sends_at_once(migration: Migration) -> bool:
 
 def changes_rows(migration: Migration) -> bool:
     return any(isinstance(o, migrations.RunPython) for o in flat(migration.operations))
+
+
+def _others_first(everything: Plan, going: Collection[Migration]) -> Plan:
+    """Nothing else that is applied depends on what goes back, or it would go back as well."""
+    return sorted(everything, key=lambda step: step[0] in going)

@@ -114,8 +114,10 @@ class Columns(Filling, Tables):
             return
 
         def drop() -> None:
+            gone = [column, *self._end_followers(editor, table, column)]
             # No CASCADE: what hangs on the column is not ours to drop.
-            self._alter(editor, table, f"DROP COLUMN {self._quote(column)}")
+            drops = (f"DROP COLUMN {self._quote(name)}" for name in gone)
+            self._alter(editor, table, ", ".join(drops))
             # Statements about the column that Django put off to the end would now fail.
             editor.deferred_sql = [
                 sql

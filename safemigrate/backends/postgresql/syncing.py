@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.backends.fields import column_of
-from safemigrate.backends.names import PREFIX, own_name
+from safemigrate.backends.names import LEAD, PREFIX, own_name
 from safemigrate.backends.postgresql.locking import Locking
 from safemigrate.backends.postgresql.types import cast, unlike
 from safemigrate.facts.locks import LockMode, TableLock
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from django.db.models import Field, Model
 
 
-# Triggers fire in the order of their names: after those that may set the old column.
-LEAD = "zz_"
 ON_UPDATE = f"{LEAD}{PREFIX}_sync_update_"
 
 

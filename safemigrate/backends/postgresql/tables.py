@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError
 
 from safemigrate.backends.fields import column_of, parent_of
+from safemigrate.backends.names import LEAD, PREFIX
 from safemigrate.backends.postgresql.locking import sqlstate
 from safemigrate.backends.postgresql.partitions import Partitions
 from safemigrate.backends.statements import foreign_key_of, is_foreign_key, name_of
@@ -61,8 +62,11 @@ class Tables(Partitions):
             return
 
         def drop() -> None:
+            functions = [] if editor.collect_sql else self._own_functions(table)
             # No CASCADE: views and foreign keys of others are not ours to drop.
             editor.execute(f"DROP TABLE {self._quote(table)}", params=None)
+            for function in functions:
+                editor.execute(f"DROP FUNCTION {function}", params=None)
             editor.deferred_sql = [
                 sql
                 for sql in editor.deferred_sql
@@ -71,6 +75,48 @@ class Tables(Partitions):
 
         with self._dependents_named(f"table {table}"):
             self._locked(editor, [TableLock(table)], drop)
+
+    def _end_followers(
+        self, editor: BaseDatabaseSchemaEditor, table: str, column: str
+    ) -> list[str]:
+        """
+        End what keeps a column of ours the same as this one; the names of those that go with it.
+
+        A foreign key that goes before what it refers to has let go of the type that it had.
+        """
+        if editor.collect_sql:
+            return []
+        rows = self._ask(
+            """
+            SELECT t.tgname::text, t.tgfoid::regprocedure::text, other.attname::text
+            FROM pg_trigger t
+            JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+                AND d.refobjid = t.tgrelid
+            JOIN pg_depend e ON e.classid = d.classid AND e.objid = d.objid
+                AND e.refobjid = t.tgrelid AND e.refobjsubid <> d.refobjsubid
+            JOIN pg_attribute one ON one.attrelid = t.tgrelid AND one.attnum = d.refobjsubid
+            JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
+            WHERE t.tgrelid = to_regclass(%s) AND one.attname = %s AND t.tgparentid = 0
+              AND starts_with(t.tgname, %s) AND starts_with(other.attname, %s)
+            GROUP BY 1, 2, 3 ORDER BY 1
+            """,
+            [self._quote(table), self._bare(column), f"{LEAD}{PREFIX}_sync_", PREFIX],
+        )
+        for trigger, _, _ in rows:
+            editor.execute(
+                f"DROP TRIGGER {self._quote(trigger)} ON {self._quote(table)}", params=None
+            )
+        for function in sorted({function for _, function, _ in rows}):
+            editor.execute(f"DROP FUNCTION {function}", params=None)
+        return sorted({other for _, _, other in rows})
+
+    def _own_functions(self, table: str) -> list[str]:
+        rows = self._ask(
+            "SELECT DISTINCT tgfoid::regprocedure::text FROM pg_trigger "
+            "WHERE tgrelid = to_regclass(%s) AND tgname ~ %s ORDER BY 1",
+            [self._quote(table), f"^({LEAD})?{PREFIX}_(sync|fill)_"],
+        )
+        return [function for (function,) in rows]
 
     @contextmanager
     def _dependents_named(self, thing: str) -> Iterator[None]:

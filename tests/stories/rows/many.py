@@ -52,6 +52,19 @@ class Cage(models.Model):
 
 BY_BOTH = 'class Meta: indexes = [models.Index(fields=["{}", "{}"], name="by_both")]'
 
+KEY = """
+class Customer(models.Model):
+    id = models.{}(primary_key=True)
+    name = models.CharField(max_length=20)
+"""
+REFERRING = """
+class Visit(models.Model):
+    day = models.DateField(default=timezone.now)
+    {}
+"""
+TO = '"shop.Customer", models.CASCADE, null=True, related_name="+"'
+TO_MANY = '"shop.Customer", related_name="+"'
+
 
 def moved(fields: str, table: str = "") -> str:
     return f"{ORDER}{fields}    class Meta:\n        db_table = {table or 'shop_order'!r}\n"
@@ -69,6 +82,26 @@ ROWS = [
         renamed={"Order.customer": "Order.client"},
         answers=("y",),
         refused="order.customer gets another column, and customer.id, which it refers to,",
+    ),
+    *(
+        Row(
+            f"a key gets another type, and {what} to it goes",
+            {"shop": KEY.format("AutoField"), app: REFERRING.format(field)},
+            {"shop": KEY.format("BigAutoField"), app: REFERRING.format("")},
+        )
+        # Before and behind the shop in the order of the apps.
+        for what, app, field in [
+            ("a foreign key of an app before it", "crm", f"owner = models.ForeignKey({TO})"),
+            ("a foreign key of an app behind it", "zoo", f"owner = models.ForeignKey({TO})"),
+            ("a many-to-many field", "zoo", f"owners = models.ManyToManyField({TO_MANY})"),
+        ]
+    ),
+    Row(
+        "a key gets another type, and what referred to it in its app goes",
+        KEYED.format("AutoField", "customer").replace("CASCADE", "CASCADE, null=True"),
+        KEYED.format("BigAutoField", "customer").replace(
+            "    customer = models.ForeignKey(Customer, models.CASCADE)\n", ""
+        ),
     ),
     Row(
         "a field gets another name, and another one of its index another type",
