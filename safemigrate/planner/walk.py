@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import migrations
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ProjectState
+from django.db.migrations.state import ModelState, ProjectState
 
 from safemigrate.backends.versions import judged_version
 from safemigrate.operations import (
