@@ -7,6 +7,7 @@ import pytest
 
 from testproject import database
 from tests.stories.rows import Row, rows
+from tests.stories.schema import differences, schema
 
 pytestmark = pytest.mark.slow
 # Between the ends of what is supported, every third row is enough: see `ends` in pyproject.toml.
@@ -16,6 +17,11 @@ every_row = pytest.mark.parametrize(
         pytest.param(row, id=row.slug, marks=[pytest.mark.ends] if number % 3 else [])
         for number, row in enumerate(rows())
     ],
+)
+
+
+renames = pytest.mark.parametrize(
+    "row", [row for row in rows() if row.renamed and not row.refused], ids=lambda row: row.slug
 )
 
 
@@ -33,3 +39,21 @@ def test_both_releases_work_in_every_window(row: Row, story, from_scratch):
     _needs(row)
     with story(row) as told:
         told.walk(from_scratch(row.models("after"), row.apps, row.sql_after))
+
+
+@pytest.mark.once
+@renames
+def test_what_got_another_name_goes_back_from_after_its_contract(row: Row, story, from_scratch):
+    """A release is given up when the old names have gone for good; and it comes again."""
+    _needs(row)
+    wanted = from_scratch(row.models("after"), row.apps, row.sql_after)
+    with story(row) as told:
+        told.install()
+        assert told.check_written(told.develop())
+        before = schema(told.old_project)
+        for releases in (("r2", "r3"), ("r4", "r5")):
+            for release in releases:
+                told.deploy(release)
+            assert not (left := differences(schema(told.new_project), wanted)), "\n".join(left)
+            told.unapply()
+            assert not (left := differences(schema(told.old_project), before)), "\n".join(left)

@@ -23,7 +23,7 @@ from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-    from django.db.models import Field
+    from django.db.models import Field, Model
 
     from safemigrate.backends.renaming import Renaming
 
@@ -81,13 +81,7 @@ class ColumnNames(Shadows):
     def complete_rename(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> None:
         things = self._things(editor, renaming)
         new, table = renaming.new, renaming.table
-        for thing in things:
-            if thing.is_index:
-                self._build_index(editor, new.model, thing)
-        for thing in things:
-            if thing.kind in (CHECK, FOREIGN_KEY):
-                others = [thing.parent] if thing.parent else []
-                self._add_and_validate(editor, table, thing, others)
+        self._build_things(editor, new.model, things)
         if not new.null and self._as_found(editor, table, renaming.old)[0]:
             self.set_not_null(editor, new.model, new)
         if things and (editor.collect_sql or not self._has_statistics(table, column_of(new))):
@@ -95,6 +89,17 @@ class ColumnNames(Shadows):
             with self.unhurried() if not editor.collect_sql else nothing():
                 words = f"ANALYZE {self._quote(table)} ({self._quote(column_of(new))})"
                 editor.execute(words, params=None)
+
+    def _build_things(
+        self, editor: BaseDatabaseSchemaEditor, model: type[Model], things: list[Belonging]
+    ) -> None:
+        for thing in things:
+            if thing.is_index:
+                self._build_index(editor, model, thing)
+        for thing in things:
+            if thing.kind in (CHECK, FOREIGN_KEY):
+                others = [thing.parent] if thing.parent else []
+                self._add_and_validate(editor, model._meta.db_table, thing, others)
 
     def _things(self, editor: BaseDatabaseSchemaEditor, renaming: Renaming) -> list[Belonging]:
         """What belongs to the column, under the names that it has from scratch on the new one."""
@@ -128,12 +133,32 @@ class ColumnNames(Shadows):
             return
         tables = {table, *(parent for _, _, parent in self._foreign_keys(table, column))}
         things = self._things(editor, renaming)
+        if not editor.collect_sql:
+            lost = self._lost_with(editor, table, column, things)
+            self._build_things(editor, renaming.new.model, lost)
         with self._dependents_named(f"column {table}.{column}"):
             self._locked(
                 editor,
                 [TableLock(name) for name in tables],
                 lambda: self._end_rename(editor, renaming, things),
             )
+
+    def _lost_with(
+        self, editor: BaseDatabaseSchemaEditor, table: str, column: str, things: list[Belonging]
+    ) -> list[Belonging]:
+        """
+        What stands on the column that goes, and was not built on the one that stays.
+
+        Over two renamed fields, the way back of their contracts has built what belongs to one old
+        column and the other's new one, but nothing over both old ones.
+        """
+        standing = {name for _, name, *_ in self._dependents(table, column)}
+        return [
+            thing
+            for thing in things
+            if (thing.stands or thing.name) in standing
+            and not self._has_temporary_name(editor, table, thing)
+        ]
 
     def _end_rename(
         self, editor: BaseDatabaseSchemaEditor, renaming: Renaming, things: list[Belonging]
