@@ -202,8 +202,9 @@ class SwapShadowField(Postponable, _ShadowOperation):
         backend, here = self._ours(way.editor, shadows)
         if backend is None:
             return
-        # A foreign key that was dropped and has come back has none yet.
-        backend.add_shadows(way.editor, here)
+        if not way.editor.collect_sql:
+            # A foreign key that was dropped and has come back has none yet.
+            backend.add_shadows(way.editor, here)
         # Added again by the way back of DropShadowField it is empty.
         self._copy(way.app_label, way.editor, backend, here)
         backend.swap_shadows(way.editor, _told_apart(here, way.after))

@@ -75,7 +75,8 @@ class Walk:
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
     ) -> list[Rewritten]:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
-        ordered = self._tables_first(_behind_its_fields(list(operations)), app_label)
+        ordered = self._together_once(list(operations), app_label)
+        ordered = self._tables_first(_behind_its_fields(ordered), app_label)
         ordered = self._computed_first(ordered, app_label)
         ordered = heirs_first(ordered, app_label, self.state)
         instead = combine(ordered, app_label, self.state)
@@ -111,6 +112,35 @@ class Walk:
                 found[come] = Rewritten(operations[gone], [])
         return found
 
+    def _together_once(self, operations: list[Operation], app_label: str) -> list[Operation]:
+        """
+        A unique_together of a renamed field stays, and goes along with the field.
+
+        Django takes it away first and adds it last, also where nothing but that name is another.
+        """
+        last = {
+            o.name_lower: o for o in operations if isinstance(o, migrations.AlterUniqueTogether)
+        }
+        names = {
+            (o.model_name_lower, o.old_name): o.new_name
+            for o in operations
+            if isinstance(o, migrations.RenameField)
+        }
+        stay = set()
+        for name, operation in last.items():
+            model = self.state.models.get((app_label, name))
+            groups = model.options.get("unique_together") or () if model else ()
+            named = {tuple(names.get((name, field), field) for field in group) for group in groups}
+            if named and named <= {tuple(group) for group in operation.option_value or ()}:
+                stay.add(name)
+        return [
+            o
+            for o in operations
+            if not isinstance(o, migrations.AlterUniqueTogether)
+            or o is last[o.name_lower]
+            or o.name_lower not in stay
+        ]
+
     def _tables_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
         """
         A table gets its name before anything else is done to it; all after know it by that.
@@ -122,12 +152,13 @@ class Walk:
         for operation in operations:
             place = len(ordered)
             if isinstance(operation, migrations.AlterModelTable):
-                while place and self._may_come_later(ordered[place - 1], app_label):
+                name = operation.name_lower
+                while place and self._may_come_later(ordered[place - 1], app_label, name):
                     place -= 1
             ordered.insert(place, operation)
         return ordered
 
-    def _may_come_later(self, operation: Any, app_label: str) -> bool:
+    def _may_come_later(self, operation: Any, app_label: str, table_of: str) -> bool:
         """Than the new name of a table: not code, which may name it, nor other names."""
         if stays_as_it_is(operation):
             return False
@@ -139,6 +170,8 @@ class Walk:
                 | migrations.DeleteModel
                 | migrations.AlterModelTable,
             )
+        if operation.model_name_lower != table_of:
+            return True
         model = self.state.models.get((app_label, operation.model_name_lower))
         old = model.fields.get(operation.name) if model else None
         if old is None or old.many_to_many or operation.field.many_to_many:

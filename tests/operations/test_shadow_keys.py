@@ -6,6 +6,7 @@ import pytest
 from django.db import IntegrityError, migrations, models
 from django.db.models import F, Q
 
+from safemigrate import operations as ops
 from safemigrate.facts.errors import DataInTheWay
 from tests.operations.shadowing import AUTO, BIG, Tables, thing
 
@@ -193,6 +194,28 @@ def test_a_key_that_children_inherit_and_refer_to_each_other_by_gets_another_typ
     assert tables.ask(
         "SELECT count(*) FROM shop_visit v JOIN shop_cafe ON place_ptr_id = cafe_id"
     ) == [(9,)]
+    assert tables.everything() == tables.from_scratch()
+
+
+def test_a_key_that_goes_before_the_old_type_does_takes_that_along_and_comes_back(tables):
+    """One release gives the primary key another type and removes what refers to it."""
+    key = models.ForeignKey("shop.box", models.CASCADE, null=True)
+    box = migrations.CreateModel("Box", [("id", AUTO(primary_key=True))])
+    tables.make(box, thing(models.IntegerField(), ("box", key)))
+    tables.model("Thing").objects.create(size=1, box=tables.model("Box").objects.create())
+    *begun, end = tables.steps("box", "id", BIG(primary_key=True))
+    steps = [ops.MakeFieldIgnorable("thing", "box"), *begun, ops.ContractDrop("thing", "box"), end]
+    seen = []
+    for step in steps:
+        seen.append((tables.state, tables.everything()))
+        tables.apply(step)
+        assert not tables.ask("SELECT 1 FROM pg_constraint WHERE contype = 'f'"), "newer code fails"
+    for step, (state, schema) in reversed(list(zip(steps, seen, strict=True))):
+        tables.unapply(step, state)
+        again = isinstance(step, ops.ContractDrop | ops.DropShadowField)
+        assert tables.everything() == schema or again, step
+        tables.model("Box").objects.create()
+    tables.apply(*steps)
     assert tables.everything() == tables.from_scratch()
 
 

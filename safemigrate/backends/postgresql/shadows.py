@@ -150,7 +150,24 @@ class Shadows(Carrying, Syncing, Belongings):
         return any(beside)
 
     def _of(self, editor: BaseDatabaseSchemaEditor, group: Sequence[Shadow]) -> list[Belonging]:
-        return self._belongings(editor, group[0].new.model, group[0].beside.model)
+        things = self._belongings(editor, group[0].new.model, group[0].beside.model)
+        return [thing for thing in things if editor.collect_sql or self._is_kept(group, thing)]
+
+    def _is_kept(self, group: Sequence[Shadow], thing: Belonging) -> bool:
+        """
+        Not a foreign key that is gone already, of a field that is about to go.
+
+        Newer code, which knows nothing of it, would fail at it where it deletes what it refers to.
+        """
+        table = group[0].table
+        if thing.kind != FOREIGN_KEY or self._constraint_is_validated(table, thing.temporary):
+            return True
+        column = next(
+            column_of(shadow.old)
+            for shadow in group
+            if f"FOREIGN KEY ({self._quote(column_of(shadow.beside))})" in thing.build
+        )
+        return bool(self._foreign_keys(table, column))
 
     def _build(
         self,

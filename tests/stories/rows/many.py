@@ -51,6 +51,7 @@ class Cage(models.Model):
 """
 
 BY_BOTH = 'class Meta: indexes = [models.Index(fields=["{}", "{}"], name="by_both")]'
+TOGETHER = 'class Meta: unique_together = [("x", "%s")]'
 
 KEY = """
 class Customer(models.Model):
@@ -102,6 +103,20 @@ ROWS = [
         KEYED.format("BigAutoField", "customer").replace(
             "    customer = models.ForeignKey(Customer, models.CASCADE)\n", ""
         ),
+    ),
+    Row(
+        "a field gets another name, and another one of its unique_together a value",
+        lines("a = models.IntegerField()", "x = models.IntegerField(null=True)", TOGETHER % "a"),
+        lines("b = models.IntegerField()", "x = models.IntegerField(default=3)", TOGETHER % "b"),
+        renamed={"Order.a": "Order.b"},
+        answers=("y",),
+        fills={"Order.x": 3},
+        phases=["expand", "backfill", "contract"],
+    ),
+    Row(
+        "a table gets another name, and what its key refers to another type",
+        KEYED.format("AutoField", "customer"),
+        KEYED.format("BigAutoField", "customer") + "    class Meta:\n        db_table = 'bought'\n",
     ),
     Row(
         "a field gets another name, and another one of its index another type",
