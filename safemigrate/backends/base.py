@@ -6,7 +6,7 @@ import abc
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -93,8 +93,16 @@ class Backend(Together):
         Raises: LockNotObtained at the deadline, naming who holds the tables.
         """
 
+    let_go_early: Sequence[str] = ()
+    """What a transaction says first, so that its locks end before its commit is on the disk."""
+
     def patiently(self, locks: Sequence[TableLock], work: Callable[[], T]) -> T:
-        """Run ``work`` in one transaction that holds ``locks``; in a migration's own, just run."""
+        """
+        Run ``work`` in one transaction that holds ``locks``; in a migration's own, just run.
+
+        A table is not kept while a disk or a standby takes its time. Whoever records the migration
+        waits for both; a server that crashes before finds neither done.
+        """
         from django.db import transaction
 
         if self.in_transaction:
@@ -102,7 +110,7 @@ class Backend(Together):
 
         def attempt(take: Take) -> T:
             with transaction.atomic(using=self.connection.alias):
-                take()
+                replace(take, statements=[*self.let_go_early, *take.statements])()
                 return work()
 
         return self.retrying(locks, attempt)

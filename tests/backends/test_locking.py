@@ -183,6 +183,32 @@ def test_a_prepared_transaction_that_holds_the_table_is_told(shop, backend, othe
         other.execute("ROLLBACK PREPARED 'forgotten'")
 
 
+def test_a_lock_is_not_held_until_a_standby_that_is_gone_has_the_commit(server, shop, backend):
+    """Every COMMIT waits for it; behind one that holds ACCESS EXCLUSIVE each read would, too."""
+    shop.ask("SELECT set_config('synchronous_commit', 'on', false)")
+    inside = []
+    with psycopg.connect(**address(server), autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            until(lambda: shop.ask("SHOW synchronous_standby_names") == [("gone",)])
+
+            def work():
+                inside.append(shop.ask("SHOW synchronous_commit"))
+                with shop.connection.cursor() as cursor:
+                    cursor.execute("ALTER TABLE shop_order ADD COLUMN more int")
+
+            backend.patiently(ORDERS, work)
+            with psycopg.connect(**address(server, shop.connection.settings_dict["NAME"])) as web:
+                web.execute("SET lock_timeout = '5s'")
+                assert web.execute("SELECT count(more) FROM shop_order").fetchone() == (0,)
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+    assert inside == [[("off",)]]
+    assert shop.ask("SHOW synchronous_commit") == [("on",)]
+
+
 def test_tables_are_locked_in_one_order_whoever_asks(shop, backend):
     """Two deploys that lock two tables in two orders wait for each other for ever."""
     sent = []

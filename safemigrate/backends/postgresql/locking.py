@@ -61,6 +61,9 @@ def milliseconds(duration: timedelta) -> int:
 
 
 class Locking(Catalog):
+    # https://www.postgresql.org/docs/current/wal-async-commit.html: what is committed after it,
+    # be it by others, is on the disk only behind it.
+    let_go_early = ("SET LOCAL synchronous_commit = off",)
     _printed_together = False
     """Whether sqlmigrate is inside of a transaction that it prints."""
 
