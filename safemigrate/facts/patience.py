@@ -13,9 +13,9 @@ class Patience:
 
     A request that queues for ACCESS EXCLUSIVE stops every later query on the table, so the
     probes are ``NOWAIT``. A table that is never free for an instant starves them; after
-    ``starved_after`` each try may queue for ``short_wait``. While somebody is seen to hold the
-    table who will not let it go within a try, none is made: it would be an error in the server's
-    log, and once starved a moment's stop of the table, for nothing.
+    ``starved_after`` each try may queue for ``short_wait``. While a transaction that is not a short
+    one holds the table, none is made: it would be an error in the server's log, and once starved a
+    moment's stop of the table, for nothing. Short ones come and go faster than anybody can look.
     """
 
     deadline: timedelta = timedelta(minutes=5)
@@ -29,8 +29,8 @@ class Patience:
         return self.short_wait if elapsed >= self.starved_after else timedelta(0)
 
     def hopeless_at(self, elapsed: timedelta) -> timedelta:
-        """How old a transaction is that will hold the table for longer than the next try waits."""
-        return self.long if self.wait_at(elapsed) else timedelta(0)
+        """How old a transaction is that will still hold the table when the next try is made."""
+        return self.long if self.wait_at(elapsed) else self.pause
 
     def pause_after(self, elapsed: timedelta, luck: float) -> timedelta:
         """The pause before the next try; ``luck`` in [0, 1) spreads it by half each way."""

@@ -133,7 +133,7 @@ def test_starved_it_does_not_queue_behind_who_will_not_go(
 @pytest.mark.slow
 def test_a_lock_that_is_held_is_asked_for_once_and_then_only_looked_at(shop, backend, other):
     """Each refusal is an ERROR in the server's log, and twenty a second wake somebody."""
-    other.execute("SELECT count(*) FROM shop_order")
+    other.execute("SELECT pg_sleep(0.2), count(*) FROM shop_order")
     ending = threading.Timer(0.5, other.rollback)
     ending.start()
     with lock_requests(shop) as tries:
