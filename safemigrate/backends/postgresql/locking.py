@@ -87,20 +87,22 @@ class Locking(Catalog):
         wanted = canonical(locks)
         started = time.monotonic()
         patience = Patience()
-        tries = 0
+        tries = refused = 0
         said_at = 0.0
         refusal: DatabaseError | None = None
         while True:
             elapsed = timedelta(seconds=time.monotonic() - started)
+            starved = patience.is_starved(elapsed, refused)
             tries += 1
-            if refusal is None or not self._is_held(wanted, patience.hopeless_at(elapsed)):
-                first = self._first_words(wanted, patience.wait_at(elapsed))
+            if refusal is None or not self._is_held(wanted, patience.hopeless(starved=starved)):
+                first = self._first_words(wanted, patience.wait(starved=starved))
                 try:
                     return attempt(Take(first, self._send))
                 except DatabaseError as error:
                     if not self.lock_was_refused(error):
                         raise
                     refusal = error
+                    refused += 1
             if tries == 1:
                 patience = Patience(deadline=project_settings().lock_deadline)
             elapsed = timedelta(seconds=time.monotonic() - started)
@@ -110,7 +112,8 @@ class Locking(Catalog):
                 said_at = elapsed.total_seconds()
                 say(self._waiting(wanted, elapsed), passing=True)
             # The pauses are spread so that two runners do not probe in step; no secret hangs on it.
-            time.sleep(patience.pause_after(elapsed, random.random()).total_seconds())  # noqa: S311
+            pause = patience.pause_before(random.random(), starved=starved)  # noqa: S311
+            time.sleep(pause.total_seconds())
 
     def _locked(
         self,
