@@ -31,8 +31,10 @@ class SafeMigrateConfig(AppConfig):
 
     def ready(self) -> None:
         from safemigrate import checks
+        from safemigrate.operations.content_types import follow_renames
 
         checks.register_all()
+        follow_renames()
         connection_created.connect(
             tell_release, dispatch_uid="safemigrate.tell_release", weak=False
         )

@@ -160,6 +160,10 @@ class Backend(Together):
         """The role that this connection acts as."""
 
     @abc.abstractmethod
+    def let_all_read(self, table: str) -> None:
+        """Let every role read a table of ours that has nothing to hide."""
+
+    @abc.abstractmethod
     def carry_release(self, release: str) -> None:
         """Make this connection tell its release to whoever lists the sessions."""
 

@@ -57,6 +57,15 @@ class Together(abc.ABC):
         """Undo ``end_move``: the old names work again."""
 
     @abc.abstractmethod
+    def merge_rows(self, table: str, gone: Any, kept: Any) -> None:
+        """
+        Have what refers to the row ``gone`` refer to ``kept``, and delete it.
+
+        Shape:   gone, kept: primary keys.
+        Raises:  DataInTheWay where a constraint allows one of two rows that differ.
+        """
+
+    @abc.abstractmethod
     def repoint(
         self, editor: BaseDatabaseSchemaEditor, was: Field[Any, Any], becomes: Field[Any, Any]
     ) -> None:

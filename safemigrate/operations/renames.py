@@ -11,6 +11,7 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from safemigrate.backends.fields import through_of
 from safemigrate.backends.moving import Move
 from safemigrate.facts.phases import Phase
+from safemigrate.operations import content_types
 from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class ExpandRenameModel(_OfModel, ExpandMove, migrations.RenameModel):
     Code that knows the old names goes on by them: a view under each old name passes everything
     on to the table. Indexes, constraints and sequences that were named after the table are
     renamed; foreign keys to it are not checked again. Content types and permissions are
-    Django's own business, as with RenameModel.
+    Django's own business, as with RenameModel; code of either release finds the one content type.
 
     Locks:   PostgreSQL ACCESS EXCLUSIVE on each table for an instant, had without queueing.
     Re-run:  does what is missing.
@@ -197,6 +198,10 @@ class ExpandRenameModel(_OfModel, ExpandMove, migrations.RenameModel):
         with self._found(app_label, self.old_name):
             state.models[app_label, self.old_name_lower]
         _rename_model(state, app_label, self.old_name, self.new_name)
+
+    def forwards(self, way: Way) -> None:
+        content_types.remember(way.editor, way.app_label, *self._names)
+        super().forwards(way)
 
     def references_model(self, name: str, app_label: str) -> bool:
         # Any model may refer to it; a squash that moved it across such a one would leave the
@@ -211,12 +216,15 @@ class ContractRenameModel(_OfModel, ContractMove):
     """
     Drop the views that ExpandRenameModel left under the old names.
 
+    A second content type, made by code without safemigrate, becomes one with the first.
+
     ``new_fields``: those that the model got in the same run, which older code does not know; the
     view that the way back makes is without them.
 
     Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
     Re-run:  does nothing if they are gone.
     Back:    creates the views again.
+    Raises:  DataInTheWay for rows of both content types, of which a constraint allows one.
     """
 
     def __init__(self, old_name: str, new_name: str, *, new_fields: Sequence[str] = ()) -> None:
@@ -227,6 +235,14 @@ class ContractRenameModel(_OfModel, ContractMove):
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         with self._found(app_label, self.new_name):
             state.models[app_label, self.new_name.lower()]
+
+    def forwards(self, way: Way) -> None:
+        content_types.settle(way.editor, way.app_label, *self._names)
+        super().forwards(way)
+
+    def backwards(self, way: Way) -> None:
+        content_types.remember(way.editor, way.app_label, *self._names)
+        super().backwards(way)
 
     def _before(self, app_label: str, state: ProjectState) -> ProjectState:
         before = state.clone()

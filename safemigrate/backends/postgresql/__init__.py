@@ -2,6 +2,7 @@
 
 from safemigrate.backends.postgresql.altering import Altering
 from safemigrate.backends.postgresql.constraints import Constraints
+from safemigrate.backends.postgresql.merging import Merging
 from safemigrate.backends.postgresql.renaming import ColumnNames
 from safemigrate.backends.postgresql.sessions import Sessions
 from safemigrate.backends.postgresql.views import Views
@@ -9,7 +10,7 @@ from safemigrate.backends.postgresql.views import Views
 __all__ = ["PostgresBackend"]
 
 
-class PostgresBackend(Altering, Constraints, ColumnNames, Views, Sessions):
+class PostgresBackend(Altering, Constraints, ColumnNames, Views, Merging, Sessions):
     """PostgreSQL behind one connection; each base is one subject, in a file of its own."""
 
     vendor = "postgresql"

@@ -42,6 +42,10 @@ class Sessions(Catalog):
     def user(self) -> str:
         return str(self._ask("SELECT session_user", [])[0][0])
 
+    def let_all_read(self, table: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"GRANT SELECT ON {self._quote(table)} TO PUBLIC")
+
     def carry_release(self, release: str) -> None:
         """One statement when the connection opens; none if its pool has labelled it before."""
         driver = self.connection.connection

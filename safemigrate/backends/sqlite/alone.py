@@ -54,8 +54,14 @@ class Alone(Backend):
     def user(self) -> str:
         return ""
 
+    def let_all_read(self, table: str) -> None:
+        """There are no roles."""
+
     def carry_release(self, release: str) -> None:
         """There is nobody who could ask."""
+
+    def merge_rows(self, table: str, gone: Any, kept: Any) -> None:
+        """Nobody else has made a second one."""
 
     def refuse_breaches(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint

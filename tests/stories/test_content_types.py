@@ -1,0 +1,201 @@
+"""A renamed model has one content type, by whichever name code of either release asks for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.projects import Project
+
+pytestmark = pytest.mark.slow
+
+SHOP = """
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+
+class {name}(models.Model):
+    email = models.CharField(max_length=50)
+
+    class Meta:
+        {meta}
+
+class Mark(models.Model):
+    text = models.CharField(max_length=9, default="")
+    kind = models.ForeignKey(ContentType, models.CASCADE)
+    number = models.BigIntegerField()
+    about = GenericForeignKey("kind", "number")
+"""
+KEEPS = 'db_table = "shop_order"'
+METAS = {"its table as well": "pass", "the model alone": KEEPS}
+WAYS = {
+    "for a model": "ContentType.objects.get_for_model(Sold)",
+    "for models": "ContentType.objects.get_for_models(Sold, Mark)[Sold]",
+    "by its key": "ContentType.objects.get_by_natural_key('shop', name)",
+    "or made": "ContentType.objects.get_or_create(app_label='shop', model=name)[0]",
+    "plainly": "ContentType.objects.get(app_label='shop', model=name)",
+    "made in bulk": "(ContentType.objects.bulk_create([ContentType(app_label='shop', model=name)]),"
+    " ContentType.objects.get(app_label='shop', model=name))[1]",
+    "in a transaction": "in_a_transaction()",
+}
+USES = """
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+from shop.models import Mark, {name} as Sold
+name = Sold._meta.model_name
+def in_a_transaction():
+    with transaction.atomic():
+        return ContentType.objects.get_for_model(Sold)
+{first}
+kind = {way}
+assert (kind.model, kind.model_class()) == (name, Sold), kind
+assert ContentType.objects.get_for_model(Sold).pk == kind.pk
+Mark.objects.create(about=Sold.objects.create(email="x"))
+with transaction.atomic():
+    for mark in [*Mark.objects.all(), *Mark.objects.prefetch_related("about")]:
+        assert type(mark.about) is Sold and mark.kind_id == kind.pk, mark.kind
+        assert mark.kind.model_class() is Sold
+before = len(connection.queries_log)
+ContentType.objects.get_for_model(Sold), ContentType.objects.get_for_id(kind.pk).model_class()
+assert len(connection.queries_log) == before, "it is cached"
+"""
+READS_FIRST = "assert all(type(mark.about) is Sold for mark in Mark.objects.all())"
+
+
+def models(name: str, meta: str) -> str:
+    return SHOP.format(name=name, meta=meta)
+
+
+@pytest.fixture
+def shop(project) -> Project:
+    """r1 is deployed, and has marked an order."""
+    project.setting("INSTALLED_APPS += ['django.contrib.auth']")
+    project.models(models("Order", "pass"))
+    project.run("makemigrations", "shop")
+    project.deploy("r1")
+    uses(project, "Order", "for a model")
+    return project
+
+
+@pytest.fixture
+def renamed(shop, next_release):
+    """r2, developed; by the Meta of its model."""
+
+    def developed(meta: str) -> Project:
+        r2 = next_release(shop, "r2")
+        r2.models(models("Purchase", meta))
+        asked = {"shop.Order": "shop.Purchase"}
+        ran = r2.nursery.manage(r2, "makemigrations", renamed=asked, typed=["y"])
+        assert ran.code == 0, ran.text
+        r2.run("makemigrations", "--check", "--dry-run")
+        return r2
+
+    return developed
+
+
+def uses(project: Project, name: str, way: str, first: str = "") -> None:
+    """A process that has just started, and knows no content type yet."""
+    code = USES.format(name=name, way=WAYS[way], first=first)
+    project.run("shell", "-c", code, RELEASE=project.release)
+
+
+def types(project: Project) -> list[tuple[int, str]]:
+    return project.sql(
+        "SELECT id, model FROM django_content_type WHERE app_label = 'shop' AND model <> 'mark'"
+    )
+
+
+def permissions(project: Project) -> list[str]:
+    rows = project.sql(
+        "SELECT codename FROM auth_permission WHERE codename LIKE 'view_%' AND content_type_id IN "
+        "(SELECT id FROM django_content_type WHERE app_label = 'shop' AND model <> 'mark')"
+    )
+    return sorted(name for (name,) in rows)
+
+
+@pytest.mark.parametrize("what", METAS)
+def test_code_that_starts_after_the_rename_finds_the_one_content_type(shop, renamed, what):
+    """Old code finds it by the old name, with new code beside it; and none is left that has two."""
+    ((number, _),) = types(shop)
+    r2 = renamed(METAS[what])
+    r2.deploy("r2")
+    named = [(number, "purchase")]
+    for way in WAYS:
+        uses(shop, "Order", way)
+        assert types(shop) == named, way
+    uses(shop, "Order", "for a model", READS_FIRST)
+    uses(r2, "Purchase", "for a model", READS_FIRST)
+    assert types(shop) == named
+    known = permissions(shop)
+    shop.run("migrate", "--skip-checks", RELEASE="r1")
+    assert (types(shop), permissions(shop)) == (named, known), "as code that is rolled back does"
+    shop.run("remove_stale_contenttypes", "--noinput")
+    assert types(shop) == named
+    r2.deploy("r3")
+    r2.deploy("r4")  # what was gone for a release waits for another one
+    r2.run("migrate", "--check")
+    uses(r2, "Purchase", "for models", READS_FIRST)
+    assert types(shop) == named
+
+
+def test_new_code_that_starts_after_the_way_back_finds_the_one_content_type(shop, renamed):
+    """The deploy was undone while the new release went on, and was made again."""
+    ((number, _),) = types(shop)
+    r2 = renamed(KEEPS)
+    r2.deploy("r2")
+    r2.run("migrate", "shop", "0001")
+    for way in WAYS:
+        uses(r2, "Purchase", way)
+        uses(shop, "Order", "for a model", READS_FIRST)
+        assert types(shop) == [(number, "order")], way
+    r2.deploy("r2")
+    uses(shop, "Order", "for a model", READS_FIRST)
+    assert types(shop) == [(number, "purchase")]
+
+
+def test_old_code_finds_it_after_the_way_back_of_the_contract(shop, renamed):
+    """What was written down for it went with the contract, and comes again."""
+    r2 = renamed("pass")
+    named = [(types(shop)[0][0], "purchase")]
+    for release in ("r2", "r3"):
+        r2.deploy(release)
+    written = "SELECT app_label, old, new FROM safemigrate_renamed"
+    assert shop.sql(written) == []
+    r2.run("migrate", "shop", "0002")
+    assert shop.sql(written) == [("shop", "order", "purchase")]
+    uses(shop, "Order", "for a model", READS_FIRST)
+    assert types(shop) == named
+
+
+def test_a_second_content_type_of_code_without_safemigrate_is_merged_at_the_contract(shop, renamed):
+    """Its marks, and what was granted by it, belong to the first one then."""
+    r2 = renamed("pass")
+    r2.deploy("r2")
+    ((number, _),) = types(shop)
+    config = (shop.folder / "config.py").read_text()
+    shop.setting('INSTALLED_APPS.remove("safemigrate")')
+    uses(shop, "Order", "for a model", "Mark.objects.all().delete()")
+    assert len(types(shop)) == 2, "what this is about"
+    shop.sql(
+        """
+        WITH made AS (
+            INSERT INTO auth_permission (name, codename, content_type_id)
+            SELECT p.name, p.codename, t.id FROM auth_permission p, django_content_type t
+            WHERE p.content_type_id = %s AND p.codename IN ('view_order', 'add_order')
+              AND t.app_label = 'shop' AND t.model = 'order'
+            RETURNING id
+        ), staff AS (INSERT INTO auth_group (name) VALUES ('staff') RETURNING id)
+        INSERT INTO auth_group_permissions (group_id, permission_id)
+        SELECT s.id, m.id FROM staff s, made m
+        UNION ALL
+        SELECT s.id, p.id FROM staff s, auth_permission p
+        WHERE p.content_type_id = %s AND p.codename = 'view_order'
+        """,
+        [number, number],
+    )
+    (shop.folder / "config.py").write_text(config)
+    r2.deploy("r3")
+    assert types(shop) == [(number, "purchase")]
+    uses(r2, "Purchase", "for a model", READS_FIRST)
+    assert permissions(shop) == ["view_order", "view_purchase"]
+    granted = "SELECT p.codename, p.content_type_id FROM auth_group_permissions g "
+    granted += "JOIN auth_permission p ON p.id = g.permission_id ORDER BY 1"
+    assert shop.sql(granted) == [("add_order", number), ("view_order", number)]
