@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from tests.projects import Project
@@ -199,3 +201,91 @@ def test_a_second_content_type_of_code_without_safemigrate_is_merged_at_the_cont
     granted = "SELECT p.codename, p.content_type_id FROM auth_group_permissions g "
     granted += "JOIN auth_permission p ON p.id = g.permission_id ORDER BY 1"
     assert shop.sql(granted) == [("add_order", number), ("view_order", number)]
+
+
+def test_what_django_does_is_left_alone_where_nothing_was_renamed(shop):
+    """No table of ours, in a transaction that goes on; and what is stale is asked about once."""
+    code = """
+    import pickle
+    from django.contrib.contenttypes.models import ContentType
+    from django.db import connection, transaction
+    from django.test.utils import CaptureQueriesContext
+    from shop.models import Mark, Order
+    ContentType.objects.create(app_label="shop", model="gone")
+    Mark.objects.all().delete()
+    with transaction.atomic():
+        ContentType.objects.filter(app_label="shop", model="order").delete()
+        made = ContentType.objects.get_for_model(Order)
+        try:
+            ContentType.objects.get_by_natural_key("shop", "nothing")
+        except ContentType.DoesNotExist:
+            pass
+        assert ContentType.objects.get(pk=made.pk).model_class() is Order
+    stale = lambda: ContentType.objects.get(model="gone").model_class()
+    assert stale() is None and ContentType(app_label="shop", model="x").model_class() is None
+    with CaptureQueriesContext(connection) as sent:
+        assert stale() is None
+    assert len(sent) == 1, sent.captured_queries
+    kept = pickle.loads(pickle.dumps(ContentType.objects.filter(model="gone")))
+    assert [one.model for one in kept] == ["gone"]
+    assert list(ContentType.objects.values("model").filter(pk=made.pk)) == [{"model": "order"}]
+    """
+    shop.run("shell", "-c", textwrap.dedent(code))
+    assert shop.sql("SELECT to_regclass('safemigrate_renamed')") == [(None,)]
+
+
+def test_a_role_that_reads_content_types_alone_finds_it_too(shop, renamed):
+    """Web processes own nothing; where they may not look, it is as without us, and no error."""
+    r2 = renamed(KEEPS)
+    r2.deploy("r2")
+    code = """
+    from django.contrib.contenttypes.models import ContentType
+    from django.db import connection, transaction
+    from shop.models import Order
+    connection.cursor().execute("SET ROLE web_of_content_types")
+    with transaction.atomic():
+        print(ContentType.objects.get_for_model(Order).pk)
+        assert ContentType.objects.exists()
+    """
+    ((number, _),) = types(shop)
+    shop.sql(
+        "CREATE ROLE web_of_content_types; GRANT SELECT, INSERT ON django_content_type TO "
+        "web_of_content_types; GRANT USAGE ON SEQUENCE django_content_type_id_seq TO "
+        "web_of_content_types"
+    )
+    try:
+        ran = shop.run("shell", "-c", textwrap.dedent(code))
+        assert ran.out.split()[-1] == str(number)
+        shop.sql("REVOKE SELECT ON safemigrate_renamed FROM PUBLIC")
+        shop.run("shell", "-c", textwrap.dedent(code))
+        assert len(types(shop)) == 2
+    finally:
+        shop.sql("DROP OWNED BY web_of_content_types; DROP ROLE web_of_content_types")
+
+
+def test_a_second_content_type_whose_rows_differ_from_those_of_the_first_stops_the_contract(
+    shop, renamed
+):
+    """A constraint of the project's own allows one of them, and nobody knows which."""
+    r2 = renamed("pass")
+    r2.deploy("r2")
+    ((number, _),) = types(shop)
+    shop.sql(
+        """
+        CREATE UNIQUE INDEX one_mark ON shop_mark (kind_id, number);
+        WITH made AS (
+            INSERT INTO django_content_type (app_label, model) VALUES ('shop', 'order')
+            RETURNING id
+        )
+        INSERT INTO shop_mark (text, kind_id, number)
+        SELECT 'other', m.id, s.number FROM made m, shop_mark s
+        """
+    )
+    ran = r2.manage("migrate", RELEASE="r3")
+    assert ran.code == 1, ran.text
+    said = " ".join(ran.text.split())
+    assert f"cannot refer to {number}, with which it is one" in said, said
+    assert 'SELECT * FROM shop_mark WHERE "kind_id" IN (' in said, said
+    shop.sql("DELETE FROM shop_mark WHERE text = 'other'")
+    r2.deploy("r3")
+    assert types(shop) == [(number, "purchase")]
