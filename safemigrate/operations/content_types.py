@@ -87,7 +87,8 @@ def settle(editor: BaseDatabaseSchemaEditor, app_label: str, old: str, new: str)
     """
     End that, and make one of two rows, of which code without this module has made the second.
 
-    The one under the new name stays: it is what the code that is running knows.
+    The one under the new name stays: it is what the code that is running knows. That of another
+    model which has the old name by now is no second one.
 
     Raises:  DataInTheWay.
     """
@@ -95,7 +96,7 @@ def settle(editor: BaseDatabaseSchemaEditor, app_label: str, old: str, new: str)
         return
     pair = _pair_of(app_label, old, new)
     backend, rows = backend_for(editor.connection), _rows(editor, pair)
-    if len(rows) == 2:
+    if len(rows) == 2 and not _is_model(app_label, pair["old"]):
         backend.merge_rows(_types()._meta.db_table, rows[pair["old"]], rows[pair["new"]])
     if backend.has_table(TABLE):
         _pairs(editor.connection.alias).filter(**pair).delete()

@@ -186,7 +186,8 @@ def test_a_second_content_type_of_code_without_safemigrate_is_merged_at_the_cont
         WITH staff AS (INSERT INTO auth_group (name) VALUES ('staff') RETURNING id)
         INSERT INTO auth_group_permissions (group_id, permission_id)
         SELECT s.id, p.id FROM staff s, auth_permission p
-        WHERE p.codename = 'view_order' OR p.codename = 'add_order' AND p.content_type_id <> {number};
+        WHERE p.codename = 'view_order'
+           OR p.codename = 'add_order' AND p.content_type_id <> {number};
         """
     )
     (shop.folder / "config.py").write_text(config)
@@ -285,3 +286,19 @@ def test_a_second_content_type_whose_rows_differ_from_those_of_the_first_stops_t
     shop.sql("DELETE FROM shop_mark WHERE text = 'other'")
     r2.deploy("r3")
     assert types(shop) == [(number, "purchase")]
+
+
+def test_the_content_type_of_a_new_model_under_the_old_name_is_no_second_one(shop, renamed):
+    """An order is something else by now; its marks stay its own."""
+    r2 = renamed("pass")
+    r2.deploy("r2")
+    named = types(shop)
+    again = "class Order(models.Model):\n    class Meta:\n        db_table = 'shop_another'\n"
+    r2.models(models("Purchase", "pass") + again)
+    r2.run("makemigrations", "shop")
+    shop.sql("INSERT INTO django_content_type (app_label, model) VALUES ('shop', 'order')")
+    both = types(shop)
+    r2.deploy("r3")
+    r2.run("migrate", "--check")
+    assert sorted(types(shop)) == sorted(both)
+    assert len(both) == len(named) + 1
