@@ -10,6 +10,7 @@ from django.db import migrations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
+from safemigrate.backends.fields import deletes_itself
 from safemigrate.backends.versions import judged_version
 from safemigrate.operations import (
     AddOrderColumn,
@@ -224,7 +225,8 @@ class Walk:
         elif instead is not None and self._is_used(operation, app_label):
             found = Rewritten(operation, instead)
         else:
-            found = _with_its_model(operation, going) or self._asked(operation, app_label)
+            with_its_model = self._with_its_model(operation, app_label, going)
+            found = with_its_model or self._asked(operation, app_label)
         for written in found.operations:
             self._note_moved(written, app_label)
             if isinstance(written, ContractDrop):
@@ -233,6 +235,26 @@ class Walk:
         self._note_computed(operation, app_label)
         operation.state_forwards(app_label, self.state)
         return found
+
+    def _with_its_model(
+        self, operation: Operation, app_label: str, going: dict[str, bool]
+    ) -> Rewritten | None:
+        """
+        A field that goes with its model, or that model: the model is made ignorable once, first.
+
+        ``going[model]``: whether that was said already.
+        """
+        if isinstance(operation, migrations.RemoveField) and operation.model_name_lower in going:
+            model = operation.model_name_lower
+            if deletes_itself(self._field(app_label, model, operation.name)):
+                return None  # a rule says so
+            drop = ContractDrop(operation.model_name, operation.name)
+            expand = [] if going[model] else [MakeModelIgnorable(operation.model_name)]
+            going[model] = True
+            return Rewritten(operation, [*expand, drop])
+        if isinstance(operation, migrations.DeleteModel) and going[operation.name_lower]:
+            return Rewritten(operation, [ContractDrop(operation.name)])
+        return None
 
     def _is_used(self, operation: Any, app_label: str) -> bool:
         return (app_label, operation.model_name.lower()) not in self.new_models
@@ -477,20 +499,3 @@ def _goes_with_its_model(operation: Any, going: dict[str, bool]) -> bool:
     """An index or constraint of a model that goes: from 6.1 on Django removes them before it."""
     removal = isinstance(operation, migrations.RemoveIndex | migrations.RemoveConstraint)
     return removal and operation.model_name_lower in going
-
-
-def _with_its_model(operation: Operation, going: dict[str, bool]) -> Rewritten | None:
-    """
-    A field that goes with its model, or that model: the model is made ignorable once, first.
-
-    ``going[model]``: whether that was said already.
-    """
-    if isinstance(operation, migrations.RemoveField) and operation.model_name_lower in going:
-        model = operation.model_name_lower
-        drop = ContractDrop(operation.model_name, operation.name)
-        expand = [] if going[model] else [MakeModelIgnorable(operation.model_name)]
-        going[model] = True
-        return Rewritten(operation, [*expand, drop])
-    if isinstance(operation, migrations.DeleteModel) and going[operation.name_lower]:
-        return Rewritten(operation, [ContractDrop(operation.name)])
-    return None

@@ -18,6 +18,7 @@ from safemigrate.operations.reading import (
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import Facets, Shift, facets_of
 from safemigrate.rules.base import Finding, Step, rule
+from safemigrate.rules.by_the_server import NO_MIXTURE, by_code_first, let_down, word
 
 _STEPS = (
     "Add a new field beside the old one; makemigrations writes it safely.",
@@ -85,11 +86,7 @@ def _let_down(step: Step, changed: Facets) -> Finding:
     op: Any = step.operation
     return Finding(
         what=f"AlterField changes what {short(op.name)} lets the server do to {short(step.table)}.",
-        why=(
-            "Code of one release leaves it to the server what becomes of rows of "
-            f"{step.table} when their parent is deleted. While both releases run it would not be "
-            "done, or done for the other one too: rows stay behind, or go that should not."
-        ),
+        why=let_down(step.table),
         steps=tuple(_by_code_meanwhile(changed)),
     )
 
@@ -101,22 +98,15 @@ def _by_code_meanwhile(changed: Facets) -> Iterator[str]:
         yield "Change on_delete alone; makemigrations writes it safely."
         yield "Make the other change when the contract of that has run."
         return
-    rest = f" with on_delete={_word(becomes or was)}" if changed.new.remote_field else ""
+    rest = f" with on_delete={word(becomes or was)}" if changed.new.remote_field else ""
     if changed.foreign_key and was:
-        yield f"On the field as it is, on_delete={_word(was)} in place of {_word(was, 'DB_')}."
+        yield by_code_first(changed.old, "the field as it is")
         yield f"When the contract of that has run, make this change{rest}."
     else:
         yield f"Make this change{rest}; makemigrations writes it safely."
     if becomes:
-        yield f"When the contract of that has run, on_delete={_word(becomes, 'DB_')}."
-    yield (
-        "Django takes no mixture in one model (models.E050) nor along a chain of models "
-        "(fields.E323): where other foreign keys have such a rule, change them together."
-    )
-
-
-def _word(deletes: str, of_server: str = "") -> str:
-    return f"models.{of_server}{deletes.replace(' ', '_')}"
+        yield f"When the contract of that has run, on_delete={word(becomes, 'DB_')}."
+    yield NO_MIXTURE
 
 
 def _other_table(step: Step) -> Finding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import django
+import pytest
 from django.db import connections, migrations, models
 from django.db.migrations.state import ModelState, ProjectState
 
@@ -42,6 +44,21 @@ def shop() -> ProjectState:
         pk = [("id", models.BigAutoField(primary_key=True))]
         state.add_model(ModelState("shop", name, [*pk, *fields.items()], options))
     return state
+
+
+by_the_server = pytest.mark.skipif(
+    django.VERSION < (6, 1), reason="Django 6.1 is the first to leave deleting to the server"
+)
+
+
+def to(model: str, on_delete: str, **options: Any) -> models.ForeignKey:
+    return models.ForeignKey(f"shop.{model}", getattr(models, on_delete), **options)
+
+
+def referring(on_delete: str) -> ProjectState:
+    before = shop()
+    before.alter_field("shop", "order", "customer", to("Customer", on_delete), True)
+    return before
 
 
 def ask(operation: Any, **changes: Any) -> list[Finding]:

@@ -1,12 +1,11 @@
 """E104, E105, E106: what the rows must obey."""
 
-import django
 import pytest
 from django.contrib.postgres import operations as contrib
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import migrations, models
 from django.db.migrations.migration import Migration
-from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.state import ModelState
 from django.db.models import F, Q
 
 from safemigrate.operations import (
@@ -17,7 +16,18 @@ from safemigrate.operations import (
     ExpandAlterField,
     ExpandAlterManyToMany,
 )
-from tests.rules.asking import adding, altering, ask, ids, on_a_new_table, one, shop
+from tests.rules.asking import (
+    adding,
+    altering,
+    ask,
+    by_the_server,
+    ids,
+    on_a_new_table,
+    one,
+    referring,
+    shop,
+    to,
+)
 
 CHECK = models.CheckConstraint(condition=Q(total__gte=0), name="total_positive")
 
@@ -78,21 +88,6 @@ class TestExclusionConstraint:
 
     def test_an_exclusion_on_a_new_table_is_left_alone(self):
         assert on_a_new_table(migrations.AddConstraint("order", self.EXCLUSION)) == []
-
-
-by_the_server = pytest.mark.skipif(
-    django.VERSION < (6, 1), reason="Django 6.1 is the first to leave deleting to the server"
-)
-
-
-def to(model: str, on_delete: str, **options) -> models.ForeignKey:
-    return models.ForeignKey(f"shop.{model}", getattr(models, on_delete), **options)
-
-
-def referring(on_delete: str) -> ProjectState:
-    before = shop()
-    before.alter_field("shop", "order", "customer", to("Customer", on_delete), True)
-    return before
 
 
 class TestForeignKey:

@@ -28,7 +28,17 @@ from safemigrate.operations import (
     SetNotNull,
 )
 from safemigrate.operations.phases import flat, phase_of
-from tests.rules.asking import adding, altering, ask, ids, on_a_new_table, one, shop
+from tests.rules.asking import (
+    adding,
+    altering,
+    ask,
+    by_the_server,
+    ids,
+    on_a_new_table,
+    one,
+    referring,
+    shop,
+)
 
 
 def three():
@@ -309,6 +319,15 @@ class TestRemoveField:
     def test_a_contract_drop_and_a_new_table_are_left_alone(self):
         assert ids(ContractDrop("order", "total")) == []
         assert on_a_new_table(migrations.RemoveField("order", "total")) == []
+
+    @by_the_server
+    def test_what_the_server_does_by_it_is_done_by_code_first(self):
+        """Old code counts on it, and new code must not feel it."""
+        gone = migrations.RemoveField("order", "customer")
+        finding = one(gone, "E113", before=referring("DB_CASCADE"))
+        assert not finding.instead
+        assert "models.CASCADE in place of models.DB_CASCADE" in finding.steps[0]
+        assert one(gone, "E113", before=referring("CASCADE")).instead
 
 
 class TestGeneratedField:

@@ -16,7 +16,7 @@ from safemigrate.operations import (
     MakeFieldIgnorable,
     MakeModelIgnorable,
 )
-from tests.rules.asking import ids, on_a_new_table, one, shop
+from tests.rules.asking import by_the_server, ids, on_a_new_table, one, referring, shop
 
 
 class TestRenameModel:
@@ -57,6 +57,13 @@ class TestDeleteModel:
         assert ids(migrations.DeleteModel("Seen")) == []
         assert ids(migrations.DeleteModel("Elsewhere")) == []
         assert on_a_new_table(migrations.DeleteModel("Order")) == []
+
+    @by_the_server
+    def test_what_the_server_does_to_its_rows_is_done_by_code_first(self):
+        """Old code counts on it, and new code must not feel it."""
+        finding = one(migrations.DeleteModel("Order"), "E114", before=referring("DB_CASCADE"))
+        assert not finding.instead
+        assert finding.steps[0].startswith("On Order.customer, on_delete=models.CASCADE")
 
 
 class TestOrderWithRespectTo:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import migrations
 from django.db.models import Q
 
-from safemigrate.backends.fields import has_index, parent_of
+from safemigrate.backends.fields import deletes_itself, has_index, parent_of
 from safemigrate.facts.defaults import DefaultKind, comes_with_check, default_of
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.contract import ContractDrop
@@ -120,7 +120,7 @@ def _indexes_and_keys(model_name: str, name: str, new: Field[Any, Any]) -> list[
 def remove_field(asked: Asked) -> Chain | None:
     operation: migrations.RemoveField = asked.operation
     old = asked.model.get_field(operation.name)
-    if old.primary_key:
+    if old.primary_key or deletes_itself(old):
         return None  # a rule says so
     if not old.many_to_many and column_name(old, operation.name) is None:
         # It lives in Python alone.
