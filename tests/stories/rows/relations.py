@@ -190,8 +190,11 @@ ROWS = [
         django=(6, 1),
     ),
     Row(
-        "two models go, and the database deletes along a foreign key between them",
-        by_server("CASCADE") + FIRM,
+        "two models go, and the database deletes along the foreign keys between them",
+        FIRM
+        + CUSTOMER
+        + "    best = models.ForeignKey('Order', models.DO_NOTHING, related_name='+')\n"
+        + by_server("CASCADE").removeprefix(CUSTOMER),
         FIRM,
         refused="on_delete=models.CASCADE in place of models.DB_CASCADE",
         django=(6, 1),
