@@ -175,3 +175,7 @@ class Together(abc.ABC):
     @abc.abstractmethod
     def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
         """Drop the columns that were set aside, and what kept them current."""
+
+    @abc.abstractmethod
+    def name_by_table(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        """Let the columns beside be found again where their table has another name since then."""

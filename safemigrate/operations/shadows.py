@@ -73,6 +73,15 @@ class _ShadowOperation(SafeOperation, FieldOperation):
         alias = schema_editor.connection.alias
         return backend, [s for s in shadows if self.allow_migrate_model(alias, s.old.model)]
 
+    def _found_again(
+        self, way: Way, shadows: Sequence[Shadow]
+    ) -> tuple[Backend | None, list[Shadow]]:
+        """``_ours``, where a table may have got another name since the step before."""
+        backend, here = self._ours(way.editor, shadows)
+        if backend:
+            backend.name_by_table(way.editor, here)
+        return backend, here
+
     def _copy(
         self,
         app_label: str,
@@ -107,14 +116,14 @@ class AddShadowField(_ShadowOperation):
         shadows = self._shadows(
             way.app_label, way.after, self._with_field(way.app_label, way.after)
         )
-        backend, here = self._ours(way.editor, shadows)
+        backend, here = self._found_again(way, shadows)
         if backend:
             backend.add_shadows(way.editor, here)
 
     def backwards(self, way: Way) -> None:
         changed = self._with_field(way.app_label, way.after)
         shadows = self._shadows(way.app_label, changed, way.after, back=True)
-        backend, here = self._ours(way.editor, shadows)
+        backend, here = self._found_again(way, shadows)
         if backend:
             backend.drop_asides(way.editor, here)
 
@@ -144,7 +153,7 @@ class CopyShadowField(_ShadowOperation):
         shadows = self._shadows(
             way.app_label, way.after, self._with_field(way.app_label, way.after)
         )
-        backend, here = self._ours(way.editor, shadows)
+        backend, here = self._found_again(way, shadows)
         if backend:
             self._copy(way.app_label, way.editor, backend, here)
 
@@ -193,13 +202,13 @@ class SwapShadowField(Postponable, _ShadowOperation):
 
     def forwards(self, way: Way) -> None:
         shadows = self._shadows(way.app_label, way.before, way.after)
-        backend, here = self._ours(way.editor, shadows)
+        backend, here = self._found_again(way, shadows)
         if backend:
             backend.swap_shadows(way.editor, _told_apart(here, way.after))
 
     def backwards(self, way: Way) -> None:
         shadows = self._shadows(way.app_label, way.before, way.after, back=True)
-        backend, here = self._ours(way.editor, shadows)
+        backend, here = self._found_again(way, shadows)
         if backend is None:
             return
         if not way.editor.collect_sql:
@@ -244,14 +253,14 @@ class DropShadowField(_ShadowOperation):
         shadows = self._shadows(
             way.app_label, self._with_field(way.app_label, way.after), way.after
         )
-        backend, here = self._ours(way.editor, shadows)
+        backend, here = self._found_again(way, shadows)
         if backend:
             backend.drop_asides(way.editor, here)
 
     def backwards(self, way: Way) -> None:
         before = self._with_field(way.app_label, way.after)
         shadows = self._shadows(way.app_label, way.after, before, back=True)
-        backend, here = self._ours(way.editor, shadows)
+        backend, here = self._found_again(way, shadows)
         if backend:
             backend.add_shadows(way.editor, here)
 

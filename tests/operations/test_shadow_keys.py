@@ -7,7 +7,7 @@ from django.db import IntegrityError, migrations, models
 from django.db.models import F, Q
 
 from safemigrate import operations as ops
-from safemigrate.facts.errors import DataInTheWay
+from safemigrate.facts.errors import DataInTheWay, PlanRefused
 from tests.operations.shadowing import AUTO, BIG, Tables, thing
 
 BIGGER = models.BigIntegerField()
@@ -310,3 +310,104 @@ def test_a_part_of_a_composite_key_gets_another_type_on_sqlite(lite):
     with lite.cursor() as cursor:
         cursor.execute("SELECT lower(type), pk FROM pragma_table_info('shop_line')")
         assert sorted(cursor.fetchall()) == [("bigint", 1), ("integer", 2)]
+
+
+def cars() -> list[migrations.CreateModel]:
+    owner = migrations.CreateModel("Owner", [("id", AUTO(primary_key=True))])
+    fields = [
+        ("id", BIG(primary_key=True)),
+        ("owner", models.ForeignKey("shop.owner", models.CASCADE)),
+        ("drivers", models.ManyToManyField("shop.owner", related_name="+")),
+    ]
+    return [owner, migrations.CreateModel("Car", fields)]
+
+
+def drive(tables: Tables) -> None:
+    owner = tables.model("Owner").objects.create()
+    car = tables.model("Auto" if ("shop", "auto") in tables.state.models else "Car")
+    made = car.objects.create(owner=owner)
+    field = car._meta.local_many_to_many[0].name
+    getattr(made, field).add(owner)
+    assert all(list(getattr(one, field).all()) == [one.owner] for one in car.objects.all())
+
+
+MOVES = {
+    "field": [
+        ops.ExpandRenameField("car", "drivers", "users"),
+        ops.ContractRenameField("car", "drivers", "users"),
+    ],
+    "model": [ops.ExpandRenameModel("Car", "Auto"), ops.ContractRenameModel("Car", "Auto")],
+}
+
+
+@pytest.mark.parametrize("done", range(4))
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_a_table_that_gets_another_name_between_two_steps_keeps_what_they_made(tables, move, done):
+    """Apps have their own order, and an old session holds a contract back beyond a release."""
+    tables.make(*cars())
+    drive(tables)
+    begin, end = move
+    steps = tables.steps("owner", "id", BIG(primary_key=True))
+    for step in [*steps[:done], begin, *steps[done:], end]:
+        tables.apply(step)
+        drive(tables)
+    assert tables.everything() == tables.from_scratch()
+
+
+@pytest.mark.parametrize("done", range(1, 4))
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_the_way_back_of_a_type_goes_on_where_its_table_has_its_old_name_again(tables, move, done):
+    """What was applied last is another app's, and goes back after this one."""
+    tables.make(*cars())
+    drive(tables)
+    first, before = tables.state, tables.everything()
+    steps = tables.steps("owner", "id", BIG(primary_key=True))[:done]
+    states = [tables.after(*steps[:number]) for number in range(done + 1)]
+    tables.apply(move[0], *steps)
+    drive(tables)
+    tables.unapply(move[0], states[-1])
+    for step, state in reversed(list(zip(steps, states, strict=False))):
+        drive(tables)
+        tables.unapply(step, state)
+    assert tables.state == first
+    assert tables.everything() == before
+    drive(tables)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: ops.AddRenamedField("car", "owner", "holder"),
+        lambda: ops.ExpandAlterField("car", "owner", models.BigIntegerField(db_column="owner_id")),
+    ],
+    ids=["another name", "a number"],
+)
+def test_a_key_whose_old_type_waits_for_its_contract_says_what_to_wait_for(tables, change):
+    """It would find the old column by the key alone, and leave it behind."""
+    tables.make(*cars())
+    drive(tables)
+    *begun, end = tables.steps("owner", "id", BIG(primary_key=True))
+    tables.apply(*begun)
+    with tables.sent() as sent, pytest.raises(PlanRefused, match="the contract of that change"):
+        tables.apply(change())
+    assert sent == []
+    tables.apply(end, change())
+
+
+def test_the_view_of_an_old_name_shows_the_column_that_stays_and_keeps_its_rights(tables):
+    """The contract of the other name is another app's, and comes after that of the type."""
+    tables.make(*cars())
+    drive(tables)
+    tables.apply(MOVES["field"][0])
+    with tables.connection.cursor() as cursor:
+        cursor.execute("GRANT SELECT, UPDATE (owner_id) ON shop_car_drivers TO PUBLIC")
+    view = """
+        SELECT relacl::text, reloptions, obj_description(c.oid), pg_get_userbyid(relowner),
+               ARRAY(SELECT attname || coalesce(attacl::text, '') FROM pg_attribute
+                     WHERE attrelid = c.oid ORDER BY attnum)
+        FROM pg_class c WHERE relname = 'shop_car_drivers'
+    """
+    before = tables.ask(view)
+    tables.apply(*tables.steps("owner", "id", BIG(primary_key=True)))
+    assert tables.ask(view) == before
+    assert tables.ask("UPDATE shop_car_drivers SET owner_id = owner_id RETURNING owner_id")

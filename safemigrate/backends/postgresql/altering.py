@@ -47,6 +47,8 @@ class Altering(Carrying):
         *,
         for_both: bool,
     ) -> None:
+        if for_both and not editor.collect_sql and _lets_go(old, new):
+            self.refuse_old_type(model._meta.db_table, column_of(old))
         instant = list(self._instant(editor, model, old, new, for_both))
         if instant:
             self._locked(
@@ -286,6 +288,18 @@ def _reference(field: Field[Any, Any]) -> tuple[str, str] | None:
     parent = parent_of(field)
     target: Any = field
     return (parent._meta.db_table, target.target_field.column) if parent else None
+
+
+def _lets_go(old: Any, new: Any) -> bool:
+    """Whether the type of the column no longer follows from what it did."""
+    return bool(old.remote_field) and _target(old) != _target(new)
+
+
+def _target(field: Any) -> tuple[str, str] | None:
+    if not field.remote_field:
+        return None
+    target = field.target_field
+    return target.model._meta.label_lower, target.name
 
 
 def _as_catalogued(kind: str) -> str:

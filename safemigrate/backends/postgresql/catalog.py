@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.backends.utils import split_identifier
 
 from safemigrate.backends.base import Backend, IndexState
+from safemigrate.backends.names import LEAD, PREFIX
 from safemigrate.backends.postgresql.printed import Printed
 from safemigrate.facts.errors import PlanRefused
 from safemigrate.facts.types import differ
@@ -107,6 +108,36 @@ class Catalog(Backend):
 
     def has_table(self, table: str) -> bool:
         return bool(self._ask("SELECT to_regclass(%s) IS NOT NULL", [self._regclass(table)])[0][0])
+
+    def _followers(self, table: str, column: str) -> list[tuple[str, str, str]]:
+        """``[(trigger, function, column of ours)]`` that keep the two the same."""
+        return self._ask(
+            """
+            SELECT t.tgname::text, t.tgfoid::regprocedure::text, other.attname::text
+            FROM pg_trigger t
+            JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+                AND d.refobjid = t.tgrelid
+            JOIN pg_depend e ON e.classid = d.classid AND e.objid = d.objid
+                AND e.refobjid = t.tgrelid AND e.refobjsubid <> d.refobjsubid
+            JOIN pg_attribute one ON one.attrelid = t.tgrelid AND one.attnum = d.refobjsubid
+            JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
+            WHERE t.tgrelid = to_regclass(%s) AND one.attname = %s AND t.tgparentid = 0
+              AND starts_with(t.tgname, %s) AND starts_with(other.attname, %s)
+            GROUP BY 1, 2, 3 ORDER BY 1
+            """,
+            [self._quote(table), self._bare(column), f"{LEAD}{PREFIX}_sync_", PREFIX],
+        )
+
+    def refuse_old_type(self, table: str, column: str) -> None:
+        """Raise PlanRefused while the column of the type that this one had is still kept."""
+        if self._followers(table, column):
+            raise PlanRefused(
+                f"{table}.{column} has another type with what it refers to, and the contract of "
+                "that change waits: it would not find the old column, which follows this one.",
+                do="Wait until migrate has applied that contract (safemigrate status), then run "
+                "it again. If that change is new in this release as well, deploy it alone, in a "
+                "release before this one.",
+            )
 
     def has_column(self, table: str, column: str) -> bool:
         return self._column(table, column) is not None

@@ -41,6 +41,7 @@ class ColumnNames(Shadows):
             if self.has_column(renaming.table, column_of(renaming.new)):
                 self._refuse_strange_column(editor, renaming)
                 return
+            self.refuse_old_type(renaming.table, column_of(renaming.old))
             shadow = Shadow(renaming.old, renaming.new, renaming.new, column_of(renaming.new))
             self.refuse_strangers([shadow], [shadow], editor)
         self._locked(editor, [TableLock(renaming.table)], lambda: self._begin(editor, renaming))

@@ -17,16 +17,16 @@ from django.db.models.fields import NOT_PROVIDED
 
 from safemigrate.backends.base import nothing
 from safemigrate.backends.fields import column_of, variant
-from safemigrate.backends.names import own_name
+from safemigrate.backends.names import PREFIX, own_name
 from safemigrate.backends.postgresql.belongings import (
     CHECK,
     FOREIGN_KEY,
     INDEX,
     Belonging,
-    Belongings,
 )
 from safemigrate.backends.postgresql.carrying import Carrying
 from safemigrate.backends.postgresql.journeys import in_one_journey
+from safemigrate.backends.postgresql.stand_ins import StandIn, StandIns
 from safemigrate.backends.postgresql.syncing import Pair, Syncing
 from safemigrate.backends.postgresql.types import cast, fitting
 from safemigrate.backends.together import Shadow
@@ -68,7 +68,7 @@ class Counter:
     stands_at: tuple[int, bool] = (1, False)
 
 
-class Shadows(Carrying, Syncing, Belongings):
+class Shadows(Carrying, Syncing, StandIns):
     """
     Locks: ACCESS EXCLUSIVE for an instant to add, to swap and to drop, had without queueing;
     SHARE UPDATE EXCLUSIVE for the builds and checks.
@@ -410,20 +410,54 @@ class Shadows(Carrying, Syncing, Belongings):
             return shadow.new.db_comment
         return self._column_comment(shadow.table, column_of(shadow.old))
 
+    # A table that got another name meanwhile ---------------------------------------------------
+
+    def name_by_table(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        if editor.collect_sql:
+            return
+        for shadow in shadows:
+            wanted = (column_of(shadow.beside), shadow.aside)
+            followers = self._followers(shadow.table, column_of(shadow.old))
+            for strange in sorted({other for _, _, other in followers}):
+                if strange not in wanted:
+                    self._locked(
+                        editor,
+                        [TableLock(shadow.table)],
+                        partial(self._name_by_table, editor, shadow, strange),
+                    )
+
+    def _name_by_table(
+        self, editor: BaseDatabaseSchemaEditor, shadow: Shadow, strange: str
+    ) -> None:
+        table, beside = shadow.table, column_of(shadow.beside)
+        is_beside = _kind(strange) == _kind(beside)
+        self._end_followers(editor, table, column_of(shadow.old))
+        named = self._quote(beside if is_beside else shadow.aside)
+        self._alter(editor, table, f"RENAME COLUMN {self._quote(strange)} TO {named}")
+        pair = self._pair(editor, shadow.old.model, shadow.old, _without_default(shadow.beside))
+        self._create_sync(editor, pair if is_beside else self._pair_after(editor, shadow))
+
     # Ending --------------------------------------------------------------------------------
 
     def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
         for shadow in shadows:
             if editor.collect_sql or self.has_column(shadow.table, shadow.aside):
+                # One of the old name shows what had its column's name when it was made.
+                known = not editor.collect_sql
+                views = self._stand_ins(shadow.table, shadow.aside) if known else []
                 with self._dependents_named(f"column {shadow.table}.{shadow.aside}"):
                     self._locked(
                         editor,
-                        [TableLock(shadow.table)],
-                        partial(self._drop_aside, editor, shadow),
+                        [*(TableLock(view.name) for view in views), TableLock(shadow.table)],
+                        partial(self._drop_aside, editor, shadow, views),
                     )
 
-    def _drop_aside(self, editor: BaseDatabaseSchemaEditor, shadow: Shadow) -> None:
+    def _drop_aside(
+        self, editor: BaseDatabaseSchemaEditor, shadow: Shadow, views: Sequence[StandIn]
+    ) -> None:
         self._drop_sync(editor, self._pair_after(editor, shadow))
+        for view in views:
+            self._show_instead(editor, view, shadow.aside, column_of(shadow.new))
         # What a swap that did not come to its end has built on it goes with it.
         self._alter(editor, shadow.table, f"DROP COLUMN {self._quote(shadow.aside)}")
 
@@ -434,6 +468,11 @@ def by_table(shadows: Sequence[Shadow]) -> list[list[Shadow]]:
     for shadow in shadows:
         groups[shadow.table] = [*groups.pop(shadow.table, []), shadow]
     return list(groups.values())
+
+
+def _kind(column: str) -> str:
+    """Of a column beside: "shadow" or "aside"."""
+    return column.removeprefix(f"{PREFIX}_").partition("_")[0]
 
 
 def _proof(shadow: Shadow) -> str:

@@ -86,22 +86,7 @@ class Tables(Partitions):
         """
         if editor.collect_sql:
             return []
-        rows = self._ask(
-            """
-            SELECT t.tgname::text, t.tgfoid::regprocedure::text, other.attname::text
-            FROM pg_trigger t
-            JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
-                AND d.refobjid = t.tgrelid
-            JOIN pg_depend e ON e.classid = d.classid AND e.objid = d.objid
-                AND e.refobjid = t.tgrelid AND e.refobjsubid <> d.refobjsubid
-            JOIN pg_attribute one ON one.attrelid = t.tgrelid AND one.attnum = d.refobjsubid
-            JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
-            WHERE t.tgrelid = to_regclass(%s) AND one.attname = %s AND t.tgparentid = 0
-              AND starts_with(t.tgname, %s) AND starts_with(other.attname, %s)
-            GROUP BY 1, 2, 3 ORDER BY 1
-            """,
-            [self._quote(table), self._bare(column), f"{LEAD}{PREFIX}_sync_", PREFIX],
-        )
+        rows = self._followers(table, column)
         for trigger, _, _ in rows:
             editor.execute(
                 f"DROP TRIGGER {self._quote(trigger)} ON {self._quote(table)}", params=None

@@ -72,6 +72,8 @@ class Views(Belongings):
         if not _is_to_be_done(move):
             return
         if editor.collect_sql or self._kind(move.old_table) in TABLES:
+            for name in move.columns if not editor.collect_sql else ():
+                self.refuse_old_type(move.old_table, name)
             self._locked(editor, [TableLock(move.old_table)], partial(self._move, editor, move))
         self._rename_parts(editor, move.aside, move)
 
@@ -107,7 +109,8 @@ class Views(Belongings):
 
     def _move(self, editor: BaseDatabaseSchemaEditor, move: Move) -> None:
         # What the models do not know stays readable: a column whose removal is still held back.
-        columns = self._columns_of(editor, move)
+        # One that is beside another of ours nobody reads, and it goes before the view may.
+        columns = [c for c in self._columns_of(editor, move) if not c.startswith(PREFIX)]
         for name in move.columns:
             self._rename_column(editor, move.old_table, name, move.columns[name])
         self._rename_table(editor, move.old_table, move.aside)

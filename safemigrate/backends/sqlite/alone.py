@@ -170,3 +170,6 @@ class Alone(Backend):
 
     def drop_asides(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
         """Nothing was set aside."""
+
+    def name_by_table(self, editor: BaseDatabaseSchemaEditor, shadows: Sequence[Shadow]) -> None:
+        """There is no column beside."""
