@@ -24,7 +24,7 @@ from safemigrate.operations import (
     SafeOperation,
 )
 from safemigrate.operations.phases import touches_no_table
-from safemigrate.operations.reading import altered, has_table, referred, target_of
+from safemigrate.operations.reading import altered, db_type, has_table, referred, target_of
 from safemigrate.operations.redefining import fields_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
@@ -271,6 +271,9 @@ class Walk:
             if isinstance(operation, migrations.DeleteModel) and step.model_key in self.referred_to:
                 return Rewritten(operation, [ContractDrop(operation.name)])
             return Rewritten(operation, [operation])
+        if refusal := self._refers_no_more(step):
+            self.refusals.append(refusal)
+            return Rewritten(operation, [operation])
         chain = chain_for(step)
         if chain is not None:
             self._note_two_columns(chain.expand, app_label, operation)
@@ -278,6 +281,22 @@ class Walk:
         findings = judge(step)
         self.refusals += [Refusal(app_label, operation, finding) for finding in findings]
         return Rewritten(operation, [operation], unseen=not findings and is_unseen(step))
+
+    def _refers_no_more(self, step: Step) -> Refusal | None:
+        """
+        For a field that lets go of what it refers to, which gets another type before.
+
+        What was prepared for both would not be found again by way of the one.
+        """
+        operation: Any = step.operation
+        if not isinstance(operation, migrations.AlterField):
+            return None
+        model, name = step.model_key, operation.name
+        old, new = altered(step)
+        key = self._retyped(model, name, old)
+        if key in (None, (*model, name), self._retyped(model, name, new)):
+            return None
+        return _lets_go(step, key, old, new)
 
     def _note_two_columns(
         self, expand: Iterable[Operation], app_label: str, operation: Operation
@@ -408,6 +427,20 @@ def _two_of_a_key(
         reason=f"{renamed} gets another column, and {'.'.join(key[1:])}, which it refers to, "
         "another type in the same run: only one of its two columns would follow.",
         do=f"Make the change of {renamed} now, and the other one in the next release.",
+    )
+
+
+def _lets_go(step: Step, key: tuple[str, str, str], old: Any, new: Any) -> Refusal:
+    operation: Any = step.operation
+    own, other = f"{operation.model_name}.{operation.name}", ".".join(key[1:])
+    was, becomes = (db_type(step, field, operation.name) for field in (old, new))
+    first, then = (other, own) if was == becomes else (own, other)
+    return Refusal(
+        step.app_label,
+        operation,
+        reason=f"{own} no longer refers to {other}, which gets another type in the same run: its "
+        "column would follow neither of the two changes.",
+        do=f"Make the change of {first} now, and that of {then} in the next release.",
     )
 
 

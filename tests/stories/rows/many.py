@@ -119,6 +119,46 @@ ROWS = [
         KEYED.format("BigAutoField", "customer") + "    class Meta:\n        db_table = 'bought'\n",
     ),
     Row(
+        "a foreign key becomes a number, and what it refers to gets another type",
+        KEYED.format("AutoField", "customer"),
+        KEYED.format("BigAutoField", "customer").replace(
+            "customer = models.ForeignKey(Customer, models.CASCADE)",
+            "customer_id = models.BigIntegerField()",
+        ),
+        refused="Make the change of customer.id now, and that of order.customer_id in the next",
+    ),
+    Row(
+        "a foreign key becomes the number that it is, and what it refers to gets another type",
+        KEYED.format("AutoField", "customer"),
+        KEYED.format("BigAutoField", "customer").replace(
+            "customer = models.ForeignKey(Customer, models.CASCADE)",
+            "customer_id = models.IntegerField()",
+        ),
+        refused="Make the change of order.customer_id now, and that of customer.id in the next",
+    ),
+    Row(
+        "a foreign key to another model, and what it refers to gets another type",
+        CLIENT + KEYED.format("AutoField", "customer"),
+        CLIENT + KEYED.format("BigAutoField", "customer").replace("Key(Customer", "Key(Client"),
+        refused="order.customer no longer refers to customer.id, which gets another type",
+    ),
+    *(
+        Row(
+            f"a many-to-many field of the app {app} renamed, and its key gets another type",
+            {
+                app: CAGE.format(f"old = models.ManyToManyField({TO_MANY})"),
+                "shop": KEY.format("AutoField"),
+            },
+            {
+                app: CAGE.format(f"new = models.ManyToManyField({TO_MANY})"),
+                "shop": KEY.format("BigAutoField"),
+            },
+            renamed={f"{app}.Cage.old": f"{app}.Cage.new", f"{app}.Cage_old": f"{app}.Cage_new"},
+            answers=("y",),
+        )
+        for app in ("abc", "zoo")
+    ),
+    Row(
         "a field gets another name, and another one of its index another type",
         lines("a = models.IntegerField()", BY_BOTH.format("total", "a")),
         lines("b = models.IntegerField()", BY_BOTH.format("total", "b")).replace(
