@@ -240,3 +240,47 @@ def test_two_runs_that_come_with_one_release(stages, each, renamed, story, from_
                 told.one_after_the_other(wanted)
                 return
         told.walk(wanted, developed=developed)
+
+
+KEYED = """
+class Customer(models.Model):
+    id = models.{}(primary_key=True)
+class Order(models.Model):
+    {}
+"""
+TO_CUSTOMER = "{} = models.ForeignKey(Customer, models.CASCADE)"
+
+
+@pytest.mark.parametrize(
+    ("becomes", "renamed"),
+    [
+        (TO_CUSTOMER.format("client"), {"shop.Order.customer": "shop.Order.client"}),
+        ("customer_id = models.BigIntegerField()", {}),
+    ],
+    ids=["another name", "a number"],
+)
+def test_a_key_whose_type_an_old_session_holds_back_waits_for_it_and_leaves_nothing(
+    project, nursery, from_scratch, becomes, renamed
+):
+    """By the release after, r1 is still at work; the old column is found by the key alone."""
+    project.models(KEYED.format("AutoField", TO_CUSTOMER.format("customer")))
+    project.run("makemigrations", "shop")
+    project.deploy("r1")
+    project.models(KEYED.format("BigAutoField", TO_CUSTOMER.format("customer")))
+    project.run("makemigrations", "shop")
+    project.deploy("r2")
+    project.models(KEYED.format("BigAutoField", becomes))
+    ran = nursery.manage(project, "makemigrations", "shop", renamed=renamed, typed=["y"])
+    assert ran.code == 0, ran.text
+    before, applied = schema(project), project.applied()
+    with project.connect("web release=r1"):
+        held = project.manage("migrate", RELEASE="r3")
+    assert held.code == 1
+    assert "the contract of that change waits" in held.err
+    assert "Nothing was changed." in held.err
+    assert (schema(project), project.applied()) == (before, applied)
+    project.deploy("r3")
+    project.deploy("r4")
+    project.run("migrate", "--check")
+    left = differences(schema(project), from_scratch(KEYED.format("BigAutoField", becomes)))
+    assert not left, "\n".join(left)
