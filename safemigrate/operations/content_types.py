@@ -188,14 +188,14 @@ class FoundByOtherNames(models.QuerySet[Any]):
                 with suppress(self.model.DoesNotExist):
                     found: Any = super().get(app_label=app_label, model=name)
                     if isinstance(found, self.model):
-                        found.model = model  # it is cached by
+                        found.model = model  # what it is cached by
                     return found
         return None
 
 
 def _with_other_names(model_class: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    # Once of no model, always: a name is written down before there is a row of it.
     strangers: set[tuple[str, str, str]] = set()
-    """Of no code that we know; a name is written down before there is a row of it."""
 
     @wraps(model_class)
     def found(self: Any) -> Any:

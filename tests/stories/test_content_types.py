@@ -302,3 +302,22 @@ def test_the_content_type_of_a_new_model_under_the_old_name_is_no_second_one(sho
     r2.run("migrate", "--check")
     assert sorted(types(shop)) == sorted(both)
     assert len(both) == len(named) + 1
+
+
+def test_a_queryset_of_another_package_goes_on_working(shop, renamed):
+    """It has set its own before us."""
+    r2 = renamed("pass")
+    r2.deploy("r2")
+    ((number, _),) = types(shop)
+    own = """
+from django.contrib.contenttypes.models import ContentTypeManager
+
+class Own(models.QuerySet):
+    def own(self):
+        return self.count()
+
+ContentTypeManager._queryset_class = Own
+"""
+    shop.models(models("Order", "pass") + own)
+    uses(shop, "Order", "for models", "assert ContentType.objects.all().own()")
+    assert types(shop) == [(number, "purchase")]
