@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from django.db.migrations.state import ProjectState
 
     from safemigrate.executor.loader import SafeLoader
+    from safemigrate.planner.refusals import Refusal
     from safemigrate.planner.split import Part
-    from safemigrate.planner.walk import Refusal
 
 Key = tuple[str, str]
 

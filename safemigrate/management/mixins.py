@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from safemigrate.executor.executor import SafeExecutor
     from safemigrate.executor.gathering import RunOptions
     from safemigrate.planner.cut import Cut
+    from safemigrate.planner.refusals import Refusal
     from safemigrate.planner.register import Key
-    from safemigrate.planner.walk import Refusal
 
     _Command = BaseCommand
     _Migrate = django_migrate.Command

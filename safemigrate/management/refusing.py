@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from safemigrate import speak
-from safemigrate.planner.walk import Refusal
+from safemigrate.planner.refusals import Refusal
 
 
 def refusal_text(

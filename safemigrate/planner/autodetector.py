@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations.state import ProjectState
 
+    from safemigrate.planner.refusals import Refusal
     from safemigrate.planner.rewrite import Changes
-    from safemigrate.planner.walk import Refusal
 
     _Detector = MigrationAutodetector
 else:

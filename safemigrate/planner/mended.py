@@ -11,9 +11,10 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from safemigrate.planner.footprints import footprint_of
+from safemigrate.planner.refusals import ModelKey, Refusal
 from safemigrate.planner.reworded import reworded
 from safemigrate.planner.split import Part, Rewritten, backward_step, parts_of
-from safemigrate.planner.walk import ModelKey, Refusal, Walk, models_that_go
+from safemigrate.planner.walk import Walk, models_that_go
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

@@ -17,7 +17,7 @@ from django.db.models import BooleanField
 
 from safemigrate.facts.types import akin
 from safemigrate.operations.reading import db_type, has_table, made_by, target_of
-from safemigrate.planner.walk import Refusal
+from safemigrate.planner.refusals import Refusal
 from safemigrate.rules.base import Step
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from django.db.migrations.state import ProjectState
 
 from safemigrate.facts.phases import Phase
 from safemigrate.planner.mended import two_releases
+from safemigrate.planner.refusals import Refusal
 from safemigrate.planner.renamed import renames
 from safemigrate.planner.split import Part, backward_step, parts_of
 from safemigrate.planner.taken import names_taken
-from safemigrate.planner.walk import Refusal, Walk, models_that_go
+from safemigrate.planner.walk import Walk, models_that_go
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

@@ -12,7 +12,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import UniqueConstraint
 
 from safemigrate.operations.reading import column_name, has_table, made_by
-from safemigrate.planner.walk import ModelKey, Refusal
+from safemigrate.planner.refusals import ModelKey, Refusal
 from safemigrate.rules.base import table_of
 
 

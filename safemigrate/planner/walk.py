@@ -24,31 +24,27 @@ from safemigrate.operations import (
     SafeOperation,
 )
 from safemigrate.operations.phases import touches_no_table
-from safemigrate.operations.reading import altered, db_type, has_table, referred, target_of
+from safemigrate.operations.reading import altered, has_table, referred, target_of
 from safemigrate.operations.redefining import fields_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
 from safemigrate.planner.combine import combine, followed
+from safemigrate.planner.refusals import (
+    ModelKey,
+    Refusal,
+    lets_go,
+    one_over_both,
+    renamed_and_changed,
+    two_of_a_key,
+)
 from safemigrate.planner.split import Rewritten
 from safemigrate.planner.succession import heirs_first
-from safemigrate.rules.base import Finding, Step, judge
+from safemigrate.rules.base import Step, judge
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-ModelKey = tuple[str, str]
 _ContractMove = ContractRenameModel | ContractRenameTable
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A change that nothing can carry through safely; ``finding`` is None for a plain reason."""
-
-    app_label: str
-    operation: Operation
-    finding: Finding | None = None
-    reason: str = ""
-    do: str = ""
 
 
 @dataclass
@@ -296,7 +292,7 @@ class Walk:
         key = self._retyped(model, name, old)
         if key in (None, (*model, name), self._retyped(model, name, new)):
             return None
-        return _lets_go(step, key, old, new)
+        return lets_go(step, key, old, new)
 
     def _note_two_columns(
         self, expand: Iterable[Operation], app_label: str, operation: Operation
@@ -325,9 +321,9 @@ class Walk:
                     continue
                 things = [thing for thing, others in over if name.lower() in others]
                 if name == new_name:
-                    self.refusals.append(_two_of_a_key(key, self.retyped[key], rename))
+                    self.refusals.append(two_of_a_key(key, self.retyped[key], rename))
                 elif things:
-                    refusal = _one_over_both(key, self.retyped[key], rename, name, things[0])
+                    refusal = one_over_both(key, self.retyped[key], rename, name, things[0])
                     self.refusals.append(refusal)
 
     def _retyped(self, model: ModelKey, name: str, own: Any) -> tuple[str, str, str] | None:
@@ -384,16 +380,7 @@ class Walk:
         if facets_of(step, *altered(step), operation.name).only_python:
             rename.field = operation.field
             return Rewritten(operation, [])
-        self.refusals.append(
-            Refusal(
-                app_label,
-                operation,
-                reason=f"{operation.model_name}.{rename.old_name} becomes {operation.name} and "
-                "changes in the same run: the old and the new column could not be kept the same.",
-                do="Make the rename now, and the other change in the next release; or keep the "
-                f'column: db_column="{rename.old_name}".',
-            )
-        )
+        self.refusals.append(renamed_and_changed(app_label, operation, rename))
         return Rewritten(operation, [operation])
 
     def _asking(self, operation: Operation, app_label: str) -> Step:
@@ -415,50 +402,6 @@ class Walk:
         before = self.state.clone()
         before.models[key].fields.update(self.computed[key])
         return before
-
-
-def _two_of_a_key(
-    key: tuple[str, str, str], operation: Operation, rename: AddRenamedField
-) -> Refusal:
-    renamed = f"{rename.model_name}.{rename.old_name}"
-    return Refusal(
-        key[0],
-        operation,
-        reason=f"{renamed} gets another column, and {'.'.join(key[1:])}, which it refers to, "
-        "another type in the same run: only one of its two columns would follow.",
-        do=f"Make the change of {renamed} now, and the other one in the next release.",
-    )
-
-
-def _lets_go(step: Step, key: tuple[str, str, str], old: Any, new: Any) -> Refusal:
-    operation: Any = step.operation
-    own, other = f"{operation.model_name}.{operation.name}", ".".join(key[1:])
-    was, becomes = (db_type(step, field, operation.name) for field in (old, new))
-    first, then = (other, own) if was == becomes else (own, other)
-    return Refusal(
-        step.app_label,
-        operation,
-        reason=f"{own} no longer refers to {other}, which gets another type in the same run: its "
-        "column would follow neither of the two changes.",
-        do=f"Make the change of {first} now, and that of {then} in the next release.",
-    )
-
-
-def _one_over_both(
-    key: tuple[str, str, str],
-    operation: Operation,
-    rename: AddRenamedField,
-    name: str,
-    thing: str,
-) -> Refusal:
-    renamed = f"{rename.model_name}.{rename.old_name}"
-    return Refusal(
-        key[0],
-        operation,
-        reason=f"{renamed} gets another column and {name} another type in the same run, and "
-        f"{thing} rests on both: it could be built for one of the two changes only.",
-        do=f"Make the change of {renamed} now, and the other one in the next release.",
-    )
 
 
 def _rests(model: ModelState) -> Iterator[tuple[str, set[str]]]:

@@ -18,7 +18,7 @@ from django.db.migrations.state import ModelState, ProjectState
 
 from safemigrate.operations.phases import phase_of_migration
 from safemigrate.planner.autodetector import composed, refusing_with
-from safemigrate.planner.walk import Refusal
+from safemigrate.planner.refusals import Refusal
 
 Key = tuple[str, str]
 
