@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections
@@ -18,6 +20,7 @@ from django.test import override_settings
 
 from tests.projects import Ran
 
+GONE_S = 60
 HEAD = """
 from django.db import migrations, models
 from django.db.models import F, Q
@@ -99,7 +102,7 @@ class Site:
                 if options.get("database", "default") == "default":
                     # The next deploy is another process, with a session of its own.
                     self.was_usable = usable(connections["default"])
-                    connections["default"].close()
+                    end_session()
         return Ran(code, out.getvalue(), err.getvalue())
 
     def deploy(self, release: str, *args: Any, **options: Any) -> str:
@@ -121,7 +124,7 @@ class Site:
         with connection.cursor() as cursor:
             cursor.execute(query, params or None)
             rows = cursor.fetchall() if cursor.description else []
-        connection.close()
+        end_session()
         return rows
 
     def columns(self, table: str = "shop_order") -> dict[str, bool]:
@@ -132,6 +135,22 @@ class Site:
             table,
         )
         return dict(rows)
+
+
+def end_session() -> None:
+    """Close the connection, and return when the server has no session of it either."""
+    connection = connections["default"]
+    session = connection.connection
+    if session is None or session.closed or connection.vendor != "postgresql":
+        connection.close()
+        return
+    pid, where = session.info.backend_pid, session.info.get_parameters()
+    connection.close()
+    deadline = time.monotonic() + GONE_S
+    with psycopg.connect(**where, autocommit=True) as other:
+        while other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
+            assert time.monotonic() < deadline, f"process {pid} does not end"
+            time.sleep(0.002)
 
 
 def usable(connection: Any) -> bool:
