@@ -12,6 +12,7 @@ from django.db import connections
 from django.db.backends.signals import connection_created
 
 from safemigrate.backends import backend_for, refuse_missing_driver
+from safemigrate.backends.other_names import follow_renames
 from safemigrate.facts import settings
 from safemigrate.facts.errors import UnsupportedDatabase, WrongSettings
 
@@ -31,7 +32,6 @@ class SafeMigrateConfig(AppConfig):
 
     def ready(self) -> None:
         from safemigrate import checks
-        from safemigrate.operations.content_types import follow_renames
 
         checks.register_all()
         follow_renames()

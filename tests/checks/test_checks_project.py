@@ -325,3 +325,18 @@ def test_a_start_with_nothing_new_loads_no_rule():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_process_that_serves_requests_loads_no_operation():
+    """A thousand workers start at once in a rollout, and none of them migrates."""
+    program = (
+        "import sys, django; from django.conf import settings;"
+        "apps = ['safemigrate', 'django.contrib.contenttypes'];"
+        "settings.configure(INSTALLED_APPS=apps); django.setup();"
+        "from django.contrib.contenttypes.models import ContentTypeManager as found;"
+        "print(found._queryset_class.__name__, 'safemigrate.operations' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["FoundByOtherNames", "False"]
