@@ -12,6 +12,7 @@ from django.db.models import CheckConstraint, UniqueConstraint
 
 from safemigrate.backends.fields import column_of, parent_of
 from safemigrate.backends.names import PREFIX, own_name
+from safemigrate.backends.postgresql.catalog import TWO_OF_A_TRIGGER
 from safemigrate.backends.postgresql.partitions import Partitions
 from safemigrate.backends.postgresql.syncing import ON_UPDATE
 from safemigrate.backends.statements import (
@@ -321,15 +322,9 @@ class Belongings(Partitions):
         """``{column: [column that is kept the same]}``, by the triggers that keep them so."""
         found: dict[str, list[str]] = {}
         rows = self._ask(
-            """
+            f"""
             SELECT one.attname::text, other.attname::text
-            FROM pg_trigger t
-            JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
-                AND d.refobjid = t.tgrelid
-            JOIN pg_depend e ON e.classid = d.classid AND e.objid = d.objid
-                AND e.refobjid = t.tgrelid AND e.refobjsubid <> d.refobjsubid
-            JOIN pg_attribute one ON one.attrelid = t.tgrelid AND one.attnum = d.refobjsubid
-            JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
+            {TWO_OF_A_TRIGGER}
             WHERE t.tgrelid = to_regclass(%s) AND t.tgname LIKE %s
             """,
             [self._regclass(table), f"{ON_UPDATE}%"],

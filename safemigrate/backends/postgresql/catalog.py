@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 NAMED_BY_DJANGO = re.compile("_[0-9a-f]{8}$")
 
+# ``one`` and ``other``: two columns of its table that a trigger names.
+TWO_OF_A_TRIGGER = """
+    FROM pg_trigger t
+    JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+        AND d.refobjid = t.tgrelid
+    JOIN pg_depend e ON e.classid = d.classid AND e.objid = d.objid
+        AND e.refobjid = t.tgrelid AND e.refobjsubid <> d.refobjsubid
+    JOIN pg_attribute one ON one.attrelid = t.tgrelid AND one.attnum = d.refobjsubid
+    JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
+"""
+
 
 def left_behind(table: str, column: str, what: str) -> PlanRefused:
     return PlanRefused(
@@ -112,15 +123,9 @@ class Catalog(Backend):
     def _followers(self, table: str, column: str) -> list[tuple[str, str, str]]:
         """``[(trigger, function, column of ours)]`` that keep the two the same."""
         return self._ask(
-            """
+            f"""
             SELECT t.tgname::text, t.tgfoid::regprocedure::text, other.attname::text
-            FROM pg_trigger t
-            JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
-                AND d.refobjid = t.tgrelid
-            JOIN pg_depend e ON e.classid = d.classid AND e.objid = d.objid
-                AND e.refobjid = t.tgrelid AND e.refobjsubid <> d.refobjsubid
-            JOIN pg_attribute one ON one.attrelid = t.tgrelid AND one.attnum = d.refobjsubid
-            JOIN pg_attribute other ON other.attrelid = t.tgrelid AND other.attnum = e.refobjsubid
+            {TWO_OF_A_TRIGGER}
             WHERE t.tgrelid = to_regclass(%s) AND one.attname = %s AND t.tgparentid = 0
               AND starts_with(t.tgname, %s) AND starts_with(other.attname, %s)
             GROUP BY 1, 2, 3 ORDER BY 1
