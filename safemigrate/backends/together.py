@@ -66,6 +66,26 @@ class Together(abc.ABC):
         """
 
     @abc.abstractmethod
+    def tie(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        twins: Mapping[Any, Any],
+        names: Sequence[str],
+    ) -> None:
+        """
+        Have the rows that refer to one of two twins refer to both, from now on.
+
+        Those of tables whose key columns say it all, such as who has which permission; begins
+        with what refers to the first. ``twins``: primary keys of ``table``. ``names``: what people
+        find it by, the same for ``untie``.
+        """
+
+    @abc.abstractmethod
+    def untie(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> None:
+        """End that; what refers to either stays as it is."""
+
+    @abc.abstractmethod
     def repoint(
         self, editor: BaseDatabaseSchemaEditor, was: Field[Any, Any], becomes: Field[Any, Any]
     ) -> None:

@@ -84,11 +84,13 @@ def _instead_of(module: Any, name: str, replacement: Any) -> Iterator[None]:
 
 
 def _explained(signal: Callable[..., None], connection: BaseDatabaseWrapper) -> Callable[..., None]:
-    """``post_migrate``, in which a role may lack rights that no migration needs."""
+    """``post_migrate``: permissions are left to us, and a role may lack rights for the others."""
 
     def send(*args: Any, **kwargs: Any) -> None:
         from safemigrate.executor.explaining import rights_explained
+        from safemigrate.operations.permissions import without_renames
 
+        kwargs["plan"] = without_renames(kwargs.get("plan") or [])
         what = "What comes after migrate (post_migrate: content types, permissions) cannot be done"
         with rights_explained(connection, what, changed="What was applied stays applied."):
             signal(*args, **kwargs)
@@ -123,6 +125,7 @@ class MigrateMixin(_Composing, _Migrate):
     def handle(self, *args: Any, **options: Any) -> None:
         from safemigrate.executor.executor import SafeExecutor
         from safemigrate.executor.gathering import RunOptions
+        from safemigrate.operations.permissions import left_to_us
 
         self._voice = Voice(self.stdout)
         looking = options["plan"] or options["check_unapplied"]
@@ -147,6 +150,7 @@ class MigrateMixin(_Composing, _Migrate):
                 wait = settings.current().runner_wait
                 stack.enter_context(backend_for(connection).one_runner(wait))
             stack.enter_context(_instead_of(django_migrate, "MigrationExecutor", executor))
+            stack.enter_context(left_to_us())
             signal = _explained(emit_post_migrate_signal, connection)
             stack.enter_context(_instead_of(django_migrate, "emit_post_migrate_signal", signal))
             try:

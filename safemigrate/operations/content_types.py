@@ -28,7 +28,7 @@ def remember(editor: BaseDatabaseSchemaEditor, app_label: str, old: str, new: st
     contract.
     """
     pair = _pair_of(app_label, old, new)
-    if pair["old"] == pair["new"] or not _has_types(editor) or not _rows(editor, pair):
+    if pair["old"] == pair["new"] or not types_of(editor, app_label, old, new):
         return  # no code has made one so far, as in a first install
     _ensure_table(editor.connection)
     pairs = pairs_of(editor.connection.alias)
@@ -58,11 +58,20 @@ def settle(editor: BaseDatabaseSchemaEditor, app_label: str, old: str, new: str)
     if not _has_types(editor):
         return
     pair = _pair_of(app_label, old, new)
-    backend, rows = backend_for(editor.connection), _rows(editor, pair)
+    backend, rows = backend_for(editor.connection), types_of(editor, app_label, old, new)
     if len(rows) == 2 and not is_model(app_label, pair["old"]):
         backend.merge_rows(_types()._meta.db_table, rows[pair["old"]], rows[pair["new"]])
     if backend.has_table(TABLE):
         pairs_of(editor.connection.alias).filter(**pair).delete()
+
+
+def types_of(editor: BaseDatabaseSchemaEditor, app_label: str, *names: str) -> dict[str, Any]:
+    """Return ``{name: key}`` of what is there under names of one model."""
+    if not _has_types(editor):
+        return {}
+    rows = _types()._base_manager.using(editor.connection.alias)
+    rows = rows.filter(app_label=app_label, model__in=[name.lower() for name in names])
+    return dict(rows.values_list("model", "pk"))
 
 
 def _pair_of(app_label: str, old: str, new: str) -> dict[str, str]:
@@ -81,10 +90,3 @@ def _has_types(editor: BaseDatabaseSchemaEditor) -> bool:
     connection = editor.connection
     may_be: bool = router.allow_migrate_model(connection.alias, _types())
     return may_be and backend_for(connection).has_table(_types()._meta.db_table)
-
-
-def _rows(editor: BaseDatabaseSchemaEditor, pair: dict[str, str]) -> dict[str, Any]:
-    """``{name: key}`` of what is there under either name."""
-    rows = _types()._base_manager.using(editor.connection.alias)
-    rows = rows.filter(app_label=pair["app_label"], model__in={pair["old"], pair["new"]})
-    return dict(rows.values_list("model", "pk"))

@@ -11,7 +11,7 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from safemigrate.backends.fields import through_of
 from safemigrate.backends.moving import Move
 from safemigrate.facts.phases import Phase
-from safemigrate.operations import content_types
+from safemigrate.operations import content_types, permissions
 from safemigrate.operations.base import SafeOperation, Way
 
 if TYPE_CHECKING:
@@ -92,13 +92,21 @@ class ContractMove(MovingOperation):
             kwargs = {**kwargs, "new_fields": [*self.new_fields]}
         return name, list(args), kwargs
 
+    def _settle(self, way: Way, before: ProjectState) -> None:
+        """What ends with the names beside them."""
+
+    def _resume(self, way: Way, before: ProjectState) -> None:
+        """The way back of ``_settle``."""
+
     def forwards(self, way: Way) -> None:
         before = self._before(way.app_label, way.after)
+        self._settle(way, before)
         for backend, move in self._moves(way.app_label, way.editor, before, way.after):
             backend.end_move(way.editor, move)
 
     def backwards(self, way: Way) -> None:
         before = self._before(way.app_label, way.after)
+        self._resume(way, before)
         for backend, move in self._moves(way.app_label, way.editor, before, way.after):
             backend.resume_move(way.editor, move)
 
@@ -184,12 +192,13 @@ class ExpandRenameModel(_OfModel, ExpandMove, migrations.RenameModel):
 
     Code that knows the old names goes on by them: a view under each old name passes everything
     on to the table. Indexes, constraints and sequences that were named after the table are
-    renamed; foreign keys to it are not checked again. Content types and permissions are
-    Django's own business, as with RenameModel; code of either release finds the one content type.
+    renamed; foreign keys to it are not checked again. Code of either release finds the one
+    content type, and who is granted a default permission under one name has it under the other.
 
-    Locks:   PostgreSQL ACCESS EXCLUSIVE on each table for an instant, had without queueing.
+    Locks:   PostgreSQL ACCESS EXCLUSIVE on each table for an instant, SHARE ROW EXCLUSIVE on
+             those that say who has which permission, had without queueing.
     Re-run:  does what is missing.
-    Back:    drops the views and gives the old names back.
+    Back:    drops the views and gives the old names back; one permission is left of each two.
     Raises:  NeedsAutocommit; UnsupportedDatabase for row level security before PostgreSQL 15.
     Source:  https://www.postgresql.org/docs/current/sql-createview.html#SQL-CREATEVIEW-UPDATABLE-VIEWS
     """
@@ -201,7 +210,13 @@ class ExpandRenameModel(_OfModel, ExpandMove, migrations.RenameModel):
 
     def forwards(self, way: Way) -> None:
         content_types.remember(way.editor, way.app_label, *self._names)
+        permissions.share(way.editor, *self._models(way.app_label, way.before, way.after))
         super().forwards(way)
+
+    def backwards(self, way: Way) -> None:
+        super().backwards(way)
+        old, new = self._models(way.app_label, way.after, way.before)
+        permissions.settle(way.editor, gone=new, kept=old)
 
     def references_model(self, name: str, app_label: str) -> bool:
         # Any model may refer to it; a squash that moved it across such a one would leave the
@@ -214,16 +229,17 @@ class ExpandRenameModel(_OfModel, ExpandMove, migrations.RenameModel):
 
 class ContractRenameModel(_OfModel, ContractMove):
     """
-    Drop the views that ExpandRenameModel left under the old names.
+    Drop the views that ExpandRenameModel left under the old names, and all else that has them.
 
-    A second content type, made by code without safemigrate, becomes one with the first.
+    Of each two permissions one is left. A second content type, made by code without safemigrate,
+    becomes one with the first.
 
     ``new_fields``: those that the model got in the same run, which older code does not know; the
     view that the way back makes is without them.
 
     Locks:   PostgreSQL ACCESS EXCLUSIVE for an instant, had without queueing.
     Re-run:  does nothing if they are gone.
-    Back:    creates the views again.
+    Back:    creates the views again, and what is granted under one name is under the other.
     Raises:  DataInTheWay for rows of both content types, of which a constraint allows one.
     """
 
@@ -236,13 +252,15 @@ class ContractRenameModel(_OfModel, ContractMove):
         with self._found(app_label, self.new_name):
             state.models[app_label, self.new_name.lower()]
 
-    def forwards(self, way: Way) -> None:
+    def _settle(self, way: Way, before: ProjectState) -> None:
         content_types.settle(way.editor, way.app_label, *self._names)
-        super().forwards(way)
+        old, new = self._models(way.app_label, before, way.after)
+        permissions.settle(way.editor, gone=old, kept=new)
 
-    def backwards(self, way: Way) -> None:
+    def _resume(self, way: Way, before: ProjectState) -> None:
         content_types.remember(way.editor, way.app_label, *self._names)
-        super().backwards(way)
+        old, new = self._models(way.app_label, before, way.after)
+        permissions.share(way.editor, here=new, there=old)
 
     def _before(self, app_label: str, state: ProjectState) -> ProjectState:
         before = state.clone()
@@ -250,7 +268,7 @@ class ContractRenameModel(_OfModel, ContractMove):
         return before
 
     def describe(self) -> str:
-        return f"Drop the views that have the names of {self.old_name}, now {self.new_name}"
+        return f"Drop what has the names of {self.old_name}, now {self.new_name}"
 
     @property
     def migration_name_fragment(self) -> str:

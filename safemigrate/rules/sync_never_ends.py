@@ -25,7 +25,6 @@ from safemigrate.operations import (
 )
 from safemigrate.operations.phases import flat
 from safemigrate.operations.reading import has_table, short
-from safemigrate.operations.remedies.renames import is_in_many_to_many
 from safemigrate.rules.base import Finding, Step, model_name_of, rule, table_of
 
 # A view under the old name, or a second column and the trigger that keeps the two the same.
@@ -38,7 +37,7 @@ _VIEWS = (ExpandRenameModel, ExpandRenameTable, ExpandRenameField)
     operation=(AddRenamedField, AddShadowField, *_VIEWS),
 )
 def sync_never_ends(step: Step) -> Iterator[Finding]:
-    """A second column or a view for the release before is started, and nothing ever ends it."""
+    """A second column, name or view for the release before is started, and nothing ever ends it."""
     if step.after is None or not _leaves_something(step):
         return
     end = _end_of(step)
@@ -48,13 +47,13 @@ def sync_never_ends(step: Step) -> Iterator[Finding]:
 
 
 def _leaves_something(step: Step) -> bool:
-    """Whether it makes a view or column at all; what is known by one table name needs none."""
+    """Whether it makes anything at all; what is known by one table name needs no view."""
     operation = step.operation
     model = step.before.models.get((step.app_label, model_name_of(operation)))
-    if model is None or not has_table(model):
+    if model is None or isinstance(operation, ExpandRenameModel):
+        return model is not None
+    if not has_table(model):
         return False
-    if isinstance(operation, ExpandRenameModel):
-        return not model.options.get("db_table") or is_in_many_to_many(step)
     if isinstance(operation, ExpandRenameTable):
         own = f"{step.app_label}_{model.name}".lower()
         return bool(table_of(model) != (operation.table or own))
@@ -121,9 +120,15 @@ def _said(operation: Any, key: str) -> str:
 def _finding(step: Step, end: Any) -> Finding:
     op: Any = step.operation
     table = table_of(step.model)
-    is_view = isinstance(op, _VIEWS)
-    what = "view" if is_view else "second column"
-    if is_view:
+    what = "view" if isinstance(op, _VIEWS) else "second column"
+    if isinstance(op, ExpandRenameModel):
+        what = "second name"
+        why = (
+            f"The name of {op.old_name} stays for ever, with all that has it: a view where the "
+            "table is renamed, a name of the content type, permissions that are granted twice. "
+            "Code that still uses it is never found."
+        )
+    elif isinstance(op, _VIEWS):
         why = (
             f"The view under the old name of {table} stays for ever: code that still uses it is "
             "never found, and what it is made of cannot be changed freely."

@@ -194,10 +194,10 @@ def test_a_second_content_type_of_code_without_safemigrate_is_merged_at_the_cont
     r2.deploy("r3")
     assert types(shop) == [(number, "purchase")]
     uses(r2, "Purchase", "for a model", READS_FIRST)
-    assert permissions(shop) == ["view_order", "view_purchase"]
+    assert permissions(shop) == ["view_purchase"]
     granted = "SELECT p.codename, p.content_type_id FROM auth_group_permissions g "
     granted += "JOIN auth_permission p ON p.id = g.permission_id ORDER BY 1"
-    assert shop.sql(granted) == [("add_order", number), ("view_order", number)]
+    assert shop.sql(granted) == [("add_purchase", number), ("view_purchase", number)]
 
 
 def test_what_django_does_is_left_alone_where_nothing_was_renamed(shop):

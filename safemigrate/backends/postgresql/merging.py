@@ -16,6 +16,9 @@ KEY_OF = """
     WHERE i.indisprimary AND i.indnkeyatts = 1 AND i.indrelid = {}
 """
 
+# Hashed: as many rows as may be. Apart from what they refer to and their keys they are equal.
+SAME = " = ".join(f"to_jsonb({row}) - %(column)s::text - %(key)s::text" for row in "ab")
+
 
 class Merging(Catalog):
     """Locks: ROW EXCLUSIVE, for a batch of rows at a time."""
@@ -28,9 +31,11 @@ class Merging(Catalog):
             try:
                 self._repoint(child, column, gone, kept)
             except IntegrityError:
-                twins = self._same_rows(child, column, child_key, gone, kept) if child_key else []
-                for twin, other in twins:
-                    self._merge(child, twin, other)
+                if child_key and self._referring(child):
+                    for twin, other in self._same_rows(child, column, child_key, gone, kept):
+                        self._merge(child, twin, other)
+                elif child_key:
+                    self._delete_same_rows(child, column, child_key, gone, kept)
                 self._repoint_the_rest(child, column, gone, kept)
         ((key,),) = self._ask(KEY_OF.format("%s::regclass"), [table])
         with self.connection.cursor() as cursor:
@@ -69,13 +74,21 @@ class Merging(Catalog):
     ) -> list[tuple[Any, ...]]:
         """Of rows that are the same but for their key and for what they refer to, the keys."""
         one, own = self._quote(column), self._quote(key)
-        same = " = ".join(f"to_jsonb({row}) - %(column)s::text - %(key)s::text" for row in "ab")
         return self._ask(
             f"SELECT DISTINCT ON (a.{own}) a.{own}, b.{own} "
-            f"FROM {child} a JOIN {child} b ON {same} "
+            f"FROM {child} a JOIN {child} b ON {SAME} "
             f"WHERE a.{one} = %(gone)s AND b.{one} = %(kept)s",
             {"column": column, "key": key, "gone": gone, "kept": kept},
         )
+
+    def _delete_same_rows(self, child: str, column: str, key: str, gone: Any, kept: Any) -> None:
+        one = self._quote(column)
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM {child} a USING {child} b "
+                f"WHERE {SAME} AND a.{one} = %(gone)s AND b.{one} = %(kept)s",
+                {"column": column, "key": key, "gone": gone, "kept": kept},
+            )
 
     def _repoint_the_rest(self, child: str, column: str, gone: Any, kept: Any) -> None:
         try:
@@ -84,7 +97,9 @@ class Merging(Catalog):
             raise DataInTheWay(
                 f"Rows of {child} that refer to {gone} by {column} cannot refer to {kept}, with "
                 "which it is one: a constraint allows one of them, and they differ.",
-                changed="What could be moved refers to it already.",
+                changed="Nothing of it was changed."
+                if self.in_transaction
+                else "What could be moved refers to it already.",
                 do=f"Delete one of each two (SELECT * FROM {child} WHERE {self._quote(column)} "
                 f"IN ({gone}, {kept})), then run migrate again.",
             ) from error

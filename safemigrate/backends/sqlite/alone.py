@@ -63,6 +63,18 @@ class Alone(Backend):
     def merge_rows(self, table: str, gone: Any, kept: Any) -> None:
         """Nobody else has made a second one."""
 
+    def tie(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        twins: Mapping[Any, Any],
+        names: Sequence[str],
+    ) -> None:
+        """Nobody asks for the old one."""
+
+    def untie(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> None:
+        """Nothing was tied."""
+
     def refuse_breaches(
         self, editor: BaseDatabaseSchemaEditor, model: type[Model], constraint: BaseConstraint
     ) -> None:

@@ -42,12 +42,13 @@ from safemigrate.operations.renames import (
 @remedy(migrations.RenameModel)
 def rename_model(asked: Asked) -> Chain | None:
     operation: migrations.RenameModel = asked.operation
-    if not _can_move(asked):
+    named = '"' in (asked.model.options.get("db_table") or "")
+    if not _has_table(asked) or (named and _is_in_many_to_many(asked)):
         return None
-    chain = Chain(expand=[ExpandRenameModel(operation.old_name, operation.new_name)])
-    if not asked.model.options.get("db_table") or is_in_many_to_many(asked):
-        chain.contract = [ContractRenameModel(operation.old_name, operation.new_name)]
-    return chain
+    return Chain(
+        expand=[ExpandRenameModel(operation.old_name, operation.new_name)],
+        contract=[ContractRenameModel(operation.old_name, operation.new_name)],
+    )
 
 
 @remedy(migrations.AlterModelTable)
@@ -170,7 +171,7 @@ def _has_table(asked: Asked) -> bool:
     )
 
 
-def is_in_many_to_many(asked: Asked) -> bool:
+def _is_in_many_to_many(asked: Asked) -> bool:
     """Whether Django made a table whose columns have the model's name."""
     own = (asked.app_label, asked.model.name_lower)
     for key, model in asked.before.models.items():

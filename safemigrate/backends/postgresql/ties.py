@@ -1,0 +1,218 @@
+"""
+Two rows that mean the same for a while: what is tied to the one is tied to the other.
+
+Tied is a table that refers to them and in which its key columns say it all, such as who has which
+permission. What is tied and untied by either release, in whatever way, is followed when the
+transaction commits: what it leaves behind counts, not the order in which it came about.
+Source: https://www.postgresql.org/docs/current/sql-createtrigger.html (CONSTRAINT)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from safemigrate.backends.names import LEAD, own_name
+from safemigrate.backends.postgresql.merging import KEY_OF
+from safemigrate.backends.postgresql.syncing import Syncing
+from safemigrate.facts.locks import LockMode, TableLock
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+# What the database makes for each row, ``a`` of pg_attribute.
+MADE = """(
+    a.attidentity <> '' OR a.attgenerated <> '' OR a.atthasdef AND EXISTS (
+        SELECT FROM pg_index k
+        WHERE k.indrelid = a.attrelid AND k.indisprimary AND a.attnum = ANY (k.indkey))
+)"""
+# The columns that tell the rows of a table apart. Those of an index that is partial, computed,
+# deferrable or allows NULL cannot be asked for a twin.
+KEYS = """
+    SELECT i.indkey::int2[] FROM pg_index i
+    WHERE i.indrelid = {0} AND i.indisunique AND i.indisvalid AND i.indimmediate
+      AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnatts = i.indnkeyatts
+      AND i.indnkeyatts > 1 AND {1} = ANY (i.indkey)
+      AND (SELECT bool_and(a.attnotnull) FROM pg_attribute a
+           WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey))
+    ORDER BY i.indexrelid LIMIT 1
+"""
+QUOTED = """format('"%%s"."%%s"', replace(n.nspname, '"', '""'), replace(c.relname, '"', '""'))"""
+TRIGGERS = f"""
+    SELECT {QUOTED}, t.tgname::text FROM pg_trigger t
+    JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE t.tgfoid = to_regprocedure(%s) ORDER BY 1, 2
+"""
+TIED = f"""
+    SELECT {QUOTED}, f.attname::text, quote_ident(f.attname),
+           (SELECT array_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT {MADE})
+    FROM pg_constraint o
+    JOIN pg_class c ON c.oid = o.conrelid AND c.relkind = 'r' AND NOT c.relispartition
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute f ON f.attrelid = c.oid AND f.attnum = o.conkey[1]
+    WHERE o.contype = 'f' AND cardinality(o.conkey) = 1 AND o.confrelid = to_regclass(%(table)s)
+      AND ({KEYS.format("c.oid", "f.attnum")}) IS NOT NULL
+      AND NOT EXISTS (  -- a copy would break what is unique whatever the row refers to
+          SELECT FROM pg_index i
+          WHERE i.indrelid = c.oid AND i.indisunique AND f.attnum <> ALL (i.indkey)
+            AND NOT EXISTS (SELECT FROM pg_attribute a
+                WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey) AND {MADE}))
+    ORDER BY 1, 2
+"""
+BODY = f"""
+DECLARE
+    other CONSTANT jsonb := %(other)s;
+    columns text; same text; was jsonb; twin jsonb; stays boolean;
+BEGIN
+    SELECT string_agg(quote_ident(a.attname), ', ') INTO columns FROM pg_attribute a
+    WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped AND NOT {MADE};
+    SELECT string_agg(format('t.%%1$I = r.%%1$I', a.attname), ' AND ') INTO same
+    FROM pg_attribute a, pg_attribute f
+    WHERE f.attrelid = TG_RELID AND f.attname = TG_ARGV[0] AND a.attrelid = TG_RELID
+      AND a.attnum = ANY (({KEYS.format("TG_RELID", "f.attnum")})::int2[]);
+    FOR was IN
+        SELECT to_jsonb(OLD) WHERE TG_OP <> 'INSERT'
+        UNION ALL SELECT to_jsonb(NEW) WHERE TG_OP <> 'DELETE'
+    LOOP
+        twin := was || jsonb_build_object(TG_ARGV[0], other -> (was ->> TG_ARGV[0]));
+        -- Who deletes one of the two means that one, not what is tied to both.
+        CONTINUE WHEN same IS NULL OR 2 > (
+            SELECT count(*) FROM %(table)s p
+            WHERE to_jsonb(p.%(key)s) IN (was -> TG_ARGV[0], twin -> TG_ARGV[0]));
+        EXECUTE format('SELECT EXISTS (SELECT FROM %%1$s t, '
+            'jsonb_populate_record(NULL::%%1$s, $1) r WHERE %%2$s)', TG_RELID::regclass, same)
+            INTO stays USING was;
+        IF stays THEN
+            EXECUTE format('INSERT INTO %%1$s (%%2$s) SELECT %%2$s FROM '
+                'jsonb_populate_record(NULL::%%1$s, $1) ON CONFLICT DO NOTHING',
+                TG_RELID::regclass, columns) USING twin;
+        ELSE  -- unless this transaction has given the twin anew, be it in a savepoint
+            EXECUTE format('DELETE FROM %%1$s t USING jsonb_populate_record(NULL::%%1$s, $1) r '
+                'WHERE %%2$s AND age(t.xmin) > age(pg_current_xact_id()::xid)',
+                TG_RELID::regclass, same) USING twin;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+"""
+
+
+@dataclass(frozen=True)
+class Tied:
+    """
+    A table whose ``column`` refers to the rows.
+
+    ``quoted``: that column as in SQL; ``copied``: so the columns that the database does not fill.
+    """
+
+    table: str
+    column: str
+    quoted: str
+    copied: Sequence[str]
+
+    def trigger(self, names: Sequence[str]) -> str:
+        return own_name("ties", self.table, self.column, *names, lead=LEAD)
+
+
+class Ties(Syncing):
+    """
+    One function, and a deferred constraint trigger on each table that is tied.
+
+    Locks: SHARE ROW EXCLUSIVE on those tables for an instant, then ROW EXCLUSIVE while what is
+    there is copied, a table at a time; ACCESS EXCLUSIVE for an instant to end it.
+    """
+
+    def tie(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        twins: Mapping[Any, Any],
+        names: Sequence[str],
+    ) -> None:
+        function = self._tying(editor, table, names)
+        self._create_tying(editor, table, twins, function, names)
+        there = self._triggers_of(function)
+        for tied in self._tied(table):
+            trigger = tied.trigger(names)
+            if (tied.table, trigger) not in there:
+                lock = TableLock(tied.table, LockMode.SHARE_ROW_EXCLUSIVE)
+                make = partial(self._create_tie, editor, tied, trigger, function)
+                self._locked(editor, [lock], make)
+            for one, other in twins.items():
+                self.patiently([], partial(self._copy_ties, tied, one, other))
+
+    def untie(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> None:
+        function = self._tying(editor, table, names)
+        for child, trigger in self._triggers_of(function):
+            drop = f"DROP TRIGGER {self._quote(trigger)} ON {self._quote(child)}"
+            self._locked(editor, [TableLock(child)], partial(editor.execute, drop, params=None))
+        editor.execute(f"DROP FUNCTION IF EXISTS {function}", params=None)
+
+    def _tying(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> str:
+        return self._beside(editor, table, own_name("ties", table, *names)) + "()"
+
+    def _triggers_of(self, function: str) -> list[tuple[Any, ...]]:
+        """Shape: (table, trigger)."""
+        return self._ask(TRIGGERS, [function])
+
+    def _tied(self, table: str) -> list[Tied]:
+        return [Tied(*row) for row in self._ask(TIED, {"table": self._regclass(table)})]
+
+    def _create_tying(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        twins: Mapping[Any, Any],
+        function: str,
+        names: Sequence[str],
+    ) -> None:
+        ((key,),) = self._ask(KEY_OF.format("to_regclass(%s)"), [self._regclass(table)])
+        body = BODY % {
+            "other": editor.quote_value(json.dumps(_both_ways(twins), default=str)),
+            "table": self._beside(editor, table, self._bare(table)),
+            "key": self._quote(key),
+        }
+        editor.execute(
+            f"CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql "
+            f"AS {editor.quote_value(body)}",
+            params=None,
+        )
+        says = f"safemigrate: what refers to one of {' and '.join(names)} refers to both"
+        self._comment(editor, f"FUNCTION {function}", says)
+
+    def _create_tie(
+        self, editor: BaseDatabaseSchemaEditor, tied: Tied, trigger: str, function: str
+    ) -> None:
+        called = function.removesuffix("()") + f"({editor.quote_value(tied.column)})"
+        editor.execute(
+            f"CREATE CONSTRAINT TRIGGER {self._quote(trigger)} "
+            f"AFTER INSERT OR UPDATE OR DELETE ON {self._quote(tied.table)} "
+            f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {called}",
+            params=None,
+        )
+
+    def _copy_ties(self, tied: Tied, one: Any, other: Any) -> None:
+        values = ["%(other)s" if name == tied.quoted else _in_sql(name) for name in tied.copied]
+        table, into = _in_sql(tied.table), _in_sql(", ".join(tied.copied))
+        with self.connection.cursor() as cursor:
+            # FOR SHARE: who takes one away meanwhile waits, and takes away both.
+            cursor.execute(
+                f"WITH tied AS (SELECT * FROM {table} WHERE {_in_sql(tied.quoted)} = %(one)s "
+                f"FOR SHARE) INSERT INTO {table} ({into}) SELECT {', '.join(values)} FROM tied "
+                "ON CONFLICT DO NOTHING",
+                {"one": one, "other": other},
+            )
+
+
+def _in_sql(name: str) -> str:
+    """With parameters beside it a percent sign of a name would be one of them."""
+    return name.replace("%", "%%")
+
+
+def _both_ways(twins: Mapping[Any, Any]) -> dict[str, Any]:
+    """As JSON has them: a key is a text, a value is what the column holds."""
+    return {str(a): b for pair in twins.items() for a, b in (pair, pair[::-1])}
