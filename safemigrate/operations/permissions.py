@@ -64,7 +64,7 @@ def share(editor: BaseDatabaseSchemaEditor, here: type[Model], there: type[Model
 
     Re-run:  makes what is missing.
     """
-    if not _OURS.get() or not _are_here(editor):
+    if not _are_here(editor):
         return
     if editor.collect_sql:
         label, other = here._meta.label, there._meta.label
@@ -72,6 +72,8 @@ def share(editor: BaseDatabaseSchemaEditor, here: type[Model], there: type[Model
             f"-- At run time: who has a permission of {label} has that of {other} too, and is "
             "kept so by triggers."
         )
+        return
+    if not _OURS.get():
         return
     backend = backend_for(editor.connection)
     if not backend.commits_by_itself:
