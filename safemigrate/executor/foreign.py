@@ -24,7 +24,7 @@ from safemigrate.executor.ledger import Ledger, Statement
 from safemigrate.facts.errors import PlanRefused
 from safemigrate.facts.ownership import is_first_party_app
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.phases import STATE_ONLY
+from safemigrate.operations.phases import STATE_ONLY, stays_as_it_is
 
 # What rewrites is imported where it is needed: hardly any run has something to rewrite.
 if TYPE_CHECKING:
@@ -106,7 +106,6 @@ class ForeignMigrations:
 
     def _concerns(self, key: Key, new_models: set[Key]) -> bool:
         """Whether any of its operations may be about a table that is in use."""
-        from safemigrate.planner.walk import stays_as_it_is
         from safemigrate.rules.base import model_name_of
 
         return any(

@@ -12,9 +12,8 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.state import ProjectState
 
 from safemigrate.operations import SafeOperation
-from safemigrate.operations.phases import flat
+from safemigrate.operations.phases import flat, stays_as_it_is
 from safemigrate.planner.register import Key
-from safemigrate.planner.walk import stays_as_it_is
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

@@ -9,7 +9,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.operations.base import Operation
 
 from safemigrate.facts.phases import Phase
-from safemigrate.operations.assured import inner
+from safemigrate.operations.assured import Assured, inner
 from safemigrate.operations.backfill import BatchedBackfill
 from safemigrate.operations.base import SafeOperation
 from safemigrate.operations.contrib import is_contrib, is_not_valid, is_validation
@@ -89,3 +89,10 @@ def waits_for_rollout(migration: Migration) -> bool:
     return phases == {Phase.BACKFILL} and any(
         isinstance(o, BatchedBackfill) and o.after_rollout for o in operations
     )
+
+
+def stays_as_it_is(operation: Operation) -> bool:
+    """Ours, somebody's own class, or code: no stock operation for which there is a chain."""
+    code = (migrations.RunPython, migrations.RunSQL, migrations.SeparateDatabaseAndState, Assured)
+    stock = type(operation).__module__.startswith("django.db.migrations.operations.")
+    return isinstance(operation, code) or not stock

@@ -18,9 +18,9 @@ from django.db.migrations.state import ProjectState
 from django.db.migrations.utils import resolve_relation
 from django.db.models.fields import NOT_PROVIDED
 
+from safemigrate.operations.phases import stays_as_it_is
 from safemigrate.planner.kept import kept, put_first, told
 from safemigrate.planner.refusals import Refusal
-from safemigrate.planner.walk import stays_as_it_is
 
 Instead = dict[int, list[Operation]]
 """By its place in the list, what to ask about in the place of an operation."""

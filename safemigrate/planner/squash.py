@@ -13,8 +13,9 @@ from django.db.migrations.state import ProjectState
 from safemigrate.backends.fields import named
 from safemigrate.operations import AlterIndex, Assured, BatchedBackfill, SafeOperation
 from safemigrate.operations.assured import inner
+from safemigrate.operations.phases import stays_as_it_is
 from safemigrate.planner.refusals import ModelKey
-from safemigrate.planner.walk import note_new, stays_as_it_is
+from safemigrate.planner.walk import note_new
 from safemigrate.rules.base import model_name_of
 
 

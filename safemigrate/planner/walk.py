@@ -23,12 +23,13 @@ from safemigrate.operations import (
     MakeModelIgnorable,
     SafeOperation,
 )
-from safemigrate.operations.phases import touches_no_table
+from safemigrate.operations.phases import stays_as_it_is, touches_no_table
 from safemigrate.operations.reading import altered, has_table, referred, target_of
 from safemigrate.operations.redefining import fields_of
 from safemigrate.operations.remedies import chain_for
 from safemigrate.operations.remedies.facets import facets_of, is_unseen
 from safemigrate.planner.combine import combine, followed
+from safemigrate.planner.ordering import in_order, is_computed
 from safemigrate.planner.refusals import (
     ModelKey,
     Refusal,
@@ -38,7 +39,6 @@ from safemigrate.planner.refusals import (
     two_of_a_key,
 )
 from safemigrate.planner.split import Rewritten
-from safemigrate.planner.succession import heirs_first
 from safemigrate.rules.base import Step, judge
 
 if TYPE_CHECKING:
@@ -72,10 +72,9 @@ class Walk:
         self, operations: Sequence[Operation], app_label: str, going: dict[str, bool]
     ) -> list[Rewritten]:
         """``going``: from ``models_that_go``, for all operations of this app and run."""
-        ordered = self._together_once(list(operations), app_label)
-        ordered = self._tables_first(_behind_its_fields(ordered), app_label)
-        ordered = self._computed_first(ordered, app_label)
-        ordered = heirs_first(ordered, app_label, self.state)
+        ordered = in_order(
+            operations, app_label, self.state, lambda one: self._asking(one, app_label)
+        )
         instead = combine(ordered, app_label, self.state)
         follow = followed(ordered, app_label, self.state, instead)
         altered = self._altered(ordered, app_label)
@@ -109,98 +108,9 @@ class Walk:
                 found[come] = Rewritten(operations[gone], [])
         return found
 
-    def _together_once(self, operations: list[Operation], app_label: str) -> list[Operation]:
-        """
-        A unique_together of a renamed field stays, and goes along with the field.
-
-        Django takes it away first and adds it last, also where nothing but that name is another.
-        """
-        last = {
-            o.name_lower: o for o in operations if isinstance(o, migrations.AlterUniqueTogether)
-        }
-        names = {
-            (o.model_name_lower, o.old_name): o.new_name
-            for o in operations
-            if isinstance(o, migrations.RenameField)
-        }
-        stay = set()
-        for name, operation in last.items():
-            model = self.state.models.get((app_label, name))
-            groups = model.options.get("unique_together") or () if model else ()
-            named = {tuple(names.get((name, field), field) for field in group) for group in groups}
-            if named and named <= {tuple(group) for group in operation.option_value or ()}:
-                stay.add(name)
-        return [
-            o
-            for o in operations
-            if not isinstance(o, migrations.AlterUniqueTogether)
-            or o is last[o.name_lower]
-            or o.name_lower not in stay
-        ]
-
-    def _tables_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
-        """
-        A table gets its name before anything else is done to it; all after know it by that.
-
-        Django renames it last, which would be after what a later release drops. Only a column
-        gets its type before: the view for older code would keep the one it has.
-        """
-        ordered: list[Operation] = []
-        for operation in operations:
-            place = len(ordered)
-            if isinstance(operation, migrations.AlterModelTable):
-                name = operation.name_lower
-                while place and self._may_come_later(ordered[place - 1], app_label, name):
-                    place -= 1
-            ordered.insert(place, operation)
-        return ordered
-
-    def _may_come_later(self, operation: Any, app_label: str, table_of: str) -> bool:
-        """Than the new name of a table: not code, which may name it, nor other names."""
-        if stays_as_it_is(operation):
-            return False
-        if not isinstance(operation, migrations.AlterField):
-            return not isinstance(
-                operation,
-                migrations.CreateModel
-                | migrations.RenameModel
-                | migrations.DeleteModel
-                | migrations.AlterModelTable,
-            )
-        if operation.model_name_lower != table_of:
-            return True
-        model = self.state.models.get((app_label, operation.model_name_lower))
-        old = model.fields.get(operation.name) if model else None
-        if old is None or old.many_to_many or operation.field.many_to_many:
-            return False
-        changed = facets_of(
-            self._asking(operation, app_label), old, operation.field, operation.name
-        )
-        return not (changed.type or changed.free_type)
-
-    def _computed_first(self, operations: list[Operation], app_label: str) -> list[Operation]:
-        """
-        What is computed from a column goes before it.
-
-        Until 6.0 Django removes them by name: its DROP COLUMN had a CASCADE.
-        """
-        places = [n for n, o in enumerate(operations) if isinstance(o, migrations.RemoveField)]
-        removals = sorted(
-            (operations[n] for n in places), key=lambda o: not self._is_computed(o, app_label)
-        )
-        for place, removal in zip(places, removals, strict=True):
-            operations[place] = removal
-        return operations
-
-    def _is_computed(self, operation: Any, app_label: str) -> bool:
-        model = self.state.models.get((app_label, operation.model_name_lower))
-        found = model.fields.get(operation.name) if model else None
-        return bool(getattr(found, "generated", False))
-
     def _note_computed(self, operation: Any, app_label: str) -> None:
-        if isinstance(operation, migrations.RemoveField) and self._is_computed(
-            operation, app_label
-        ):
+        removal = isinstance(operation, migrations.RemoveField)
+        if removal and is_computed(operation, app_label, self.state):
             key = app_label, operation.model_name_lower
             found = self.state.models[key].fields[operation.name]
             self.computed.setdefault(key, {})[operation.name] = found
@@ -423,33 +333,6 @@ def come_again(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:
             key = (operation.model_name_lower, operation.name)
             if key in gone:
                 yield gone.pop(key), place
-
-
-def _behind_its_fields(operations: list[Operation]) -> list[Operation]:
-    """Django's optimizer may put a unique_together before the new fields that it names."""
-    together = [o for o in operations if isinstance(o, migrations.AlterUniqueTogether)]
-    for operation in together:
-        named = {name for names in operation.option_value or () for name in names}
-        behind = max(
-            place
-            for place, other in enumerate(operations)
-            if other is operation
-            or (
-                isinstance(other, migrations.AddField)
-                and other.model_name_lower == operation.name_lower
-                and other.name in named
-            )
-        )
-        operations.remove(operation)
-        operations.insert(behind, operation)
-    return operations
-
-
-def stays_as_it_is(operation: Operation) -> bool:
-    """Ours, somebody's own class, or code: no stock operation for which there is a chain."""
-    code = (migrations.RunPython, migrations.RunSQL, migrations.SeparateDatabaseAndState, Assured)
-    stock = type(operation).__module__.startswith("django.db.migrations.operations.")
-    return isinstance(operation, code) or not stock
 
 
 def note_new(operation: Any, app_label: str, new_models: set[ModelKey]) -> None:
