@@ -13,6 +13,7 @@ from django.db.backends.signals import connection_created
 
 from safemigrate.backends import backend_for, refuse_missing_driver
 from safemigrate.backends.other_names import follow_renames
+from safemigrate.backends.other_permissions import keep_permissions
 from safemigrate.facts import settings
 from safemigrate.facts.errors import UnsupportedDatabase, WrongSettings
 
@@ -35,6 +36,7 @@ class SafeMigrateConfig(AppConfig):
 
         checks.register_all()
         follow_renames()
+        keep_permissions()
         connection_created.connect(
             tell_release, dispatch_uid="safemigrate.tell_release", weak=False
         )

@@ -87,7 +87,7 @@ class FoundByOtherNames(models.QuerySet[Any]):
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
         self._for_write = True
         objs = list(objs)
-        renaming = {label for label in {one.app_label for one in objs} if _of(self.db, label)}
+        renaming = {label for label in {one.app_label for one in objs} if names_in(self.db, label)}
         missing = [
             one
             for one in objs
@@ -101,7 +101,7 @@ class FoundByOtherNames(models.QuerySet[Any]):
         if asked.keys() != IS_ASKED or not is_model(**asked):
             return None
         app_label, model = asked["app_label"], asked["model"]
-        for name in _other_names(self.db, app_label, model):
+        for name in other_names_of(self.db, app_label, model):
             if not is_model(app_label, name):
                 with suppress(self.model.DoesNotExist):
                     found: Any = super().get(app_label=app_label, model=name)
@@ -121,7 +121,7 @@ def _with_other_names(model_class: Callable[[Any], Any]) -> Callable[[Any], Any]
         using, key = self._state.db, (self._state.db, self.app_label, self.model)
         if model is not None or using is None or key in strangers:
             return model
-        for name in _other_names(*key):
+        for name in other_names_of(*key):
             if is_model(self.app_label, name):
                 self.model = name
                 return model_class(self)
@@ -136,15 +136,15 @@ def is_model(app_label: str, model: str) -> bool:
     return model in apps.all_models.get(app_label, {})
 
 
-def _other_names(using: str, app_label: str, model: str) -> list[str]:
+def other_names_of(using: str, app_label: str, model: str) -> list[str]:
     """Return the other names of a model; one that was renamed twice has several."""
-    pairs, names = _of(using, app_label), [model]
+    pairs, names = names_in(using, app_label), [model]
     for name in names:  # which grows
         names += [one for pair in pairs if name in pair for one in pair if one not in names]
     return names[1:]
 
 
-def _of(using: str, app_label: str) -> list[tuple[str, str]]:
+def names_in(using: str, app_label: str) -> list[tuple[str, str]]:
     """Return the pairs of names in an app; none where there are none, or nobody can tell."""
     if not apps.all_models.get(app_label):
         return []

@@ -194,6 +194,36 @@ def test_the_way_back_keeps_what_was_granted_meanwhile(shop, renamed):
     assert (shop.sql(OURS), shop.sql(FUNCTIONS)) == ([], [])
 
 
+SETS = """
+ann, staff = User.objects.get(username="ann"), Group.objects.get(name="staff")
+for _ in range(2):
+    ann.user_permissions.set([one("change"), one("add")])
+    staff.permissions.set([one("view"), Permission.objects.get(codename="refund")])
+    Role.objects.get(name="clerk").permissions.set([one("view")])
+"""
+
+
+@usual
+def test_a_list_that_either_release_sets_is_what_one_has(shop, renamed):
+    """It has one name of each; the other is in no list, and nobody means to take it away."""
+    r2 = renamed()
+    r2.deploy("r2")
+    for here, there in ((shop, r2), (r2, shop)):
+        uses(here, SETS)
+        uses(here, AS_AT_FIRST)
+        uses(there, AS_AT_FIRST)
+        uses(here, 'User.objects.get(username="ann").user_permissions.set([one("view")])')
+        uses(here, 'assert may("ann") == {"view"}, may("ann")')
+        uses(there, 'assert may("ann") == {"view"}, may("ann")')
+        uses(here, 'User.objects.get(username="ann").user_permissions.set([])')
+        uses(there, 'assert may("ann") == set(), may("ann")')
+        uses(here, SETS)
+        uses(there, AS_AT_FIRST)
+    r2.deploy("r3")
+    uses(r2, SETS)
+    uses(r2, AS_AT_FIRST)
+
+
 @usual
 def test_a_permission_that_somebody_deletes_takes_nothing_from_its_twin(shop, renamed):
     """As who tidies up does, since no model of the new release has it."""

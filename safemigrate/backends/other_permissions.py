@@ -1,0 +1,70 @@
+"""
+What code takes away from somebody with ``set()`` while a permission is there under two names.
+
+From the expand of a renamed model to its contract who has a default permission has it under either
+name, and who loses one of the two loses both (``operations/permissions.py``). A list of permissions
+that code sets has the name that this code knows. ``set()`` finds the other one too, which is not in
+the list, and would take it away, with it what is in the list. So code that does not know a name takes it
+from nobody who keeps the one that it knows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.db.models.signals import m2m_changed
+
+from safemigrate.backends.other_names import is_model, names_in, other_names_of
+
+
+def keep_permissions() -> None:
+    """Have all many-to-many fields to permissions do so, those of other models than users too."""
+    if apps.is_installed("django.contrib.auth"):
+        from django.contrib.auth.models import Permission
+
+        def receiver(
+            sender: Any, action: str, model: Any, reverse: bool, pk_set: Any, **more: Any
+        ) -> None:
+            if action == "pre_remove" and model is Permission and not reverse and pk_set:
+                # Django deletes what is in the set when all receivers have seen it.
+                pk_set -= _meant_to_stay(sender, model, pk_set, more["instance"], more["using"])
+
+        m2m_changed.connect(receiver, dispatch_uid="safemigrate.keep_permissions", weak=False)
+
+
+def _meant_to_stay(through: Any, model: Any, keys: set[Any], whose: Any, using: str) -> set[Any]:
+    """Return those of ``keys`` whose other name this code knows, and ``whose`` it remains."""
+    rows = model._base_manager.using(using).filter(pk__in=keys)
+    asked = rows.values_list("pk", "content_type_id", "content_type__app_label", "codename")
+    to = next(one.name for one in through._meta.fields if one.related_model is model)
+    of = next(
+        one.name
+        for one in through._meta.fields
+        if one.name != to and one.related_model and isinstance(whose, one.related_model)
+    )
+    kept = through._base_manager.using(using).filter(**{of: whose}).exclude(**{f"{to}__in": keys})
+    found = set()
+    strangers: dict[str, dict[str, str]] = {}
+    for key, kind, label, codename in asked:
+        if label not in strangers:
+            strangers[label] = _strangers(using, label)
+        for name, own in strangers[label].items():
+            twin = codename.removesuffix(f"_{name}") + f"_{own}"
+            if codename.endswith(f"_{name}") and kept.filter(
+                **{f"{to}__codename": twin, f"{to}__content_type": kind}
+            ):
+                found.add(key)
+    return found
+
+
+def _strangers(using: str, app_label: str) -> dict[str, str]:
+    """Return ``{name: the name that this code has for it}`` of its models in the other release."""
+    names = {name for pair in names_in(using, app_label) for name in pair}
+    return {
+        name: own
+        for name in names
+        if not is_model(app_label, name)
+        for own in other_names_of(using, app_label, name)
+        if is_model(app_label, own)
+    }
