@@ -2,10 +2,10 @@
 What code takes away from somebody with ``set()`` while a permission is there under two names.
 
 From the expand of a renamed model to its contract who has a default permission has it under either
-name, and who loses one of the two loses both (``operations/permissions.py``). A list of permissions
-that code sets has the name that this code knows. ``set()`` finds the other one too, which is not in
-the list, and would take it away, with it what is in the list. So code that does not know a name takes it
-from nobody who keeps the one that it knows.
+name, and who loses one of the two loses both (``operations/permissions.py``). A list that code sets
+has the name that this code knows. ``set()`` finds the other one too and would take it away, since
+it is in no list, and with it what is in the list. So code takes a name that it does not know from
+nobody who keeps the one that it knows.
 """
 
 from __future__ import annotations
