@@ -82,8 +82,18 @@ class Together(abc.ABC):
         """
 
     @abc.abstractmethod
-    def untie(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> None:
-        """End that; what refers to either stays as it is."""
+    def untie(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        twins: Mapping[Any, Any],
+        names: Sequence[str],
+    ) -> None:
+        """
+        End that; where a row refers to both of two ``twins``, what refers to the first goes.
+
+        Everything else stays as it is.
+        """
 
     @abc.abstractmethod
     def repoint(

@@ -15,13 +15,14 @@ from contextvars import ContextVar
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from django.apps import apps
 from django.contrib.auth import get_permission_codename
 from django.db import migrations, router
 from django.db.migrations.operations.base import Operation
 
-from safemigrate.backends import Backend, backend_for
+from safemigrate.backends import backend_for
 from safemigrate.operations.base import SafeOperation
 from safemigrate.operations.content_types import types_of
 
@@ -106,21 +107,32 @@ def settle(editor: BaseDatabaseSchemaEditor, gone: type[Model], kept: type[Model
         )
         return
     backend = backend_for(editor.connection)
-    # In one transaction: what keeps the grants the same would otherwise take away both.
-    backend.patiently([], partial(_merge, editor, backend, gone, kept))
-    backend.untie(editor, _table(), _names(gone, kept))
+    # First of all the row that stays is what the code that is running finds. The other one may
+    # then lose what is granted by it, batch by batch.
+    twins = backend.patiently([], partial(_exchange_names, editor, gone, kept))
+    backend.untie(editor, _table(), twins, _names(gone, kept))
+    for second, first in twins.items():
+        backend.patiently([], partial(backend.merge_rows, _table(), second, first))
 
 
-def _merge(
-    editor: BaseDatabaseSchemaEditor, backend: Backend, gone: type[Model], kept: type[Model]
-) -> None:
+def _exchange_names(
+    editor: BaseDatabaseSchemaEditor, gone: type[Model], kept: type[Model]
+) -> dict[Any, Any]:
+    """Give the first of each two the name of ``kept``; return ``{second: first}``."""
+    rows, twins = _rows(editor), {}
     for other, one, names in _pairs(editor, kept, gone, named=kept):
         if one is None:
             continue
-        first, *second = sorted(row.pk for row in (one, other) if row is not None)
-        for key in second:
-            backend.merge_rows(_table(), key, first)
-        _rows(editor).filter(pk=first).update(**names)
+        if other is not None:
+            first, second = sorted((one.pk, other.pk))
+            twins[second] = first
+            if first == other.pk:
+                continue
+            rows.filter(pk=second).update(codename=uuid4().hex)  # both names are taken
+        rows.filter(pk=one.pk).update(**names)
+        if other is not None:
+            rows.filter(pk=other.pk).update(codename=one.codename, name=one.name)
+    return twins
 
 
 def _pairs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -76,9 +77,9 @@ class Held:
             self.backend.tie(editor, "may", twins or {1: 2}, NAMES)
         return self
 
-    def untie(self) -> None:
+    def untie(self, twins: Any = None) -> None:
         with self.connection.schema_editor(atomic=False) as editor:
-            self.backend.untie(editor, "may", NAMES)
+            self.backend.untie(editor, "may", twins or {}, NAMES)
 
 
 @pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
@@ -132,6 +133,58 @@ def test_a_twin_that_is_deleted_takes_nothing_from_the_other(held):
     assert held.rows == [(2, 1), (3, 1)]
 
 
+def test_what_was_given_after_a_long_transaction_began_is_taken_away_by_it(pg, other):
+    """Who is older is no measure for what a transaction has given itself."""
+    held = Held(pg, KINDS["with a serial"]).tie()
+    with other.transaction():
+        other.execute("INSERT INTO may VALUES (9, 'so that it has a number')")
+        held.run(held.give((1, 1), (2, 1), (3, 1)))
+        other.execute(held.take(1, 1))
+        with other.transaction():
+            other.execute(held.take(2, 1))
+            other.execute("DELETE FROM held WHERE person = 3")
+            other.execute(held.give((3, 2)))
+    assert held.rows == [(3, 1), (3, 2)]
+
+
+def test_many_rows_are_copied_and_dropped_part_by_part(pg, other, monkeypatch):
+    """Nobody waits for more than a part, and none of it is followed, which takes its time."""
+    monkeypatch.setattr("safemigrate.backends.postgresql.ties.BATCH_BLOCKS", 4)
+    held = Held(pg, KINDS["with a serial"])
+    held.run("INSERT INTO held (person, may_id) SELECT g, 1 FROM generate_series(1, 5000) g")
+    held.tie()
+    parts = held.ask("SELECT count(*), count(DISTINCT xmin::text) FROM held WHERE may_id = 2")
+    assert parts == [(5000, 7)]
+    other.execute("BEGIN")
+    other.execute(held.take(4000, 1))
+
+    def end() -> None:
+        own = connections["default"]
+        with own.schema_editor(atomic=False) as editor:
+            backend_for(own).untie(editor, "may", {2: 1}, NAMES)
+
+    gone = "SELECT count(*) FROM held WHERE may_id = 2"
+    with meanwhile(end) as raised:
+        until(lambda: held.ask(gone)[0][0] <= 1)
+        other.commit()
+    assert raised == []
+    assert held.ask(gone) == [(0,)]
+    assert held.ask("SELECT count(*) FROM held WHERE may_id = 1") == [(4999,)]
+
+
+def test_what_is_not_tied_costs_next_to_nothing(pg):
+    """Of the tables most rows are about something else, and they may come by the thousand."""
+    held = Held(pg, KINDS["with a serial"])
+    many = "INSERT INTO held (person, may_id) SELECT g, {} FROM generate_series(1, 3000) g"
+    began = time.monotonic()
+    held.run(many.format(3))
+    alone = time.monotonic() - began
+    held.tie()
+    began = time.monotonic()
+    held.run(many.format(4))
+    assert time.monotonic() - began < alone * 10 + 0.5
+
+
 def test_several_twins_and_a_second_run(held):
     """The second run knows those that came meanwhile, and does nothing twice."""
     held.run(held.give((1, 1), (1, 3)))
@@ -152,6 +205,9 @@ def test_no_trace_is_left_when_it_ends(held):
     held.untie()
     held.run(held.take(1, 1))
     assert held.rows == [(1, 2)]
+    held.tie({2: 1})
+    held.untie({1: 2})
+    assert held.rows == [(1, 2)], "or what refers to the one that stays"
     assert held.ask("SELECT 1 FROM pg_trigger WHERE NOT tgisinternal") == []
     assert held.ask("SELECT 1 FROM pg_proc WHERE proname ~ 'safemigrate'") == []
 

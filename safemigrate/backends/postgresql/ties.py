@@ -10,19 +10,23 @@ Source: https://www.postgresql.org/docs/current/sql-createtrigger.html (CONSTRAI
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from safemigrate.backends.names import LEAD, own_name
-from safemigrate.backends.postgresql.merging import KEY_OF
+from safemigrate.backends.postgresql.merging import KEY_OF, Merging
 from safemigrate.backends.postgresql.syncing import Syncing
 from safemigrate.facts.locks import LockMode, TableLock
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+BATCH_BLOCKS = 16  # of 8 kB: some two thousand rows
+# A setting of the transaction; nobody but us turns it off.
+FOLLOWED = "safemigrate.ties"
 # What the database makes for each row, ``a`` of pg_attribute.
 MADE = """(
     a.attidentity <> '' OR a.attgenerated <> '' OR a.atthasdef AND EXISTS (
@@ -49,6 +53,9 @@ TRIGGERS = f"""
 TIED = f"""
     SELECT {QUOTED}, f.attname::text, quote_ident(f.attname),
            (SELECT array_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum <> f.attnum
+              AND a.attnum = ANY (({KEYS.format("c.oid", "f.attnum")})::int2[])),
+           (SELECT array_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT {MADE})
     FROM pg_constraint o
     JOIN pg_class c ON c.oid = o.conrelid AND c.relkind = 'r' AND NOT c.relispartition
@@ -66,32 +73,30 @@ TIED = f"""
 COPIES = "safemigrate.copies_ties"
 BODY = f"""
 DECLARE
-    others CONSTANT jsonb := %(others)s;
-    one %(table)s.%(key)s%%TYPE; other %(table)s.%(key)s%%TYPE;
+    other CONSTANT jsonb := %(other)s;
+    one %(table)s.%(key)s%%TYPE; two %(table)s.%(key)s%%TYPE;
     columns text; same text; was jsonb; twin jsonb; stays boolean;
 BEGIN
-    IF current_setting('{COPIES}', true) = 'on' THEN  -- 0.3 ms a row for nothing
+    IF (other ? (to_jsonb(OLD) ->> TG_ARGV[0])) IS NOT TRUE
+       AND (other ? (to_jsonb(NEW) ->> TG_ARGV[0])) IS NOT TRUE THEN
         RETURN NULL;
     END IF;
+    SELECT string_agg(quote_ident(a.attname), ', ') INTO columns FROM pg_attribute a
+    WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped AND NOT {MADE};
+    SELECT string_agg(format('t.%%1$I = r.%%1$I', a.attname), ' AND ') INTO same
+    FROM pg_attribute a, pg_attribute f
+    WHERE f.attrelid = TG_RELID AND f.attname = TG_ARGV[0] AND a.attrelid = TG_RELID
+      AND a.attnum = ANY (({KEYS.format("TG_RELID", "f.attnum")})::int2[]);
     FOR was IN
         SELECT to_jsonb(OLD) WHERE TG_OP <> 'INSERT'
         UNION ALL SELECT to_jsonb(NEW) WHERE TG_OP <> 'DELETE'
     LOOP
+        twin := was || jsonb_build_object(TG_ARGV[0], other -> (was ->> TG_ARGV[0]));
         one := was ->> TG_ARGV[0];
-        other := others ->> (was ->> TG_ARGV[0]);
-        CONTINUE WHEN other IS NULL;
-        twin := was || jsonb_build_object(TG_ARGV[0], other);
+        two := twin ->> TG_ARGV[0];
         -- Who deletes one of the two means that one, not what is tied to both.
-        CONTINUE WHEN 2 > (SELECT count(*) FROM %(table)s p WHERE p.%(key)s IN (one, other));
-        IF columns IS NULL THEN
-            SELECT string_agg(quote_ident(a.attname), ', ') INTO columns FROM pg_attribute a
-            WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped AND NOT {MADE};
-            SELECT string_agg(format('t.%%1$I = r.%%1$I', a.attname), ' AND ') INTO same
-            FROM pg_attribute a, pg_attribute f
-            WHERE f.attrelid = TG_RELID AND f.attname = TG_ARGV[0] AND a.attrelid = TG_RELID
-              AND a.attnum = ANY (({KEYS.format("TG_RELID", "f.attnum")})::int2[]);
-        END IF;
-        CONTINUE WHEN same IS NULL;
+        CONTINUE WHEN same IS NULL OR 2 > (
+            SELECT count(*) FROM %(table)s p WHERE p.%(key)s IN (one, two));
         EXECUTE format('SELECT EXISTS (SELECT FROM %%1$s t, '
             'jsonb_populate_record(NULL::%%1$s, $1) r WHERE %%2$s)', TG_RELID::regclass, same)
             INTO stays USING was;
@@ -101,7 +106,9 @@ BEGIN
                 TG_RELID::regclass, columns) USING twin;
         ELSE  -- unless this transaction has given the twin anew, be it in a savepoint
             EXECUTE format('DELETE FROM %%1$s t USING jsonb_populate_record(NULL::%%1$s, $1) r '
-                'WHERE %%2$s AND age(t.xmin) > age(pg_current_xact_id()::xid)',
+                'WHERE %%2$s AND CASE WHEN age(t.xmin) > 0 THEN true ELSE ''committed'' = '
+                'pg_xact_status((pg_current_xact_id()::text::bigint - age(t.xmin))::text::xid8) '
+                'END',
                 TG_RELID::regclass, same) USING twin;
         END IF;
     END LOOP;
@@ -115,24 +122,26 @@ class Tied:
     """
     A table whose ``column`` refers to the rows.
 
-    ``quoted``: that column as in SQL; ``copied``: so the columns that the database does not fill.
+    ``quoted``: that column as in SQL; so are ``keys``, which tell apart what refers to the same
+    row, and ``copied``, the columns that the database does not fill.
     """
 
     table: str
     column: str
     quoted: str
+    keys: Sequence[str]
     copied: Sequence[str]
 
     def trigger(self, names: Sequence[str]) -> str:
         return own_name("ties", self.table, self.column, *names, lead=LEAD)
 
 
-class Ties(Syncing):
+class Ties(Syncing, Merging):
     """
     One function, and a deferred constraint trigger on each table that is tied.
 
     Locks: SHARE ROW EXCLUSIVE on those tables for an instant, then ROW EXCLUSIVE while what is
-    there is copied, a table at a time; ACCESS EXCLUSIVE for an instant to end it.
+    there is copied, a batch of rows at a time; so it ends, with ACCESS EXCLUSIVE for an instant.
     """
 
     def tie(
@@ -152,14 +161,49 @@ class Ties(Syncing):
                 make = partial(self._create_tie, editor, tied, trigger, function)
                 self._locked(editor, [lock], make)
             for one, other in twins.items():
-                self.patiently([], partial(self._copy_ties, tied, one, other))
+                self._in_batches(tied.table, partial(self._copy_ties, tied, one, other))
 
-    def untie(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> None:
+    def untie(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        twins: Mapping[Any, Any],
+        names: Sequence[str],
+    ) -> None:
         function = self._tying(editor, table, names)
+        tables = self._tied(table)
         for child, trigger in self._triggers_of(function):
-            drop = f"DROP TRIGGER {self._quote(trigger)} ON {self._quote(child)}"
-            self._locked(editor, [TableLock(child)], partial(editor.execute, drop, params=None))
+            drops = [
+                partial(self._drop_ties, tied, gone, kept)
+                for tied in tables
+                if tied.table == child and not self._referring(child)
+                for gone, kept in twins.items()
+            ]
+            for drop in drops:
+                self._in_batches(child, drop)
+            end = partial(self._end_tie, editor, child, trigger, drops)
+            self._locked(editor, [TableLock(child)], end)
         editor.execute(f"DROP FUNCTION IF EXISTS {function}", params=None)
+
+    def _in_batches(self, table: str, work: Callable[[str], None]) -> None:
+        """
+        Do ``work``, which is told which rows ``t``, in a transaction for each part of the table.
+
+        What comes or moves meanwhile is followed, and whoever wants a row waits for one part.
+        """
+        size = "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int"
+        ((blocks,),) = self._ask(size, [table])
+        for block in range(0, blocks, BATCH_BLOCKS):
+            rows = f"t.ctid >= '({block},0)' AND t.ctid < '({block + BATCH_BLOCKS},0)'"
+            self.patiently([], partial(work, rows))
+
+    @contextmanager
+    def _unfollowed(self) -> Iterator[Any]:
+        """What is done to both of two rows at once, so that nothing has to follow."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL {FOLLOWED} = off")
+            yield cursor
+            cursor.execute(f"SET LOCAL {FOLLOWED} = on")
 
     def _tying(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> str:
         return self._beside(editor, table, own_name("ties", table, *names)) + "()"
@@ -200,22 +244,46 @@ class Ties(Syncing):
         editor.execute(
             f"CREATE CONSTRAINT TRIGGER {self._quote(trigger)} "
             f"AFTER INSERT OR UPDATE OR DELETE ON {self._quote(tied.table)} "
-            f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {called}",
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+            f"WHEN (current_setting('{FOLLOWED}', true) IS DISTINCT FROM 'off') "
+            f"EXECUTE FUNCTION {called}",
             params=None,
         )
 
-    def _copy_ties(self, tied: Tied, one: Any, other: Any) -> None:
+    def _copy_ties(self, tied: Tied, one: Any, other: Any, rows: str) -> None:
         values = ["%(other)s" if name == tied.quoted else _in_sql(name) for name in tied.copied]
         table, into = _in_sql(tied.table), _in_sql(", ".join(tied.copied))
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT set_config(%s, 'on', true)", [COPIES])
+        with self._unfollowed() as cursor:
             # FOR SHARE: who takes one away meanwhile waits, and takes away both.
             cursor.execute(
-                f"WITH tied AS (SELECT * FROM {table} WHERE {_in_sql(tied.quoted)} = %(one)s "
-                f"FOR SHARE) INSERT INTO {table} ({into}) SELECT {', '.join(values)} FROM tied "
-                "ON CONFLICT DO NOTHING",
+                f"WITH tied AS (SELECT * FROM {table} t WHERE {_in_sql(tied.quoted)} = %(one)s "
+                f"AND {rows} FOR SHARE) INSERT INTO {table} ({into}) "
+                f"SELECT {', '.join(values)} FROM tied ON CONFLICT DO NOTHING",
                 {"one": one, "other": other},
             )
+
+    def _drop_ties(self, tied: Tied, gone: Any, kept: Any, rows: str) -> None:
+        one = _in_sql(tied.quoted)
+        same = " AND ".join(f"r.{_in_sql(key)} = t.{_in_sql(key)}" for key in tied.keys)
+        table = _in_sql(tied.table)
+        with self._unfollowed() as cursor:
+            cursor.execute(
+                f"DELETE FROM {table} t WHERE t.{one} = %(gone)s AND {rows} AND EXISTS ("
+                f"SELECT FROM {table} r WHERE r.{one} = %(kept)s AND {same})",
+                {"gone": gone, "kept": kept},
+            )
+
+    def _end_tie(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        child: str,
+        trigger: str,
+        drops: Sequence[Callable[[str], None]],
+    ) -> None:
+        for drop in drops:
+            drop("true")  # what has come since, before the table was locked
+        words = f"DROP TRIGGER {self._quote(trigger)} ON {self._quote(child)}"
+        editor.execute(words, params=None)
 
 
 def _in_sql(name: str) -> str:

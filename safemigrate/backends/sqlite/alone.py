@@ -72,7 +72,13 @@ class Alone(Backend):
     ) -> None:
         """Nobody asks for the old one."""
 
-    def untie(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> None:
+    def untie(
+        self,
+        editor: BaseDatabaseSchemaEditor,
+        table: str,
+        twins: Mapping[Any, Any],
+        names: Sequence[str],
+    ) -> None:
         """Nothing was tied."""
 
     def refuse_breaches(
