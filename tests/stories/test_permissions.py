@@ -239,6 +239,17 @@ def test_a_permission_that_somebody_deletes_takes_nothing_from_its_twin(shop, re
 
 
 @usual
+def test_sqlmigrate_says_what_only_migrate_does(shop, renamed):
+    """Whoever runs the printed statements by hand has neither the twins nor what ties them."""
+    r2 = renamed()
+    expand, contract = r2.migrations()[1:]
+    printed = r2.run("sqlmigrate", "shop", expand).out
+    assert "-- At run time: who has a permission of shop.Order has that of shop.Purchase" in printed
+    printed = r2.run("sqlmigrate", "shop", contract).out
+    assert "-- At run time: the permissions of shop.Order become one with those of" in printed
+
+
+@usual
 def test_a_user_who_goes_is_no_bother(shop, renamed):
     """What is tied goes with whom it was granted to."""
     r2 = renamed()
