@@ -48,7 +48,7 @@ def _ensure_table(connection: BaseDatabaseWrapper) -> None:
 
 def settle(editor: BaseDatabaseSchemaEditor, app_label: str, old: str, new: str) -> None:
     """
-    End that, and make one of two rows, of which code without this module has made the second.
+    Make one of two rows, of which code without this module has made the second.
 
     The one under the new name stays: it is what the code that is running knows. That of another
     model which has the old name by now is no second one.
@@ -61,8 +61,13 @@ def settle(editor: BaseDatabaseSchemaEditor, app_label: str, old: str, new: str)
     backend, rows = backend_for(editor.connection), types_of(editor, app_label, old, new)
     if len(rows) == 2 and not is_model(app_label, pair["old"]):
         backend.merge_rows(_types()._meta.db_table, rows[pair["old"]], rows[pair["new"]])
-    if backend.has_table(TABLE):
-        pairs_of(editor.connection.alias).filter(**pair).delete()
+
+
+def forget(editor: BaseDatabaseSchemaEditor, app_label: str, old: str, new: str) -> None:
+    """End what ``remember`` began, when nothing is there under both names any more."""
+    if _has_types(editor) and backend_for(editor.connection).has_table(TABLE):
+        pairs = pairs_of(editor.connection.alias)
+        pairs.filter(**_pair_of(app_label, old, new)).delete()
 
 
 def types_of(editor: BaseDatabaseSchemaEditor, app_label: str, *names: str) -> dict[str, Any]:

@@ -256,6 +256,7 @@ class ContractRenameModel(_OfModel, ContractMove):
         content_types.settle(way.editor, way.app_label, *self._names)
         old, new = self._models(way.app_label, before, way.after)
         permissions.settle(way.editor, gone=old, kept=new)
+        content_types.forget(way.editor, way.app_label, *self._names)
 
     def _resume(self, way: Way, before: ProjectState) -> None:
         content_types.remember(way.editor, way.app_label, *self._names)

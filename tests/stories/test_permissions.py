@@ -196,7 +196,7 @@ def test_the_way_back_keeps_what_was_granted_meanwhile(shop, renamed):
 
 SETS = """
 ann, staff = User.objects.get(username="ann"), Group.objects.get(name="staff")
-for _ in range(2):
+for _ in range(3):
     ann.user_permissions.set([one("change"), one("add")])
     staff.permissions.set([one("view"), Permission.objects.get(codename="refund")])
     Role.objects.get(name="clerk").permissions.set([one("view")])
@@ -222,6 +222,25 @@ def test_a_list_that_either_release_sets_is_what_one_has(shop, renamed):
     r2.deploy("r3")
     uses(r2, SETS)
     uses(r2, AS_AT_FIRST)
+
+
+@usual
+def test_a_contract_that_stops_halfway_takes_nothing_from_anybody(shop, renamed):
+    """Code goes on setting lists and granting, whatever has been done of it."""
+    r2 = renamed()
+    r2.setting("SAFEMIGRATE['LOCK_DEADLINE'] = timedelta(seconds=1)")
+    r2.deploy("r2")
+    with shop.connect() as reader:
+        reader.execute("BEGIN; SELECT FROM auth_user_user_permissions")
+        ran = r2.manage("migrate", RELEASE="r3")
+        assert 'Could not lock "public"."auth_user_user_permissions"' in ran.text, ran.text
+    uses(r2, AS_AT_FIRST)
+    uses(r2, SETS)
+    uses(r2, AS_AT_FIRST)
+    uses(r2, GOES_ON)
+    uses(r2, AFTERWARDS)
+    r2.deploy("r3")
+    uses(r2, AFTERWARDS)
 
 
 @usual
