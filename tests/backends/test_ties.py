@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from safemigrate.backends import backend_for
 from tests.backends.conftest import meanwhile, until
@@ -28,6 +29,7 @@ KINDS = {
     "now(), twice int GENERATED ALWAYS AS (person * 2) STORED, note jsonb DEFAULT '{\"a\": 1}', "
     "may_id int NOT NULL REFERENCES may ON DELETE CASCADE, UNIQUE (person, may_id)",
 }
+PLAIN = "person int NOT NULL, may_id int NOT NULL REFERENCES may"
 OTHERS = {
     "a log": "person int NOT NULL, may_id int NOT NULL REFERENCES may",
     "some at once": "person int, may_id int NOT NULL REFERENCES may, UNIQUE (person, may_id)",
@@ -40,6 +42,10 @@ OTHERS = {
     "a key from elsewhere": "id int DEFAULT NULL UNIQUE, person int NOT NULL, "
     "may_id int NOT NULL REFERENCES may, UNIQUE (person, may_id)",
     "one each": "person int NOT NULL, may_id int NOT NULL UNIQUE REFERENCES may",
+    "some persons": f"{PLAIN}); CREATE UNIQUE INDEX ON held (person, may_id) WHERE (person > 5",
+    "computed": f"{PLAIN}); CREATE UNIQUE INDEX ON held (may_id, abs(person)",
+    "with more in the index": f"{PLAIN}, note text NOT NULL DEFAULT ''); "
+    "CREATE UNIQUE INDEX ON held (may_id, person) INCLUDE (note",
 }
 
 
@@ -157,6 +163,7 @@ def test_many_rows_are_copied_and_dropped_part_by_part(pg, other, monkeypatch):
     assert parts == [(5000, 7)]
     other.execute("BEGIN")
     other.execute(held.take(4000, 1))
+    other.execute(held.give((6000, 1)))
 
     def end() -> None:
         own = connections["default"]
@@ -169,7 +176,20 @@ def test_many_rows_are_copied_and_dropped_part_by_part(pg, other, monkeypatch):
         other.commit()
     assert raised == []
     assert held.ask(gone) == [(0,)]
-    assert held.ask("SELECT count(*) FROM held WHERE may_id = 1") == [(4999,)]
+    assert held.ask("SELECT count(*) FROM held WHERE may_id = 1") == [(5000,)]
+
+
+def test_what_is_taken_away_while_it_is_copied_is_not_given_back(pg, other):
+    """Whoever takes it away waits for that part, and takes away both."""
+    held = Held(pg, KINDS["with a serial"]).tie()
+    held.run("SET LOCAL safemigrate.ties = off", held.give((1, 1)))
+    waits = "SELECT FROM pg_locks WHERE NOT granted"
+    with ExitStack() as stack, transaction.atomic():
+        held.tie()
+        raised = stack.enter_context(meanwhile(lambda: held.run(held.take(1, 1))))
+        until(lambda: other.execute(waits).fetchall())
+    assert raised == []
+    assert held.rows == []
 
 
 def test_what_is_not_tied_costs_next_to_nothing(pg):
@@ -212,6 +232,20 @@ def test_no_trace_is_left_when_it_ends(held):
     assert held.ask("SELECT 1 FROM pg_proc WHERE proname ~ 'safemigrate'") == []
 
 
+def test_rows_that_others_refer_to_are_left_to_who_can_merge_them(pg):
+    """They cannot go before what refers to them refers to the other."""
+    held = Held(pg, KINDS["with a serial"])
+    held.run(held.give((1, 1)))
+    held.tie()
+    held.run("CREATE TABLE because (held_id int REFERENCES held)")
+    held.run("INSERT INTO because SELECT id FROM held WHERE may_id = 2")
+    held.untie({2: 1})
+    assert held.rows == [(1, 1), (1, 2)]
+    held.backend.merge_rows("may", 2, 1)
+    assert held.rows == [(1, 1)]
+    assert held.ask("SELECT count(*) FROM because JOIN held ON held_id = id") == [(1,)]
+
+
 def test_columns_get_other_names_meanwhile(held):
     """Those of who holds it, as with a model that is renamed, and that of what is held."""
     held.run(held.give((1, 1)))
@@ -220,6 +254,9 @@ def test_columns_get_other_names_meanwhile(held):
     held.run("INSERT INTO kept (member, may_id) VALUES (2, 2)")
     held.run("DELETE FROM kept WHERE member = 1 AND may_id = 2")
     assert held.ask("SELECT member, may_id FROM kept ORDER BY 1, 2") == [(2, 1), (2, 2)]
+    held.run("ALTER TABLE kept ADD lost int", "ALTER TABLE kept DROP lost")
+    held.run("INSERT INTO kept (member, may_id) VALUES (4, 2)")
+    assert held.ask("SELECT may_id FROM kept WHERE member = 4 ORDER BY 1") == [(1,), (2,)]
     held.run("ALTER TABLE kept RENAME may_id TO right_id")
     held.run("INSERT INTO kept (member, right_id) VALUES (3, 1)")
     assert held.ask("SELECT right_id FROM kept WHERE member = 3") == [(1,)], "and no error"
