@@ -36,7 +36,9 @@ def keep_permissions() -> None:
 def _meant_to_stay(through: Any, model: Any, keys: set[Any], whose: Any, using: str) -> set[Any]:
     """Return those of ``keys`` whose other name this code knows, and ``whose`` it remains."""
     rows = model._base_manager.using(using).filter(pk__in=keys)
-    asked = rows.values_list("pk", "content_type_id", "content_type__app_label", "codename")
+    asked = rows.values_list(
+        "pk", "codename", "content_type", "content_type__app_label", "content_type__model"
+    )
     to = next(one.name for one in through._meta.fields if one.related_model is model)
     of = next(
         one.name
@@ -46,7 +48,9 @@ def _meant_to_stay(through: Any, model: Any, keys: set[Any], whose: Any, using: 
     kept = through._base_manager.using(using).filter(**{of: whose}).exclude(**{f"{to}__in": keys})
     found = set()
     strangers: dict[str, dict[str, str]] = {}
-    for key, kind, label, codename in asked:
+    for key, codename, kind, label, model_name in asked:
+        if is_model(label, model_name) and codename.endswith(f"_{model_name}"):
+            continue  # the name that this code knows
         if label not in strangers:
             strangers[label] = _strangers(using, label)
         for name, own in strangers[label].items():

@@ -276,6 +276,16 @@ def test_a_table_whose_keys_do_not_say_it_all_is_left_alone(pg, columns):
     held.untie()
 
 
+def test_a_partitioned_table_is_left_alone(pg):
+    """And so are its partitions, each of which would look like a table of its own."""
+    held = Held(pg, KINDS["of two"] + ") PARTITION BY HASH (person")
+    held.run("CREATE TABLE held_0 PARTITION OF held FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
+    held.run(held.give((1, 1)))
+    held.tie()
+    assert held.rows == [(1, 1)]
+    held.untie()
+
+
 def test_names_that_must_be_quoted(pg):
     """A percent sign, a quote, capitals, another schema."""
     pg.cursor().execute('CREATE SCHEMA "Els%e"')

@@ -70,7 +70,6 @@ TIED = f"""
                 WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey) AND {MADE}))
     ORDER BY 1, 2
 """
-COPIES = "safemigrate.copies_ties"
 BODY = f"""
 DECLARE
     other CONSTANT jsonb := %(other)s;
@@ -138,7 +137,9 @@ class Tied:
 
 class Ties(Syncing, Merging):
     """
-    One function, and a deferred constraint trigger on each table that is tied.
+    One function, and a deferred constraint trigger on each table that is tied, if not partitioned.
+
+    Not where changes are replicated to: both rows come from the publisher.
 
     Locks: SHARE ROW EXCLUSIVE on those tables for an instant, then ROW EXCLUSIVE while what is
     there is copied, a batch of rows at a time; so it ends, with ACCESS EXCLUSIVE for an instant.
@@ -225,7 +226,7 @@ class Ties(Syncing, Merging):
     ) -> None:
         ((key,),) = self._ask(KEY_OF.format("to_regclass(%s)"), [self._regclass(table)])
         body = BODY % {
-            "others": editor.quote_value(json.dumps(_both_ways(twins), default=str)),
+            "other": editor.quote_value(json.dumps(_both_ways(twins), default=str)),
             "table": self._beside(editor, table, self._bare(table)),
             "key": self._quote(key),
         }
