@@ -99,6 +99,7 @@ class Host:
             for table in ("shop_customer", "shop_order", "shop_line"):
                 connection.execute(f"SELECT count(t) FROM {table} AS t")
             connection.execute("CHECKPOINT")
+        os.sync()  # what other programs have left to write
 
 
 def seed_name(orders: int, tree: Path) -> str:
