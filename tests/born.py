@@ -94,7 +94,9 @@ class Developer(io.TextIOBase):
         self.screen, self.renamed, self.lines = screen, renamed, lines
 
     def readline(self, size: int | None = -1, /) -> str:
-        question = self.screen.getvalue().rpartition("\n")[2]
+        # What is answered ends no line on a screen: the last question is meant.
+        _, was, question = self.screen.getvalue().rpartition("\n")[2].rpartition("Was ")
+        question = was + question
         if asked := re.match(r"Was (?:the model )?(\S+) renamed to (\S+?)\??( \(|\s*\[)", question):
             return "y\n" if (asked[1].lower(), asked[2].lower()) in self._renamed() else "n\n"
         return f"{self.lines.pop(0)}\n" if self.lines else ""
