@@ -35,6 +35,19 @@ class Shadow:
         return self.old.model._meta.db_table
 
 
+@dataclass(frozen=True)
+class Twins:
+    """
+    Rows of ``table`` that mean the same for a while.
+
+    ``pairs``: their primary keys. ``names``: what people find them by, of all pairs alike.
+    """
+
+    table: str
+    pairs: Mapping[Any, Any]
+    names: Sequence[str]
+
+
 class Together(abc.ABC):
     """The part of a backend that a server has only because old and new code run together."""
 
@@ -66,31 +79,18 @@ class Together(abc.ABC):
         """
 
     @abc.abstractmethod
-    def tie(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        twins: Mapping[Any, Any],
-        names: Sequence[str],
-    ) -> None:
+    def tie(self, editor: BaseDatabaseSchemaEditor, twins: Twins) -> None:
         """
         Have the rows that refer to one of two twins refer to both, from now on.
 
         Those of tables whose key columns say it all, such as who has which permission; begins
-        with what refers to the first. ``twins``: primary keys of ``table``. ``names``: what people
-        find it by, the same for ``untie``.
+        with what refers to the first.
         """
 
     @abc.abstractmethod
-    def untie(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        twins: Mapping[Any, Any],
-        names: Sequence[str],
-    ) -> None:
+    def untie(self, editor: BaseDatabaseSchemaEditor, twins: Twins) -> None:
         """
-        End that; where a row refers to both of two ``twins``, what refers to the first goes.
+        End that; where a row refers to both of two twins, what refers to the first goes.
 
         Everything else stays as it is.
         """

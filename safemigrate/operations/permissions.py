@@ -23,6 +23,7 @@ from django.db import migrations, router
 from django.db.migrations.operations.base import Operation
 
 from safemigrate.backends import backend_for
+from safemigrate.backends.together import Twins
 from safemigrate.operations.base import SafeOperation
 from safemigrate.operations.content_types import types_of
 
@@ -49,10 +50,10 @@ def without_renames(plan: Sequence[tuple[Migration, bool]]) -> list[tuple[Migrat
     return [(_without_renames(migration), backwards) for migration, backwards in plan]
 
 
-def _without_renames(migration: Migration) -> Migration:
+def _without_renames(migration: Migration) -> Any:
     told: Any = copy(migration)
     told.operations = [one for one in migration.operations if not _is_our_rename(one)]
-    return told  # type: ignore[no-any-return]
+    return told
 
 
 def _is_our_rename(operation: Operation) -> bool:
@@ -68,11 +69,8 @@ def share(editor: BaseDatabaseSchemaEditor, here: type[Model], there: type[Model
     if not _are_here(editor):
         return
     if editor.collect_sql:
-        label, other = here._meta.label, there._meta.label
-        editor.collected_sql.append(
-            f"-- At run time: who has a permission of {label} has that of {other} too, and is "
-            "kept so by triggers."
-        )
+        words = f"-- At run time: who has a permission of {here._meta.label} has that of "
+        editor.collected_sql.append(f"{words}{there._meta.label} too, and is kept so by triggers.")
         return
     if not _OURS.get():
         return
@@ -80,15 +78,18 @@ def share(editor: BaseDatabaseSchemaEditor, here: type[Model], there: type[Model
     if not backend.commits_by_itself:
         settle(editor, here, there)  # there is no other code that asks for the old ones
         return
-    rows, twins = _rows(editor), {}
-    for one, other, names in _pairs(editor, here, there):
+    rows, found, pairs = _rows(editor), _found(editor, here, there), {}
+    for action in there._meta.default_permissions:
+        one = found.get(get_permission_codename(action, here._meta))
         if one is None:
             continue
+        names = _called(action, there)
+        other = found.get(names["codename"])
         if other is None:
             other = rows.create(content_type_id=one.content_type_id, **names)
-        twins[one.pk] = other.pk
-    if twins:
-        backend.tie(editor, _table(), twins, _names(here, there))
+        pairs[one.pk] = other.pk
+    if pairs:
+        backend.tie(editor, _twins(pairs, here, there))
 
 
 def settle(editor: BaseDatabaseSchemaEditor, gone: type[Model], kept: type[Model]) -> None:
@@ -109,9 +110,9 @@ def settle(editor: BaseDatabaseSchemaEditor, gone: type[Model], kept: type[Model
     backend = backend_for(editor.connection)
     # First of all the row that stays is what the code that is running finds. The other one may
     # then lose what is granted by it, batch by batch.
-    twins = backend.patiently([], partial(_exchange_names, editor, gone, kept))
-    backend.untie(editor, _table(), twins, _names(gone, kept))
-    for second, first in twins.items():
+    pairs = backend.patiently([], partial(_exchange_names, editor, gone, kept))
+    backend.untie(editor, _twins(pairs, gone, kept))
+    for second, first in pairs.items():
         backend.patiently([], partial(backend.merge_rows, _table(), second, first))
 
 
@@ -119,48 +120,45 @@ def _exchange_names(
     editor: BaseDatabaseSchemaEditor, gone: type[Model], kept: type[Model]
 ) -> dict[Any, Any]:
     """Give the first of each two the name of ``kept``; return ``{second: first}``."""
-    rows, twins = _rows(editor), {}
-    for other, one, names in _pairs(editor, kept, gone, named=kept):
+    rows, found, pairs = _rows(editor), _found(editor, kept, gone), {}
+    for action in kept._meta.default_permissions:
+        names = _called(action, kept)
+        one = found.get(get_permission_codename(action, gone._meta))
+        other = found.get(names["codename"])
         if one is None:
             continue
-        if other is not None:
-            first, second = sorted((one.pk, other.pk))
-            twins[second] = first
-            if first == other.pk:
-                continue
+        if other is None:
+            rows.filter(pk=one.pk).update(**names)
+            continue
+        first, second = sorted((one.pk, other.pk))
+        pairs[second] = first
+        if one.pk == first:
             rows.filter(pk=second).update(codename=uuid4().hex)  # both names are taken
-        rows.filter(pk=one.pk).update(**names)
-        if other is not None:
-            rows.filter(pk=other.pk).update(codename=one.codename, name=one.name)
-    return twins
+            rows.filter(pk=first).update(**names)
+            rows.filter(pk=second).update(codename=one.codename, name=one.name)
+    return pairs
 
 
-def _pairs(
-    editor: BaseDatabaseSchemaEditor,
-    first: type[Model],
-    second: type[Model],
-    named: type[Model] | None = None,
-) -> Iterator[tuple[Any, Any, dict[str, str]]]:
+def _found(
+    editor: BaseDatabaseSchemaEditor, first: type[Model], second: type[Model]
+) -> dict[str, Any]:
     """
-    Each default permission as it is there under either name, or None, and what to call a new one.
+    ``{codename: row}`` of one model that has both names.
 
-    ``named``: the model that a new one is called after, ``second`` if not said.
+    Its content type is that of ``first``; a model of the other name may have left one as well.
     """
-    meta, other, new = first._meta, second._meta, (named or second)._meta
-    names = [str(one.model_name) for one in (meta, other)]
-    kinds = types_of(editor, meta.app_label, *names)
-    if not kinds:
-        return
-    # Two, where a model of that name has left its own: the permissions are those of the first.
-    kind = kinds.get(names[0]) or kinds[names[1]]
-    found = {row.codename: row for row in _rows(editor).filter(content_type_id=kind)}
-    for action in new.default_permissions:
-        codename = get_permission_codename(action, new)
-        yield (
-            found.get(get_permission_codename(action, meta)),
-            found.get(get_permission_codename(action, other)),
-            {"codename": codename, "name": f"Can {action} {new.verbose_name_raw}"},
-        )
+    names = [str(model._meta.model_name) for model in (first, second)]
+    kinds = types_of(editor, first._meta.app_label, *names)
+    kind = kinds.get(names[0]) or kinds.get(names[1])
+    return {row.codename: row for row in _rows(editor).filter(content_type_id=kind)}
+
+
+def _called(action: str, model: type[Model]) -> dict[str, str]:
+    """As Django calls a default permission."""
+    return {
+        "codename": get_permission_codename(action, model._meta),
+        "name": f"Can {action} {model._meta.verbose_name_raw}",
+    }
 
 
 def _are_here(editor: BaseDatabaseSchemaEditor) -> bool:
@@ -185,5 +183,6 @@ def _rows(editor: BaseDatabaseSchemaEditor) -> Any:
     return _permission()._base_manager.using(editor.connection.alias)
 
 
-def _names(one: type[Model], other: type[Model]) -> list[str]:
-    return sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in (one, other))
+def _twins(pairs: dict[Any, Any], one: type[Model], other: type[Model]) -> Twins:
+    names = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in (one, other))
+    return Twins(_table(), pairs, names)

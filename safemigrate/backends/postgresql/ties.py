@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from safemigrate.backends.names import LEAD, own_name
 from safemigrate.backends.postgresql.merging import KEY_OF, Merging
 from safemigrate.backends.postgresql.syncing import Syncing
+from safemigrate.backends.together import Twins
 from safemigrate.facts.locks import LockMode, TableLock
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ class Tied:
     copied: Sequence[str]
 
     def trigger(self, names: Sequence[str]) -> str:
-        return own_name("ties", self.table, self.column, *names, lead=LEAD)
+        """Without the table, which may get another name meanwhile."""
+        return own_name("ties", self.column, *names, lead=LEAD)
 
 
 class Ties(Syncing, Merging):
@@ -145,44 +147,30 @@ class Ties(Syncing, Merging):
     there is copied, a batch of rows at a time; so it ends, with ACCESS EXCLUSIVE for an instant.
     """
 
-    def tie(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        twins: Mapping[Any, Any],
-        names: Sequence[str],
-    ) -> None:
-        function = self._tying(editor, table, names)
-        self._create_tying(editor, table, twins, function, names)
+    def tie(self, editor: BaseDatabaseSchemaEditor, twins: Twins) -> None:
+        function = self._tying(editor, twins)
+        self._create_tying(editor, twins, function)
         there = self._triggers_of(function)
-        for tied in self._tied(table):
-            trigger = tied.trigger(names)
+        for tied in self._tied(twins.table):
+            trigger = tied.trigger(twins.names)
             if (tied.table, trigger) not in there:
                 lock = TableLock(tied.table, LockMode.SHARE_ROW_EXCLUSIVE)
                 make = partial(self._create_tie, editor, tied, trigger, function)
                 self._locked(editor, [lock], make)
-            for one, other in twins.items():
-                self._in_batches(tied.table, partial(self._copy_ties, tied, one, other))
+            self._in_batches(tied.table, partial(self._copy_ties, tied, twins))
 
-    def untie(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        twins: Mapping[Any, Any],
-        names: Sequence[str],
-    ) -> None:
-        function = self._tying(editor, table, names)
-        tables = self._tied(table)
+    def untie(self, editor: BaseDatabaseSchemaEditor, twins: Twins) -> None:
+        function = self._tying(editor, twins)
+        untied = {
+            (tied.table, tied.trigger(twins.names)): partial(self._drop_ties, tied, twins)
+            for tied in self._tied(twins.table)
+            if not self._referring(tied.table)
+        }
         for child, trigger in self._triggers_of(function):
-            drops = [
-                partial(self._drop_ties, tied, gone, kept)
-                for tied in tables
-                if tied.table == child and not self._referring(child)
-                for gone, kept in twins.items()
-            ]
-            for drop in drops:
+            drop = untied.get((child, trigger))
+            if drop is not None:
                 self._in_batches(child, drop)
-            end = partial(self._end_tie, editor, child, trigger, drops)
+            end = partial(self._end_tie, editor, child, trigger, drop)
             self._locked(editor, [TableLock(child)], end)
         editor.execute(f"DROP FUNCTION IF EXISTS {function}", params=None)
 
@@ -206,8 +194,8 @@ class Ties(Syncing, Merging):
             yield cursor
             cursor.execute(f"SET LOCAL {FOLLOWED} = on")
 
-    def _tying(self, editor: BaseDatabaseSchemaEditor, table: str, names: Sequence[str]) -> str:
-        return self._beside(editor, table, own_name("ties", table, *names)) + "()"
+    def _tying(self, editor: BaseDatabaseSchemaEditor, twins: Twins) -> str:
+        return self._beside(editor, twins.table, own_name("ties", twins.table, *twins.names)) + "()"
 
     def _triggers_of(self, function: str) -> list[tuple[Any, ...]]:
         """Shape: (table, trigger)."""
@@ -216,17 +204,11 @@ class Ties(Syncing, Merging):
     def _tied(self, table: str) -> list[Tied]:
         return [Tied(*row) for row in self._ask(TIED, {"table": self._regclass(table)})]
 
-    def _create_tying(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        twins: Mapping[Any, Any],
-        function: str,
-        names: Sequence[str],
-    ) -> None:
+    def _create_tying(self, editor: BaseDatabaseSchemaEditor, twins: Twins, function: str) -> None:
+        table = twins.table
         ((key,),) = self._ask(KEY_OF.format("to_regclass(%s)"), [self._regclass(table)])
         body = BODY % {
-            "other": editor.quote_value(json.dumps(_both_ways(twins), default=str)),
+            "other": editor.quote_value(json.dumps(_both_ways(twins.pairs), default=str)),
             "table": self._beside(editor, table, self._bare(table)),
             "key": self._quote(key),
         }
@@ -235,7 +217,7 @@ class Ties(Syncing, Merging):
             f"AS {editor.quote_value(body)}",
             params=None,
         )
-        says = f"safemigrate: what refers to one of {' and '.join(names)} refers to both"
+        says = f"safemigrate: what refers to one of {' and '.join(twins.names)} refers to both"
         self._comment(editor, f"FUNCTION {function}", says)
 
     def _create_tie(
@@ -251,37 +233,38 @@ class Ties(Syncing, Merging):
             params=None,
         )
 
-    def _copy_ties(self, tied: Tied, one: Any, other: Any, rows: str) -> None:
+    def _copy_ties(self, tied: Tied, twins: Twins, rows: str) -> None:
         values = ["%(other)s" if name == tied.quoted else _in_sql(name) for name in tied.copied]
         table, into = _in_sql(tied.table), _in_sql(", ".join(tied.copied))
+        # FOR SHARE: who takes one away meanwhile waits, and takes away both.
+        words = (
+            f"WITH tied AS (SELECT * FROM {table} t WHERE {_in_sql(tied.quoted)} = %(one)s "
+            f"AND {rows} FOR SHARE) INSERT INTO {table} ({into}) "
+            f"SELECT {', '.join(values)} FROM tied ON CONFLICT DO NOTHING"
+        )
         with self._unfollowed() as cursor:
-            # FOR SHARE: who takes one away meanwhile waits, and takes away both.
-            cursor.execute(
-                f"WITH tied AS (SELECT * FROM {table} t WHERE {_in_sql(tied.quoted)} = %(one)s "
-                f"AND {rows} FOR SHARE) INSERT INTO {table} ({into}) "
-                f"SELECT {', '.join(values)} FROM tied ON CONFLICT DO NOTHING",
-                {"one": one, "other": other},
-            )
+            for one, other in twins.pairs.items():
+                cursor.execute(words, {"one": one, "other": other})
 
-    def _drop_ties(self, tied: Tied, gone: Any, kept: Any, rows: str) -> None:
-        one = _in_sql(tied.quoted)
+    def _drop_ties(self, tied: Tied, twins: Twins, rows: str) -> None:
+        one, table = _in_sql(tied.quoted), _in_sql(tied.table)
         same = " AND ".join(f"r.{_in_sql(key)} = t.{_in_sql(key)}" for key in tied.keys)
-        table = _in_sql(tied.table)
+        words = (
+            f"DELETE FROM {table} t WHERE t.{one} = %(gone)s AND {rows} AND EXISTS ("
+            f"SELECT FROM {table} r WHERE r.{one} = %(kept)s AND {same})"
+        )
         with self._unfollowed() as cursor:
-            cursor.execute(
-                f"DELETE FROM {table} t WHERE t.{one} = %(gone)s AND {rows} AND EXISTS ("
-                f"SELECT FROM {table} r WHERE r.{one} = %(kept)s AND {same})",
-                {"gone": gone, "kept": kept},
-            )
+            for gone, kept in twins.pairs.items():
+                cursor.execute(words, {"gone": gone, "kept": kept})
 
     def _end_tie(
         self,
         editor: BaseDatabaseSchemaEditor,
         child: str,
         trigger: str,
-        drops: Sequence[Callable[[str], None]],
+        drop: Callable[[str], None] | None,
     ) -> None:
-        for drop in drops:
+        if drop is not None:
             drop("true")  # what has come since, before the table was locked
         words = f"DROP TRIGGER {self._quote(trigger)} ON {self._quote(child)}"
         editor.execute(words, params=None)
@@ -292,6 +275,6 @@ def _in_sql(name: str) -> str:
     return name.replace("%", "%%")
 
 
-def _both_ways(twins: Mapping[Any, Any]) -> dict[str, Any]:
+def _both_ways(pairs: Mapping[Any, Any]) -> dict[str, Any]:
     """As JSON has them: a key is a text, a value is what the column holds."""
-    return {str(a): b for pair in twins.items() for a, b in (pair, pair[::-1])}
+    return {str(a): b for pair in pairs.items() for a, b in (pair, pair[::-1])}

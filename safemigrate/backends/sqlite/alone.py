@@ -12,7 +12,7 @@ from django.db.models import BaseConstraint
 from safemigrate.backends.base import Backend, Session, Take, nothing
 from safemigrate.backends.moving import Move
 from safemigrate.backends.renaming import Renaming
-from safemigrate.backends.together import Shadow
+from safemigrate.backends.together import Shadow, Twins
 from safemigrate.facts.locks import TableLock
 
 if TYPE_CHECKING:
@@ -63,22 +63,10 @@ class Alone(Backend):
     def merge_rows(self, table: str, gone: Any, kept: Any) -> None:
         """Nobody else has made a second one."""
 
-    def tie(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        twins: Mapping[Any, Any],
-        names: Sequence[str],
-    ) -> None:
+    def tie(self, editor: BaseDatabaseSchemaEditor, twins: Twins) -> None:
         """Nobody asks for the old one."""
 
-    def untie(
-        self,
-        editor: BaseDatabaseSchemaEditor,
-        table: str,
-        twins: Mapping[Any, Any],
-        names: Sequence[str],
-    ) -> None:
+    def untie(self, editor: BaseDatabaseSchemaEditor, twins: Twins) -> None:
         """Nothing was tied."""
 
     def refuse_breaches(
