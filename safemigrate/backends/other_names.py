@@ -10,7 +10,7 @@ this as it starts, and nothing of what writes the names down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache, wraps
 from typing import Any
@@ -101,7 +101,7 @@ class FoundByOtherNames(models.QuerySet[Any]):
         if asked.keys() != IS_ASKED or not is_model(**asked):
             return None
         app_label, model = asked["app_label"], asked["model"]
-        for name in other_names_of(self.db, app_label, model):
+        for name in _other_names(self.db, app_label, model):
             if not is_model(app_label, name):
                 with suppress(self.model.DoesNotExist):
                     found: Any = super().get(app_label=app_label, model=name)
@@ -121,7 +121,7 @@ def _with_other_names(model_class: Callable[[Any], Any]) -> Callable[[Any], Any]
         using, key = self._state.db, (self._state.db, self.app_label, self.model)
         if model is not None or using is None or key in strangers:
             return model
-        for name in other_names_of(*key):
+        for name in _other_names(*key):
             if is_model(self.app_label, name):
                 self.model = name
                 return model_class(self)
@@ -136,9 +136,13 @@ def is_model(app_label: str, model: str) -> bool:
     return model in apps.all_models.get(app_label, {})
 
 
-def other_names_of(using: str, app_label: str, model: str) -> list[str]:
+def _other_names(using: str, app_label: str, model: str) -> list[str]:
+    return linked(names_in(using, app_label), model)
+
+
+def linked(pairs: Sequence[tuple[str, str]], model: str) -> list[str]:
     """Return the other names of a model; one that was renamed twice has several."""
-    pairs, names = names_in(using, app_label), [model]
+    names = [model]
     for name in names:  # which grows
         names += [one for pair in pairs if name in pair for one in pair if one not in names]
     return names[1:]

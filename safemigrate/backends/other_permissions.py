@@ -15,7 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.db.models.signals import m2m_changed
 
-from safemigrate.backends.other_names import is_model, names_in, other_names_of
+from safemigrate.backends.other_names import is_model, linked, names_in
 
 
 def keep_permissions() -> None:
@@ -55,20 +55,19 @@ def _meant_to_stay(through: Any, model: Any, keys: set[Any], whose: Any, using: 
             strangers[label] = _strangers(using, label)
         for name, own in strangers[label].items():
             twin = codename.removesuffix(f"_{name}") + f"_{own}"
-            if codename.endswith(f"_{name}") and kept.filter(
-                **{f"{to}__codename": twin, f"{to}__content_type": kind}
-            ):
+            same = {f"{to}__codename": twin, f"{to}__content_type": kind}
+            if codename.endswith(f"_{name}") and kept.filter(**same).exists():
                 found.add(key)
     return found
 
 
 def _strangers(using: str, app_label: str) -> dict[str, str]:
     """Return ``{name: the name that this code has for it}`` of its models in the other release."""
-    names = {name for pair in names_in(using, app_label) for name in pair}
+    pairs = names_in(using, app_label)
     return {
         name: own
-        for name in names
+        for name in {name for pair in pairs for name in pair}
         if not is_model(app_label, name)
-        for own in other_names_of(using, app_label, name)
+        for own in linked(pairs, name)
         if is_model(app_label, own)
     }
